@@ -1,0 +1,14 @@
+/* base.h - what the core's own files share and modules do not see */
+#pragma once
+#include "ekiden.h"
+
+/* FNV-1a over n bytes: for tables in memory, never for anything an attacker gains by colliding. */
+guint64 ek_hash64 (const void *bytes, gsize n);
+/* CRC-32C (Castagnoli), continued from `crc`; start with 0.  Uses the CPU's instruction when it is there. */
+guint32 ek_crc32c (guint32 crc, const void *bytes, gsize n);
+/* Fills with bytes from the kernel's generator. */
+void    ek_random (void *bytes, gsize n);
+guint64 ek_random64 (void);
+
+gint64 ek_now (void);                /* monotonic microseconds: for timers and durations */
+gint64 ek_wall (void);               /* wall clock microseconds since 1970: only for what is written down */

@@ -1,0 +1,67 @@
+/* status.c - statuses, errors, answers, replies: the small words of ekiden.h */
+#include "base/base.h"
+#include <string.h>
+
+G_DEFINE_QUARK (ekiden-error, ek_error)
+
+const char *
+ek_status_name (EkStatus status)
+{
+  static const char *const names[] = { "ok", "notfound", "defer", "fail", "pending" };
+
+  return (guint) status < G_N_ELEMENTS (names) ? names[status] : "unknown";
+}
+
+EkStatus
+ek_fail (GError **error, EkStatus status, int code, const char *fmt, ...)
+{
+  if (error && *error == NULL) {
+    va_list args;
+    va_start (args, fmt);
+    *error = g_error_new_valist (EK_ERROR, code, fmt, args);
+    va_end (args);
+  }
+  return status;
+}
+
+void
+ek_call_done (EkCall *call, EkStatus status)
+{
+  g_assert (status != EK_PENDING);
+  call->done (call, status, call->user);
+}
+
+void
+ek_answer_value (EkAnswer *answer, EkPool *pool, EkStr value)
+{
+  answer->n_rows = answer->n_columns = 1;
+  answer->names = NULL;
+  answer->cells = ek_pool_new0 (pool, EkStr);
+  answer->cells[0] = ek_pool_str (pool, value);
+}
+
+EkStr
+ek_answer_column (const EkAnswer *answer, const char *name)
+{
+  if (answer->n_rows == 0)
+    return (EkStr) { NULL, 0 };
+  for (guint i = 0; i < answer->n_columns; i++)
+    if (name == NULL || (answer->names && strcmp (answer->names[i], name) == 0))
+      return answer->cells[i];
+  return (EkStr) { NULL, 0 };
+}
+
+EkVerdict
+ek_reply (EkReply *reply, EkVerdict verdict, int code, const char *dsn, const char *fmt, ...)
+{
+  va_list args;
+  va_start (args, fmt);
+  reply->code = code;
+  g_strlcpy (reply->dsn, dsn, sizeof reply->dsn);
+  g_vsnprintf (reply->text, sizeof reply->text, fmt, args);
+  va_end (args);
+  for (char *p = reply->text; *p; p++)
+    if ((guchar) *p < ' ' || *p == 127)            /* never a second line */
+      *p = ' ';
+  return verdict;
+}

@@ -1,0 +1,2 @@
+/* ekiden.h - lets the tree include <ekiden/ekiden.h> as installed modules do */
+#include "../../ekiden.h"

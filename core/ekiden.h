@@ -1,0 +1,453 @@
+/* ekiden.h - all that a module sees
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A module is one exported const struct, EkModule.  Whatever tables in it are not NULL say what the
+ * module is: a map, a passdb, a protocol, a mailbox format ...  docs/module-guide.md builds one in
+ * ten minutes.
+ *
+ * Three rules hold for the whole file:
+ *   1. Where code runs.  Protocol callbacks, filters and every function of a module flagged
+ *      EK_EVENTED run on the role's loop thread and must not block.  Every other operation runs on
+ *      a job thread and may: it is written call, wait, return a status.
+ *   2. What fails how.  EkStatus tells the core what to do, GError tells the log why.  An outage
+ *      is EK_DEFER, never EK_NOTFOUND and never EK_FAIL.
+ *   3. Who frees.  A `const` pointer or an EkStr is borrowed; an EkPool argument owns what is made
+ *      from it; anything else that is returned belongs to the caller.
+ */
+#pragma once
+#include <gmodule.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdarg.h>
+
+#ifndef EK_BUILD
+# include "build.h"
+#endif
+
+G_BEGIN_DECLS
+
+#define EK_ABI 1                     /* bumped on any change to a struct below */
+
+/* ---- status ------------------------------------------------------------------------------- */
+
+typedef enum {
+  EK_OK,
+  EK_NOTFOUND,                       /* a clean "no": unknown user, wrong password, no such key */
+  EK_DEFER,                          /* try again later: 4xx, keep in the queue */
+  EK_FAIL,                           /* never will: 5xx, bounce */
+  EK_PENDING,                        /* evented operations only: ek_call_done() will follow */
+} EkStatus;
+
+const char *ek_status_name (EkStatus status);      /* "ok", "notfound", "defer", ... */
+
+/* The domain of every GError made by Ekiden; codes are errno values or 0. */
+GQuark ek_error_quark (void);
+#define EK_ERROR ek_error_quark ()
+
+/* Sets *error (when error is not NULL) and returns `status`: `return ek_fail (error, EK_DEFER, errno, "...")`. */
+EkStatus ek_fail (GError **error, EkStatus status, int code, const char *fmt, ...) G_GNUC_PRINTF (4, 5);
+
+/* ---- strings with a length ---------------------------------------------------------------- */
+
+/* Bytes from outside carry a length and no NUL is promised.  Borrowed. */
+typedef struct {
+  const char *p;
+  gsize       n;
+} EkStr;
+
+#define EK_STR(literal_) ((EkStr) { "" literal_ "", sizeof (literal_) - 1 })
+#define EK_STR_ARG(s_)   (int) (s_).n, (s_).p      /* for "%.*s" */
+
+EkStr ek_str (const char *nul_terminated);          /* NULL gives the empty string */
+bool  ek_str_eq (EkStr a, EkStr b);                 /* byte for byte */
+bool  ek_str_ieq (EkStr a, EkStr b);                /* ASCII letters fold */
+bool  ek_str_starts (EkStr s, EkStr prefix);
+bool  ek_str_istarts (EkStr s, EkStr prefix);
+EkStr ek_str_trim (EkStr s);                        /* without spaces, tabs, CR and LF around */
+bool  ek_str_u64 (EkStr s, guint64 max, guint64 *value);   /* digits only, all of s, <= max */
+bool  ek_str_same_secret (EkStr a, EkStr b);        /* constant time in the content */
+void  ek_wipe (gpointer p, gsize n);                /* zeros that the compiler keeps */
+
+/* ---- pools -------------------------------------------------------------------------------- */
+
+/* An arena.  Memory from it is freed all at once; it never fails (out of memory ends the process,
+ * as with GLib).  Not thread-safe: one thread at a time. */
+typedef struct EkPool EkPool;
+
+EkPool  *ek_pool_new (void);
+void     ek_pool_clear (EkPool *pool);              /* runs the clean-ups, keeps the first block */
+void     ek_pool_free (EkPool *pool);               /* NULL is fine */
+gpointer ek_pool_alloc (EkPool *pool, gsize size);  /* zeroed, aligned for any type */
+char    *ek_pool_strdup (EkPool *pool, const char *s);              /* NULL gives NULL */
+char    *ek_pool_strndup (EkPool *pool, const char *s, gsize n);    /* adds a NUL */
+EkStr    ek_pool_str (EkPool *pool, EkStr s);                       /* a copy, NUL behind it */
+char    *ek_pool_printf (EkPool *pool, const char *fmt, ...) G_GNUC_PRINTF (2, 3);
+void     ek_pool_cleanup (EkPool *pool, GDestroyNotify func, gpointer data);  /* last in, first run */
+gsize    ek_pool_size (const EkPool *pool);         /* bytes held from the system */
+#define  ek_pool_new0(pool_, type_)       ((type_ *) ek_pool_alloc ((pool_), sizeof (type_)))
+#define  ek_pool_newv(pool_, type_, n_)   ((type_ *) ek_pool_alloc ((pool_), sizeof (type_) * (gsize) (n_)))
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkPool, ek_pool_free)
+
+/* ---- byte queues -------------------------------------------------------------------------- */
+
+/* Bytes are appended at the end and consumed at the front.  An empty one holds no memory after
+ * ek_buf_release().  Zero-initialise before first use. */
+typedef struct {
+  char *data;                        /* NULL or malloc'ed */
+  gsize start, end, cap;             /* live bytes are data[start..end) */
+} EkBuf;
+
+static inline gsize ek_buf_len (const EkBuf *buf) { return buf->end - buf->start; }
+static inline char *ek_buf_at (const EkBuf *buf) { return buf->data ? buf->data + buf->start : NULL; }
+static inline EkStr ek_buf_str (const EkBuf *buf) { return (EkStr) { ek_buf_at (buf), ek_buf_len (buf) }; }
+char *ek_buf_room (EkBuf *buf, gsize n);            /* at least n writable bytes behind the end */
+void  ek_buf_added (EkBuf *buf, gsize n);           /* n of them were filled */
+void  ek_buf_append (EkBuf *buf, const void *bytes, gsize n);
+void  ek_buf_appends (EkBuf *buf, const char *s);
+void  ek_buf_appendc (EkBuf *buf, char c);
+void  ek_buf_printf (EkBuf *buf, const char *fmt, ...) G_GNUC_PRINTF (2, 3);
+void  ek_buf_vprintf (EkBuf *buf, const char *fmt, va_list args) G_GNUC_PRINTF (2, 0);
+void  ek_buf_consume (EkBuf *buf, gsize n);
+void  ek_buf_clear (EkBuf *buf);                    /* empty, memory kept */
+void  ek_buf_release (EkBuf *buf);                  /* empty, memory freed */
+
+/* ---- options: one row gives the parser, the default, the manual and the reference file ---- */
+
+typedef struct EkInstance EkInstance;     /* one configured use of a module */
+typedef struct EkModule   EkModule;
+
+typedef struct { gint64 us; } EkTime;                /* microseconds: units live in the type */
+typedef struct { guint64 bytes; } EkSize;
+typedef struct { const char *text; gsize len; } EkSecret;   /* never printed, wiped on free */
+
+typedef enum {
+  EK_BOOL, EK_INT, EK_TIME, EK_SIZE, EK_STRING, EK_SECRET, EK_LIST, EK_REF, EK_REFS,
+} EkType;
+
+typedef struct {
+  const char *name;                  /* snake_case, noun first */
+  EkType      type;
+  gsize       offset;
+  const char *dflt;                  /* as it would be typed in the file; NULL: required;
+                                        "" for a reference or string: none (NULL) */
+  const char *doc;                   /* one paragraph, required (checked by `make check`) */
+  const char *allow;                 /* "1..65535", "a|b|c" or, for references, the table: "map" */
+} EkOption;
+
+/* The C type of the field decides the option type: a mismatch does not compile.
+ * const char * is a string, char ** a NULL-terminated list, EkInstance * a reference to another
+ * instance, EkInstance ** a NULL-terminated list of them. */
+#define EK_OPTION(S_, field_, dflt_, doc_, ...)                                            \
+  { .name = #field_, .offset = G_STRUCT_OFFSET (S_, field_), .dflt = dflt_, .doc = doc_,   \
+    .type = _Generic (((S_ *) 0)->field_, bool: EK_BOOL, gint64: EK_INT, EkTime: EK_TIME,  \
+                      EkSize: EK_SIZE, const char *: EK_STRING, EkSecret: EK_SECRET,       \
+                      char **: EK_LIST, EkInstance *: EK_REF, EkInstance **: EK_REFS),     \
+    __VA_ARGS__ }
+#define EK_OPTIONS_END { .name = NULL }
+
+/* ---- one operation under way -------------------------------------------------------------- */
+
+/* What every map, auth, mailbox, transport and filter operation gets.  A blocking operation reads
+ * conn and error and returns its status.  An operation of an EK_EVENTED module may return
+ * EK_PENDING and must then call ek_call_done() exactly once, on the loop thread; when the caller
+ * has lost interest `cancelled` becomes true and the answer is dropped. */
+typedef struct EkCall EkCall;
+struct EkCall {
+  gpointer conn;                     /* what connect() made for this job thread; NULL when evented */
+  EkPool  *pool;                     /* owns the answer; lives until the caller has read it */
+  GError  *error;                    /* set it (once) beside DEFER or FAIL; the core logs and frees it */
+  gint64   deadline;                 /* monotonic microseconds; 0: none */
+  bool     cancelled;
+  void   (*done) (EkCall *, EkStatus, gpointer user);     /* the core's; modules call ek_call_done() */
+  gpointer user;
+};
+
+void ek_call_done (EkCall *call, EkStatus status);
+
+/* ---- maps --------------------------------------------------------------------------------- */
+
+typedef struct {
+  const char *name;                  /* "key", "user", "domain", "local", "address", "client", ... */
+  EkStr       value;
+} EkParam;
+
+typedef struct {                     /* the question */
+  EkStr          key;                /* what simple maps look up */
+  const EkParam *params;             /* further named values, for queries that bind them */
+  guint          n_params;
+} EkQuery;
+
+typedef struct {                     /* the answer: rows of columns, all in the call's pool */
+  guint        n_rows, n_columns;
+  const char **names;                /* n_columns; NULL when a map has the one column "value" */
+  EkStr       *cells;                /* n_rows * n_columns, row by row */
+} EkAnswer;
+
+/* Makes `answer` the single value `value` (copied into the pool). */
+void  ek_answer_value (EkAnswer *answer, EkPool *pool, EkStr value);
+/* The first row's column `name` (NULL: the first column); a NULL p when there is none. */
+EkStr ek_answer_column (const EkAnswer *answer, const char *name);
+
+typedef struct {
+  EkStatus (*lookup) (EkInstance *self, EkCall *call, const EkQuery *query, EkAnswer *answer);
+  EkStatus (*update) (EkInstance *self, EkCall *call, EkStr key, EkStr value);   /* NULL: read-only */
+  EkStatus (*remove) (EkInstance *self, EkCall *call, EkStr key);
+} EkMapOps;
+
+/* ---- users, passwords, mechanisms --------------------------------------------------------- */
+
+/* Who logs in or gets mail.  Filled by a userdb; strings live in the call's pool. */
+typedef struct {
+  const char *name;                  /* the canonical key: local@domain, or local without a domain */
+  const char *home;                  /* absolute */
+  const char *mail;                  /* mailbox location, when it is not the domain's default; or NULL */
+  gint64      uid, gid;              /* -1: the mailbox owner of the configuration */
+  guint64     quota_bytes;           /* 0: none */
+} EkUser;
+
+typedef struct {                     /* one login under way */
+  const char *service;               /* "smtp", "imap", ... */
+  const char *name;                  /* as ek_address_key() made it */
+  const char *given;                 /* as the client typed it */
+  EkStr       secret;                /* wiped by the core */
+  const char *client;                /* address text */
+  bool        tls;
+} EkLogin;
+
+typedef struct {
+  /* OK, NOTFOUND (no such user here), FAIL (user known, secret wrong), DEFER. */
+  EkStatus (*verify) (EkInstance *self, EkCall *call, const EkLogin *login);
+  /* The stored secret, "{SCHEME}...", for mechanisms that need it; NULL: this passdb gives none. */
+  EkStatus (*secret) (EkInstance *self, EkCall *call, const char *name, EkStr *stored);
+  /* Sets the stored secret ("{SCHEME}...", never plain unless the scheme is), adding the user when
+   * there is none.  NULL: read-only. */
+  EkStatus (*set) (EkInstance *self, EkCall *call, const char *name, EkStr stored);
+} EkPassdbOps;
+
+typedef struct {
+  EkStatus (*lookup) (EkInstance *self, EkCall *call, const char *name, EkUser *user);
+  EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (const EkUser *, gpointer), gpointer data);
+} EkUserdbOps;
+
+typedef struct {                     /* password schemes: a module may offer several */
+  const char *names;                 /* "SHA512-CRYPT|SHA256-CRYPT" */
+  /* `stored` is without its {SCHEME}.  OK or FAIL; DEFER when the library failed. */
+  EkStatus (*verify) (const char *scheme, EkStr secret, EkStr stored, GError **error);
+  /* The stored form without {SCHEME}; `cost` 0: the scheme's default. */
+  char    *(*make) (const char *scheme, EkStr secret, guint cost, GError **error);
+} EkSchemeOps;
+
+/* A SASL mechanism (RFC 4422), a state machine without I/O, in the directory role. */
+typedef struct EkSasl EkSasl;
+typedef enum { EK_SASL_MORE, EK_SASL_VERIFY, EK_SASL_OK, EK_SASL_FAIL } EkSaslStep;
+typedef struct {
+  const char *name;                  /* "PLAIN" */
+  bool        plaintext;             /* the secret itself crosses the wire: not without TLS */
+  gsize       state_size;
+  /* `response` is decoded from base64; p is NULL when the client sent no initial response.
+   * MORE: ek_sasl_challenge() was called.  VERIFY: ek_sasl_login() was called, the core asks the
+   * passdbs.  FAIL: malformed. */
+  EkSaslStep (*step) (EkSasl *sasl, gpointer state, EkStr response);
+} EkMechanismOps;
+
+void ek_sasl_challenge (EkSasl *sasl, EkStr bytes);
+void ek_sasl_login (EkSasl *sasl, EkStr authzid, EkStr authcid, EkStr secret);
+
+/* ---- events: what is logged, traced and counted -------------------------------------------- */
+
+/* Words and keys are registered in core/base/events.def, with the line that each becomes. */
+typedef struct {
+  const char *key;                   /* static */
+  enum { EK_F_END, EK_F_STR, EK_F_INT, EK_F_TIME } type;   /* TIME: microseconds, shown as seconds */
+  EkStr       str;
+  gint64      num;
+} EkField;
+#define EK_FSTR(key_, str_)  { .key = key_, .type = EK_F_STR, .str = (str_) }
+#define EK_FTEXT(key_, s_)   { .key = key_, .type = EK_F_STR, .str = ek_str (s_) }
+#define EK_FINT(key_, n_)    { .key = key_, .type = EK_F_INT, .num = (gint64) (n_) }
+#define EK_FTIME(key_, us_)  { .key = key_, .type = EK_F_TIME, .num = (gint64) (us_) }
+
+/* The id that joins all that happens from connect to mailbox UID; 0 is none. */
+typedef guint64 EkEventId;
+
+/* Any thread.  Never blocks: a full pipe drops the record and counts it. */
+void ek_event_emit (const char *component, EkEventId id, const char *word, const EkField *fields);
+#define ek_event(component_, id_, word_, ...) \
+  ek_event_emit ((component_), (id_), (word_), (const EkField[]) { __VA_ARGS__ __VA_OPT__ (,) { .type = EK_F_END } })
+
+/* Words of no fixed form: start-up notes, an instance's error. */
+typedef enum { EK_ERR, EK_WARN, EK_INFO, EK_DEBUG } EkLevel;
+void ek_log (EkLevel level, const char *component, const char *fmt, ...) G_GNUC_PRINTF (3, 4);
+#define EK_WARNING EK_WARN
+
+/* ---- protocols: bytes in, replies out, no I/O ---------------------------------------------- */
+
+typedef struct EkSession EkSession;
+
+typedef enum {
+  EK_CLOSED_BY_CLIENT, EK_CLOSED_BY_US, EK_CLOSED_TIMEOUT, EK_CLOSED_ERROR, EK_CLOSED_SHUTDOWN,
+} EkCloseReason;
+
+typedef struct {
+  const char *name;                  /* as in `protocol = smtp` */
+  const char *alpn;                  /* RFC 7301 name or NULL */
+  gsize       state_size;            /* the protocol's own part of a session, zeroed */
+  gsize       input_max;             /* most unconsumed bytes it may leave: more closes the session */
+  const EkOption *options;           /* listener settings of this protocol; NULL: none */
+  gsize       options_size;
+
+  void  (*open) (EkSession *s, gpointer state);           /* connected: greet */
+  /* Returns how many bytes it consumed; the rest comes again with what follows.  Not called while
+   * the session waits (ek_session_wait). */
+  gsize (*input) (EkSession *s, gpointer state, const char *bytes, gsize len);
+  void  (*drained) (EkSession *s, gpointer state);        /* output fell below the low-water mark */
+  void  (*timeout) (EkSession *s, gpointer state);        /* ek_session_timeout() ran out; NULL: closes */
+  void  (*shutdown) (EkSession *s, gpointer state);       /* the server stops: say goodbye, close */
+  void  (*closed) (EkSession *s, gpointer state, EkCloseReason why);   /* last call: free what you hold */
+} EkProtocolOps;
+
+typedef struct {                     /* facts about the client's connection; strings live with the session */
+  const char *address;               /* "192.0.2.1", "2001:db8::1", "unix" */
+  guint16     port;
+  const char *local_address;
+  guint16     local_port;
+  const char *host;                  /* verified reverse name, or "unknown" */
+  bool        tls;
+  const char *tls_version, *tls_cipher, *tls_sni, *tls_alpn;   /* NULL without TLS */
+  int         tls_bits;
+  EkStr       tls_exporter;          /* RFC 9266 channel binding */
+} EkClient;
+
+const EkClient *ek_session_client (const EkSession *s);
+EkEventId       ek_session_event (const EkSession *s);
+EkPool         *ek_session_pool (EkSession *s);           /* lives as long as the session */
+gpointer        ek_session_state (EkSession *s);
+gconstpointer   ek_session_options (const EkSession *s);  /* the listener's values of EkProtocolOps.options */
+const char     *ek_session_hostname (const EkSession *s); /* what the server calls itself here */
+const char     *ek_session_listener (const EkSession *s);
+void  ek_session_send (EkSession *s, const void *bytes, gsize len);
+void  ek_session_sends (EkSession *s, const char *text);
+void  ek_session_sendf (EkSession *s, const char *fmt, ...) G_GNUC_PRINTF (2, 3);
+gsize ek_session_unsent (const EkSession *s);             /* bytes the client has not taken yet */
+void  ek_session_wait (EkSession *s);                     /* no input() until ek_session_resume() */
+void  ek_session_resume (EkSession *s);
+void  ek_session_timeout (EkSession *s, EkTime idle);     /* from now, restarted by input; 0: none */
+void  ek_session_close (EkSession *s);                    /* after what was sent has drained */
+bool  ek_session_tls_offered (const EkSession *s);        /* a certificate is there and no TLS yet */
+void  ek_session_starttls (EkSession *s);                 /* what was sent goes first; then open() is
+                                                             called again, with tls facts set, and
+                                                             buffered plain text is dropped */
+void  ek_session_ref (EkSession *s);                      /* for work under way; `closed` still comes once */
+void  ek_session_unref (EkSession *s);
+bool  ek_session_is_closed (const EkSession *s);
+
+/* ---- filters ------------------------------------------------------------------------------ */
+
+typedef enum {
+  EK_AT_CONNECT, EK_AT_HELO, EK_AT_AUTH, EK_AT_MAIL, EK_AT_RCPT,
+  EK_AT_DATA, EK_AT_MESSAGE, EK_AT_DELIVER, EK_AT_CLOSE, EK_N_STAGES
+} EkStage;
+
+typedef enum {
+  EK_CONTINUE, EK_ACCEPT, EK_REJECT, EK_TEMPFAIL, EK_DISCARD, EK_HOLD, EK_VERDICT_PENDING
+} EkVerdict;
+
+typedef struct {                     /* an SMTP reply: code, enhanced code (RFC 3463), text */
+  int  code;
+  char dsn[12];
+  char text[480];                    /* one line, no CR or LF */
+} EkReply;
+
+/* Fills `reply` and returns `verdict`. */
+EkVerdict ek_reply (EkReply *reply, EkVerdict verdict, int code, const char *dsn, const char *fmt, ...)
+  G_GNUC_PRINTF (5, 6);
+
+typedef struct {
+  EkStr  address;                    /* local@domain as given, without <> */
+  char  *notify;                     /* RFC 3461; NULL: not given */
+  char  *orcpt;
+} EkRcpt;
+
+typedef struct {                     /* one transaction, as filters see it.  Read-only for them. */
+  EkSession     *session;            /* NULL when the message did not come over a connection */
+  const EkClient *client;
+  EkEventId      event;
+  const char    *helo;               /* NULL before HELO */
+  const char    *login;              /* authenticated user or NULL */
+  EkStr          sender;             /* reverse-path; empty for <> */
+  const EkRcpt  *rcpts;              /* accepted so far */
+  guint          n_rcpts;
+  EkStr          rcpt;               /* the one in question, at EK_AT_RCPT */
+  const char    *queue_id;           /* NULL before DATA */
+} EkMail;
+
+typedef struct {
+  /* NULL: not interested.  An EK_EVENTED filter may return EK_VERDICT_PENDING and later call
+   * ek_filter_done(). */
+  EkVerdict (*at[EK_N_STAGES]) (EkInstance *self, EkCall *call, const EkMail *mail, EkReply *reply);
+} EkFilterOps;
+
+void ek_filter_done (EkCall *call, EkVerdict verdict);
+
+/* ---- tables that have a header of their own, installed beside this one ---------------------- */
+
+typedef struct EkMailboxOps   EkMailboxOps;      /* index/mailbox.h: Maildir, mbox */
+typedef struct EkSpoolOps     EkSpoolOps;        /* queue/spool.h: the write-ahead log */
+typedef struct EkTransportOps EkTransportOps;    /* queue/transport.h: SMTP client ... */
+typedef struct EkResolverOps  EkResolverOps;     /* net/resolver.h: DNS */
+typedef struct EkCommandOps   EkCommandOps;      /* cli/command.h: `ekiden NAME` */
+
+/* ---- the module itself -------------------------------------------------------------------- */
+
+enum {
+  EK_EVENTED   = 1,                  /* operations run on the loop and may return EK_PENDING */
+  EK_ROOT_INIT = 2,                  /* init() is also called in master, as root */
+};
+
+struct EkModule {
+  guint32          abi;              /* first for ever */
+  const char      *build;            /* the header it was compiled with */
+  const char      *name, *summary;
+  guint            flags;
+  gsize            instance_size;    /* 0: sizeof (EkInstance) */
+  const EkOption  *options;          /* NULL: none */
+
+  /* Life of an instance.  All optional.  The instance is read-only after start(). */
+  gboolean (*init) (EkInstance *self, GError **error);    /* without rights: options are set, check them */
+  gboolean (*start) (EkInstance *self, GError **error);   /* in its role, privileges are gone */
+  void     (*stop) (EkInstance *self);                    /* frees what init and start made */
+  gpointer (*connect) (EkInstance *self, GError **error); /* for each job thread; kept and retried by the core */
+  void     (*disconnect) (EkInstance *self, gpointer conn);
+
+  const EkMapOps       *map;
+  const EkPassdbOps    *passdb;
+  const EkUserdbOps    *userdb;
+  const EkSchemeOps    *scheme;
+  const EkMechanismOps *const *mechanisms;   /* NULL-terminated */
+  const EkProtocolOps  *protocol;            /* at the edge, until login (or all of it: SMTP) */
+  const EkProtocolOps  *after_login;         /* in store */
+  const EkFilterOps    *filter;
+  const EkMailboxOps   *mailbox;
+  const EkSpoolOps     *spool;
+  const EkTransportOps *transport;
+  const EkResolverOps  *resolver;
+  const EkCommandOps   *command;
+};
+
+struct EkInstance {                  /* put it first in the module's own struct */
+  const char     *name;              /* from the configuration: file "staff" { ... } */
+  const EkModule *module;
+  gpointer        core;              /* the core's own */
+};
+
+#ifdef EK_STATIC                     /* linked in: small systems, fuzzers */
+# define EK_SYMBOL(name_) ek_module_##name_
+#else
+# define EK_SYMBOL(name_) ek_module
+#endif
+#define EK_MODULE(name_, ...)                                             \
+  G_MODULE_EXPORT extern const EkModule EK_SYMBOL (name_);                \
+  const EkModule EK_SYMBOL (name_) =                                      \
+    { .abi = EK_ABI, .build = EK_BUILD, .name = #name_, __VA_ARGS__ }
+
+G_END_DECLS

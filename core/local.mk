@@ -1,0 +1,11 @@
+# core/local.mk - the core: one library that the daemon, the command and the tests share
+pkglib_LTLIBRARIES += libekiden.la
+libekiden_la_SOURCES =
+libekiden_la_LIBADD = $(CORE_LIBS) $(EK_STATIC_MODULES)
+libekiden_la_LDFLAGS = $(AM_LDFLAGS) -avoid-version -Wl,-Bsymbolic-functions
+ekidendir = $(includedir)/ekiden
+ekiden_HEADERS = core/ekiden.h
+nodist_ekiden_HEADERS = core/build.h
+pkgconfig_DATA = core/ekiden.pc
+
+include core/base/local.mk

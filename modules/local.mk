@@ -1,0 +1,1 @@
+# modules/local.mk - each module adds its part

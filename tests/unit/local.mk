@@ -1,0 +1,4 @@
+# tests/unit/local.mk - one GLib test program an area: tests/unit/test-AREA.c
+check_PROGRAMS += tests/unit/test-base
+tests_unit_test_base_SOURCES = tests/unit/test-base.c
+tests_unit_test_base_LDADD = $(TEST_LDADD)
