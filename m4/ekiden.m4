@@ -41,7 +41,7 @@ AM_CONDITIONAL([FUZZING], [test "$enable_fuzzing" = yes])
 # A module whose library is missing is left out by itself, unless it was asked for by name.
 AC_DEFUN([EK_MODULE], [
 AC_ARG_ENABLE([module-$1], [AS_HELP_STRING([--enable-module-$1=HOW], [shared, static (built in) or no; default $2])],
-  [ek_how=$enableval], [AS_IF([test "$enable_modules" = no], [ek_how=no], [ek_how=$2])])
+  [ek_how=$enableval], [AS_CASE([$enable_modules], [no|static], [ek_how=$enable_modules], [ek_how=$2])])
 AS_IF([test "$ek_how" = yes], [ek_how=shared])
 ek_why=
 m4_ifval([$3], [

@@ -1,4 +1,4 @@
 # modules.m4 - one line a module: EK_MODULE(name, shared|static, pkg-config names, Debian package)
 # Each has a folder modules/NAME with its code, README.md and local.mk.
-AC_ARG_ENABLE([modules], [AS_HELP_STRING([--disable-modules], [build none but those asked for by name])],
+AC_ARG_ENABLE([modules], [AS_HELP_STRING([--enable-modules=HOW], [yes, no (none but those asked for by name) or static (all built in)])],
   [], [enable_modules=yes])
