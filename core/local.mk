@@ -9,3 +9,5 @@ nodist_ekiden_HEADERS = core/build.h
 pkgconfig_DATA = core/ekiden.pc
 
 include core/base/local.mk
+include core/conf/local.mk
+include core/module/local.mk
