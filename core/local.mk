@@ -11,3 +11,4 @@ pkgconfig_DATA = core/ekiden.pc
 include core/base/local.mk
 include core/conf/local.mk
 include core/module/local.mk
+include core/mail/local.mk
