@@ -183,6 +183,9 @@ typedef struct {                     /* the answer: rows of columns, all in the 
   EkStr       *cells;                /* n_rows * n_columns, row by row */
 } EkAnswer;
 
+/* The value of the parameter or field `name`; a NULL p when there is none. */
+EkStr ek_param (const EkParam *params, guint n_params, const char *name);
+
 /* Makes `answer` the single value `value` (copied into the pool). */
 void  ek_answer_value (EkAnswer *answer, EkPool *pool, EkStr value);
 /* The first row's column `name` (NULL: the first column); a NULL p when there is none. */
@@ -199,10 +202,12 @@ typedef struct {
 /* Who logs in or gets mail.  Filled by a userdb; strings live in the call's pool. */
 typedef struct {
   const char *name;                  /* the canonical key: local@domain, or local without a domain */
-  const char *home;                  /* absolute */
+  const char *home;                  /* absolute, or NULL: the userdb knows none */
   const char *mail;                  /* mailbox location, when it is not the domain's default; or NULL */
   gint64      uid, gid;              /* -1: the mailbox owner of the configuration */
   guint64     quota_bytes;           /* 0: none */
+  const EkParam *fields;             /* whatever else the userdb knows of him */
+  guint       n_fields;
 } EkUser;
 
 typedef struct {                     /* one login under way */
@@ -214,26 +219,40 @@ typedef struct {                     /* one login under way */
   bool        tls;
 } EkLogin;
 
+typedef struct {                     /* what a passdb knows of a login; strings in the call's pool */
+  EkStr          stored;             /* "{SCHEME}..."; a NULL p: it keeps none that can be read */
+  const EkParam *fields;             /* the core obeys these: nologin, allow_nets (a list of networks),
+                                        user (the name to go on with).  userdb_* are for the userdb */
+  guint          n_fields;
+} EkAccount;
+
+/* One of lookup and verify is there.  A passdb that can read its secrets gives only lookup: the
+ * core compares, by the scheme, and lets an unknown user cost what a wrong password costs. */
 typedef struct {
-  /* OK, NOTFOUND (no such user here), FAIL (user known, secret wrong), DEFER. */
-  EkStatus (*verify) (EkInstance *self, EkCall *call, const EkLogin *login);
-  /* The stored secret, "{SCHEME}...", for mechanisms that need it; NULL: this passdb gives none. */
-  EkStatus (*secret) (EkInstance *self, EkCall *call, const char *name, EkStr *stored);
+  /* OK, NOTFOUND, DEFER. */
+  EkStatus (*lookup) (EkInstance *self, EkCall *call, const char *name, EkAccount *account);
+  /* Asks somebody else (an LDAP bind, PAM).  OK, NOTFOUND (no such user here), FAIL (user known,
+   * secret wrong: set no error), DEFER. */
+  EkStatus (*verify) (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *account);
   /* Sets the stored secret ("{SCHEME}...", never plain unless the scheme is), adding the user when
    * there is none.  NULL: read-only. */
   EkStatus (*set) (EkInstance *self, EkCall *call, const char *name, EkStr stored);
+  EkStatus (*remove) (EkInstance *self, EkCall *call, const char *name);     /* OK, NOTFOUND, DEFER */
 } EkPassdbOps;
 
 typedef struct {
   EkStatus (*lookup) (EkInstance *self, EkCall *call, const char *name, EkUser *user);
-  EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (const EkUser *, gpointer), gpointer data);
+  /* Calls func for each user, in no particular order; *user lives until func returns. */
+  EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (const EkUser *user, gpointer data),
+                    gpointer data);
 } EkUserdbOps;
 
 typedef struct {                     /* password schemes: a module may offer several */
   const char *names;                 /* "SHA512-CRYPT|SHA256-CRYPT" */
-  /* `stored` is without its {SCHEME}.  OK or FAIL; DEFER when the library failed. */
+  /* `stored` is without its {SCHEME}.  OK; FAIL: another secret; DEFER and *error: the library
+   * failed, or `stored` is no such hash. */
   EkStatus (*verify) (const char *scheme, EkStr secret, EkStr stored, GError **error);
-  /* The stored form without {SCHEME}; `cost` 0: the scheme's default. */
+  /* The stored form without {SCHEME}; `cost` 0: the scheme's default.  NULL and *error. */
   char    *(*make) (const char *scheme, EkStr secret, guint cost, GError **error);
 } EkSchemeOps;
 

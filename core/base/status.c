@@ -51,6 +51,15 @@ ek_answer_column (const EkAnswer *answer, const char *name)
   return (EkStr) { NULL, 0 };
 }
 
+EkStr
+ek_param (const EkParam *params, guint n_params, const char *name)
+{
+  for (guint i = 0; i < n_params; i++)
+    if (strcmp (params[i].name, name) == 0)
+      return params[i].value;
+  return (EkStr) { NULL, 0 };
+}
+
 EkVerdict
 ek_reply (EkReply *reply, EkVerdict verdict, int code, const char *dsn, const char *fmt, ...)
 {
