@@ -12,3 +12,4 @@ include core/base/local.mk
 include core/conf/local.mk
 include core/module/local.mk
 include core/mail/local.mk
+include core/index/local.mk
