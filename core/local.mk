@@ -13,3 +13,4 @@ include core/conf/local.mk
 include core/module/local.mk
 include core/mail/local.mk
 include core/index/local.mk
+include core/queue/local.mk
