@@ -40,9 +40,12 @@ typedef struct {                     /* `special "Sent" { use = ... }` */
 } EkSpecial;
 
 typedef struct {
-  guint       open_max;              /* LRU of open index files; 0: 256 */
+  guint       open_max;              /* LRU of open index files; 0: 64 */
   char        separator;             /* hierarchy separator of names; 0: '.' */
-  const char *folder;                /* of the index files, with one folder a user below; NULL: in the user's mail root */
+  bool        linger;                /* files stay open (within the LRU) after the last unref: only where
+                                        no other worker can get the user meanwhile */
+  const char *folder;                /* of the index files, with one folder a user below; NULL: in the
+                                        user's mail root */
   const EkSpecial *specials;         /* n_specials rows */
   guint       n_specials;
 } EkIndexConfig;
@@ -61,7 +64,7 @@ void       ek_indexes_dispatch (EkIndexes *set);
  * object, with a reference each.  FAIL for a user name that cannot be a path.  Any thread. */
 EkStatus ek_index_new (EkIndexes *set, EkInstance *format, const EkUser *user, EkIndex **ix, GError **error);
 EkIndex *ek_index_ref (EkIndex *ix);
-void     ek_index_unref (EkIndex *ix);                    /* any thread */
+void     ek_index_unref (EkIndex *ix);                    /* any thread; the last one closes the files */
 /* Makes the index usable by the calling job.  DEFER when another process holds it. */
 EkStatus ek_index_enter (EkIndex *ix, GError **error);
 void     ek_index_leave (EkIndex *ix);
@@ -153,7 +156,7 @@ enum {
 EkStatus ek_view_sync (EkView *view, guint how, EkChangeFunc func, gpointer data, GError **error);
 
 /* Calls func (on the loop thread, from ek_indexes_dispatch) after something may have changed; once,
- * until the next ek_view_sync().  func NULL: no more.  Our own changes through this view do not call. */
+ * until the next ek_view_sync().  func NULL: no more.  A call may turn out to be about nothing. */
 typedef void (*EkWatchFunc) (EkView *view, gpointer data);
 EkStatus ek_view_watch (EkView *view, EkWatchFunc func, gpointer data, GError **error);
 
@@ -180,7 +183,8 @@ typedef struct {
   gint64  date;                      /* INTERNALDATE, seconds since 1970, UTC */
   guint64 size;                      /* RFC822.SIZE */
   EkStr   envelope;                  /* IMAP wire text of ENVELOPE, "(...)" */
-  EkStr   structure;                 /* IMAP wire text of BODYSTRUCTURE (with extension data) */
+  EkStr   structure;                 /* what ek_mime_save() made: ek_mime_load() gives the tree for
+                                        BODY, BODYSTRUCTURE and the offsets of sections */
   EkStr   headers;                   /* raw lines of the fields of ek_cached_fields(), CRLF, in order */
   EkStr   key;                       /* stable text for POP3's UIDL */
 } EkRow;

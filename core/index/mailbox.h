@@ -27,8 +27,8 @@ enum {
   EK_FLAG_RECENT   = 1 << 5,
 };
 
-/* One folder.  `disk` is the format's own name for it as locate(), list() or disk_name() gave it:
- * opaque to the core, unique in a root, "" for INBOX. */
+/* One folder.  `disk` is its path below the root as list() or disk_name() gave it: otherwise opaque to
+ * the core, unique in a root, "" for INBOX. */
 typedef struct {
   const char *root;                  /* absolute path of the user's mail */
   const char *disk;
@@ -47,14 +47,16 @@ typedef struct {
 
 /* What a scan remembers so that the next one can be skipped.  Stored by the index, opaque bytes. */
 typedef struct {
-  gint64 word[6];
-  bool   dirty;                      /* too young to be trusted: scan again later */
+  gint64  word[6];
+  guint32 scanned;                   /* bit n: all messages whose place lies in watch[n] were seen */
+  bool    dirty;                     /* too young to be trusted: scan again in two seconds */
 } EkStamp;
 
 /* A message being written.  The core writes to fd and counts; then commit() or discard. */
 typedef struct {
   int   fd;                          /* -1: none */
-  char *tmp;                         /* a named temporary file, or NULL for an anonymous one */
+  char *tmp;                         /* a named temporary file, or NULL for an anonymous one; g_free */
+  bool  lf;                          /* CRLF is to be stored as LF */
 } EkStaged;
 
 typedef struct {                     /* how a staged message becomes a message */
@@ -91,12 +93,13 @@ struct EkMailboxOps {
   EkStatus (*rename) (EkInstance *self, EkCall *call, const EkFolder *folder, const char *to_disk);
 
   /* What the folder holds now.  *stamp is that of the last scan (zeroed: none) and is brought up to
-   * date.  When nothing can have changed: NOTFOUND, and func is not called.  Otherwise func sees every
-   * message (perhaps twice; one that is renamed meanwhile perhaps not at all: the caller scans again
-   * before it believes in a loss).  func NULL: the changes were our own, only renew the stamp. */
+   * date; stamp->scanned is 0 when nothing can have changed.  func sees every message of what was
+   * scanned (perhaps twice; one that is renamed meanwhile perhaps not at all: the caller scans
+   * again before it believes in a loss).  func NULL: the changes were our own, only renew the stamp.
+   * NOTFOUND: the folder is gone. */
   EkStatus (*scan) (EkInstance *self, EkCall *call, const EkFolder *folder, EkStamp *stamp,
                     EkFoundFunc func, gpointer data);
-  /* Opens for reading: *fd, and *offset and *length of the message in it.  *place is tried first
+  /* Opens for reading: *fd (NULL: only look), and *offset and *length of the message in it.  *place is tried first
    * (p NULL: not known), then the key is looked for, and *place is where it was found.  *mtime (us;
    * NULL allowed) is the message's date. */
   EkStatus (*open) (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, EkStr *place,
@@ -111,7 +114,8 @@ struct EkMailboxOps {
   /* New flags; *place is updated. */
   EkStatus (*flags) (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, EkStr *place,
                      guint32 flags, guint64 letters);
-  /* The same bytes under a new key in `to` (of the same root); `move`: and no longer in `folder`. */
+  /* The same bytes under a new key in `to` (of the same root); `move`: and no longer in `folder`.  made
+   * comes in with the sizes, for the name. */
   EkStatus (*copy) (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, EkStr place,
                     const EkFolder *to, guint32 flags, guint64 letters, bool move, EkFound *made);
   EkStatus (*expunge) (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, EkStr place);
