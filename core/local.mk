@@ -14,3 +14,4 @@ include core/module/local.mk
 include core/mail/local.mk
 include core/index/local.mk
 include core/queue/local.mk
+include core/loop/local.mk
