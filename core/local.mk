@@ -15,3 +15,4 @@ include core/mail/local.mk
 include core/index/local.mk
 include core/queue/local.mk
 include core/loop/local.mk
+include core/proc/local.mk

@@ -5,3 +5,6 @@ tests_unit_test_base_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-log
 tests_unit_test_log_SOURCES = tests/unit/test-log.c
 tests_unit_test_log_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-loop
+tests_unit_test_loop_SOURCES = tests/unit/test-loop.c
+tests_unit_test_loop_LDADD = $(TEST_LDADD)

@@ -1,0 +1,316 @@
+/* test-loop.c - loop, timers, jobs, channels between processes and within one
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "loop/job.h"
+#include "proc/channel.h"
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static EkLoop *loop;
+
+#define TURN_UNTIL(cond_) \
+  for (gint64 end_ = ek_now () + 5000000; !(cond_) && ek_now () < end_;) ek_loop_turn (loop, false)
+
+/* ---- timers ---- */
+
+typedef struct {
+  EkTimer  timer;
+  GString *order;
+  char     name;
+} Named;
+
+static void
+named (EkTimer *timer)
+{
+  Named *n = (Named *) timer;
+  g_string_append_c (n->order, n->name);
+}
+
+static void
+test_timer (void)
+{
+  g_autoptr (GString) order = g_string_new (NULL);
+  Named t[6];
+
+  for (int i = 0; i < 6; i++)
+    t[i] = (Named) { .timer.func = named, .order = order, .name = (char) ('a' + i) };
+  ek_timer_set (loop, &t[0].timer, 30000);
+  ek_timer_set (loop, &t[1].timer, 10000);
+  ek_timer_set (loop, &t[2].timer, 20000);
+  ek_timer_set (loop, &t[3].timer, 1000);
+  ek_timer_set (loop, &t[3].timer, 40000);       /* later: moves when it comes up */
+  ek_timer_set (loop, &t[4].timer, 50000);
+  ek_timer_set (loop, &t[4].timer, 5000);        /* earlier: at once */
+  ek_timer_set (loop, &t[5].timer, 15000);
+  ek_timer_cancel (loop, &t[5].timer);
+  TURN_UNTIL (order->len == 5);
+  g_assert_cmpstr (order->str, ==, "ebcad");
+  g_assert_false (ek_timer_armed (&t[3].timer));
+}
+
+/* ---- jobs ---- */
+
+typedef struct {
+  EkJob job;
+  int   n;
+} Counted;
+
+static int running, most, done_n, last_of_key[4];
+
+static void
+count_run (EkJob *job, EkJobThread *thread)
+{
+  Counted *c = (Counted *) job;
+  int now = __atomic_add_fetch (&running, 1, __ATOMIC_SEQ_CST);
+  if (now > most)
+    __atomic_store_n (&most, now, __ATOMIC_SEQ_CST);
+  int *seen = ek_job_thread_get (thread, &running);
+  if (seen == NULL) {
+    seen = g_new0 (int, 1);
+    ek_job_thread_set (thread, &running, seen, g_free);
+  }
+  ++*seen;
+  if (job->key) {                    /* one at a time, in order */
+    g_assert_cmpint (last_of_key[job->key], ==, c->n - 1);
+    g_usleep (50);
+    last_of_key[job->key] = c->n;
+  }
+  __atomic_sub_fetch (&running, 1, __ATOMIC_SEQ_CST);
+}
+
+static void
+count_done (EkJob *job)
+{
+  g_assert_true (ek_loop_mine () == loop);
+  done_n++;
+  g_free (job);
+}
+
+static void
+test_job (void)
+{
+  EkJobPool *pool = ek_job_pool_new (loop, 4, "test");
+  int n = 0;
+
+  for (int i = 1; i <= 200; i++)
+    for (guint64 key = 0; key < 4; key++) {
+      Counted *c = g_new0 (Counted, 1);
+      *c = (Counted) { .job = { .key = key, .run = count_run, .done = count_done }, .n = i };
+      ek_job_submit (pool, &c->job);
+      n++;
+    }
+  TURN_UNTIL (done_n == n);
+  g_assert_cmpint (done_n, ==, n);
+  g_assert_cmpint (last_of_key[3], ==, 200);
+  ek_job_pool_free (pool);
+}
+
+static void
+test_job_end (void)
+{
+  EkJobPool *pool = ek_job_pool_new (loop, 2, "test");
+
+  done_n = 0;
+  memset (last_of_key, 0, sizeof last_of_key);
+  for (int i = 1; i <= 50; i++) {
+    Counted *c = g_new0 (Counted, 1);
+    *c = (Counted) { .job = { .key = 1, .run = count_run, .done = count_done }, .n = i };
+    ek_job_submit (pool, &c->job);
+  }
+  ek_job_pool_free (pool);
+  g_assert_cmpint (done_n, ==, 50);              /* each is told, whether it ran or not */
+}
+
+/* ---- channels ---- */
+
+typedef struct {
+  EkChannel *ch;
+  int        got, answered, lost, gone;
+  gsize      bytes;
+} End;
+
+static void
+echo (EkMsg *msg, gpointer data)
+{
+  End *end = data;
+  guint64 n = ek_unpack_u64 (&msg->in);
+  EkStr s = ek_unpack_str (&msg->in);
+
+  g_assert_true (ek_unpack_ok (&msg->in));
+  g_assert_cmpuint (n, ==, (guint64) end->got);
+  end->got++;
+  end->bytes += s.n;
+  if (msg->n_fds > 0) {
+    char text[8] = "";
+    int fd = ek_msg_take_fd (msg, 0);
+    g_assert_cmpint (pread (fd, text, 4, 0), ==, 4);
+    g_assert_cmpint (atoi (text), ==, (int) n);
+    close (fd);
+  }
+  if (msg->id) {
+    ek_pack_u64 (ek_channel_answer (msg->channel, msg->id), n * 2);
+    ek_channel_end (msg->channel);
+  }
+}
+
+static void
+answered (EkMsg *msg, gpointer data)
+{
+  End *end = data;
+
+  if (msg == NULL)
+    end->lost++;
+  else {
+    g_assert_cmpuint (ek_unpack_u64 (&msg->in) % 2, ==, 0);
+    end->answered++;
+  }
+}
+
+static void
+gone (EkChannel *ch, gpointer data)
+{
+  ((End *) data)->gone++;
+}
+
+static void
+talk (EkChannel *a, EkChannel *b)
+{
+  End ea = { .ch = a }, eb = { .ch = b };
+  g_autofree char *big = g_malloc0 (200000);
+  int calls = 0;
+
+  ek_channel_handle (a, echo, gone, &ea);
+  ek_channel_handle (b, echo, gone, &eb);
+  for (guint i = 0; i < 300; i++) {
+    EkBuf *buf = i % 3 == 0 ? ek_channel_call (a, 7, answered, &ea) : ek_channel_send (a, 7);
+    calls += i % 3 == 0;
+    ek_pack_u64 (buf, i);
+    ek_pack_str (buf, (EkStr) { big, i % 7 == 0 ? 200000 : i });
+    if (i % 5 == 0) {
+      g_autofree char *text = g_strdup_printf ("%04u", i);
+      int fd = memfd_create ("t", MFD_CLOEXEC);
+      g_assert_cmpint (write (fd, text, 4), ==, 4);
+      ek_channel_attach (a, fd);
+    }
+    ek_channel_end (a);
+    if (i == 100)
+      ek_channel_pause (b, true);
+    if (i % 10 == 0)
+      ek_loop_turn (loop, false);
+    if (i == 200)
+      ek_channel_pause (b, false);
+  }
+  TURN_UNTIL (eb.got == 300 && ea.answered == calls);
+  g_assert_cmpint (eb.got, ==, 300);
+  g_assert_cmpint (ea.answered, ==, calls);
+  ek_pack_u64 (ek_channel_call (a, 7, answered, &ea), 300);
+  ek_channel_break (b, "test");
+  ek_channel_end (a);
+  TURN_UNTIL (ea.gone && eb.gone);
+  g_assert_cmpint (ea.lost, ==, 1);
+  g_assert_cmpint (ea.gone, ==, 1);
+  ek_channel_free (a);
+  ek_channel_free (b);
+  ek_loop_turn (loop, false);
+}
+
+static void
+test_channel_socket (void)
+{
+  int fds[2];
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  talk (ek_channel_new (loop, fds[0], "a"), ek_channel_new (loop, fds[1], "b"));
+}
+
+static void
+test_channel_memory (void)
+{
+  EkChannel *a, *b;
+
+  ek_channel_pair (loop, &a, &b, "ab");
+  talk (a, b);
+}
+
+static void
+test_channel_hostile (void)
+{
+  static const guint8 bad[][12] = {
+    { 0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0, 7, 0, 0, 0 },      /* longer than any body */
+    { 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 200 },                /* more descriptors than any message */
+    { 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 2 },                  /* descriptors that never came */
+    { 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 1, 0 },                  /* an answer to no question */
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    int fds[2];
+    End end = { 0 };
+    g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+    EkChannel *ch = ek_channel_new (loop, fds[0], "hostile");
+    ek_channel_handle (ch, echo, gone, &end);
+    g_assert_cmpint (write (fds[1], bad[i], 12), ==, 12);
+    TURN_UNTIL (end.gone);
+    g_assert_cmpint (end.gone, ==, 1);
+    g_assert_cmpint (end.got, ==, 0);
+    ek_channel_free (ch);
+    close (fds[1]);
+  }
+}
+
+static void
+test_pack (void)
+{
+  static const guint64 nums[] = { 0, 1, 127, 128, 16383, 16384, G_MAXUINT32, G_MAXUINT64 };
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkBuf buf = { 0 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (nums); i++)
+    ek_pack_u64 (&buf, nums[i]);
+  ek_pack_i64 (&buf, G_MININT64);
+  ek_pack_i64 (&buf, -1);
+  ek_pack_text (&buf, NULL);
+  ek_pack_text (&buf, "");
+  ek_pack_text (&buf, "word");
+  for (gsize cut = 0; cut <= ek_buf_len (&buf); cut++) {     /* every cut-off is noticed */
+    EkUnpack in = { ek_buf_at (&buf), cut, false };
+    for (guint i = 0; i < G_N_ELEMENTS (nums); i++) {
+      guint64 v = ek_unpack_u64 (&in);
+      g_assert_true (v == nums[i] || in.bad);
+    }
+    gint64 low = ek_unpack_i64 (&in), minus = ek_unpack_i64 (&in);
+    const char *none = ek_unpack_text (&in, pool), *empty = ek_unpack_text (&in, pool);
+    const char *word = ek_unpack_text (&in, pool);
+    g_assert_cmpint (ek_unpack_ok (&in), ==, cut == ek_buf_len (&buf));
+    if (!in.bad) {
+      g_assert_cmpint (low, ==, G_MININT64);
+      g_assert_cmpint (minus, ==, -1);
+      g_assert_null (none);
+      g_assert_cmpstr (empty, ==, "");
+      g_assert_cmpstr (word, ==, "word");
+    }
+  }
+  EkUnpack nul = ek_unpack (EK_STR ("\003a\0"));
+  ek_unpack_text (&nul, pool);
+  g_assert_true (nul.bad);
+  ek_buf_release (&buf);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  loop = ek_loop_new (NULL);
+  g_test_add_func ("/loop/timer", test_timer);
+  g_test_add_func ("/loop/job", test_job);
+  g_test_add_func ("/loop/job-end", test_job_end);
+  g_test_add_func ("/channel/pack", test_pack);
+  g_test_add_func ("/channel/socket", test_channel_socket);
+  g_test_add_func ("/channel/memory", test_channel_memory);
+  g_test_add_func ("/channel/hostile", test_channel_hostile);
+  int rc = g_test_run ();
+  ek_loop_free (loop);
+  return rc;
+}
