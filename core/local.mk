@@ -16,3 +16,4 @@ include core/index/local.mk
 include core/queue/local.mk
 include core/loop/local.mk
 include core/proc/local.mk
+include core/auth/local.mk

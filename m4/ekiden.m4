@@ -58,6 +58,7 @@ AS_CASE([$ek_how],
 EK_MODULE_ROWS="${EK_MODULE_ROWS}$1|$ek_how|$ek_why@"
 AM_CONDITIONAL([MODULE_]m4_toupper([$1]), [test "$ek_how" = shared])
 AM_CONDITIONAL([BUILTIN_]m4_toupper([$1]), [test "$ek_how" = static])
+AM_CONDITIONAL([WITH_]m4_toupper([$1]), [test "$ek_how" != no])
 ])
 
 AC_DEFUN([EK_MODULES_DONE], [

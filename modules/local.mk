@@ -1,1 +1,2 @@
 # modules/local.mk - each module adds its part
+include modules/argon2/local.mk

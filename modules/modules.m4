@@ -2,3 +2,4 @@
 # Each has a folder modules/NAME with its code, README.md and local.mk.
 AC_ARG_ENABLE([modules], [AS_HELP_STRING([--enable-modules=HOW], [yes, no (none but those asked for by name) or static (all built in)])],
   [], [enable_modules=yes])
+EK_MODULE([argon2], [shared], [libsodium], [libsodium-dev])

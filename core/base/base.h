@@ -12,3 +12,12 @@ guint64 ek_random64 (void);
 
 gint64 ek_now (void);                /* monotonic microseconds: for timers and durations */
 gint64 ek_wall (void);               /* wall clock microseconds since 1970: only for what is written down */
+
+/* Strict: no blanks, padding as it must be, no stray bits; appended to `out`, on false nothing is. */
+bool    ek_base64_decode (EkStr text, EkBuf *out);
+void    ek_base64_encode (EkStr bytes, EkBuf *out);
+bool    ek_hex_decode (EkStr text, EkBuf *out);           /* either case */
+void    ek_hex_encode (EkStr bytes, EkBuf *out);          /* lower case */
+/* Empties a queue that held a secret: its memory is wiped, then freed.  To leave no copies behind,
+ * make room for all of it before the first byte. */
+void    ek_buf_wipe (EkBuf *buf);

@@ -1,0 +1,45 @@
+/* scheme.h - password schemes: "{SCHEME}hash" verified and made
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A stored secret is written as Dovecot and LDAP write it: {SCHEME}rest, {SCHEME.b64}rest or
+ * {SCHEME.hex}rest; the name in either case.  Built in are
+ *   PLAIN CLEARTEXT CLEAR                   the secret itself
+ *   SHA512-CRYPT SHA256-CRYPT BLF-CRYPT MD5-CRYPT DES-CRYPT, CRYPT (all that crypt(5) knows here)
+ *   SHA SHA1 SHA256 SHA512 LDAP-MD5         base64 of the digest (or hexadecimal, by its length)
+ *   PLAIN-MD5                               hexadecimal (or base64)
+ *   SSHA SSHA256 SSHA512 SMD5               base64 of the digest of secret and salt, then the salt
+ *   MD5                                     MD5-CRYPT or PLAIN-MD5, whichever it looks like
+ * Modules add more (EkSchemeOps).  All functions but ek_scheme_register() may be called on any thread
+ * and take as long as the scheme costs: on job threads, never on the loop.
+ *
+ * An empty hash matches nothing, and neither does one of crypt(3) that begins with ! or *.
+ * Compares take the same time wherever the difference is.  A secret with a NUL never matches a
+ * scheme of crypt(3), which would read only what is before it.
+ */
+#pragma once
+#include "base/base.h"
+
+#define EK_PASSWORD_MAX 1024         /* bytes of a secret; longer ones match nothing */
+#define EK_SCHEME_DEFAULT "BLF-CRYPT"
+
+/* Adds a module's schemes; those that are known already stay.  Any thread; for ever. */
+void ek_scheme_register (const EkSchemeOps *ops);
+bool ek_scheme_known (EkStr name);                 /* also with .b64 or .hex behind it */
+char **ek_scheme_names (void);                     /* sorted, g_strfreev() */
+
+/* Takes "{SCHEME}" off the front.  `scheme` is what stands between the braces, empty when there is
+ * no prefix; the rest is returned. */
+EkStr ek_scheme_split (EkStr stored, EkStr *scheme);
+
+/* OK; FAIL: another secret; DEFER and *error: nobody can tell (unknown scheme, broken hash).
+ * `dflt` is the scheme of a `stored` without prefix. */
+EkStatus ek_password_verify (EkStr secret, EkStr stored, const char *dflt, GError **error);
+
+/* "{SCHEME}...", to be freed with g_free(); NULL and *error.  `cost` 0 is the scheme's default; else
+ * the rounds of SHA*-CRYPT, the exponent of BLF-CRYPT, as `doveadm pw -r` takes it. */
+char *ek_password_make (const char *scheme, EkStr secret, guint cost, GError **error);
+
+/* Costs what ek_password_verify() costs: for users that do not exist.  `like` is a stored secret
+ * of a user who does, or an empty string: one of the default scheme then stands in. */
+void    ek_password_dummy (EkStr secret, EkStr like, const char *dflt);
+guint64 ek_password_n_dummies (void);              /* how often, since the process began */

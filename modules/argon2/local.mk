@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/argon2.la %D%/libbuiltin.la
+modules_argon2_argon2_la_SOURCES = %D%/argon2.c
+modules_argon2_argon2_la_LDFLAGS = $(module_link)
+modules_argon2_argon2_la_CFLAGS = $(AM_CFLAGS) $(ARGON2_CFLAGS)
+modules_argon2_argon2_la_LIBADD = libekiden.la $(CORE_LIBS) $(ARGON2_LIBS)
+modules_argon2_libbuiltin_la_SOURCES = $(modules_argon2_argon2_la_SOURCES)
+modules_argon2_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_argon2_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(ARGON2_CFLAGS)
+modules_argon2_libbuiltin_la_LIBADD = $(ARGON2_LIBS)
+EXTRA_DIST += %D%/README.md

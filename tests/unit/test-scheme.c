@@ -1,0 +1,274 @@
+/* test-scheme.c - password schemes, against hashes made by doveadm pw, mkpasswd and openssl passwd */
+#include "config.h"
+#include "auth/scheme.h"
+#include <string.h>
+
+#define SECRET "ekiden \xe9\xa7\x85\xe4\xbc\x9d"
+
+#ifdef WITH_ARGON2
+extern const EkModule ek_module_argon2;
+#endif
+
+static const char *const made_elsewhere[] = {
+  /* doveadm pw */
+  "{PLAIN}" SECRET,
+  "{SHA512-CRYPT}$6$uhWZb8m4oSkotZoF$DLCrIZ/ClS7k.ei2vwedtdKmk4EylE9IuCV7RTcP8u9skhkgbTRAgKAe/brrbv5lfICTsx9c3igZVbqg4TaQU0",
+  "{SHA512-CRYPT}$6$rounds=1500$y9egf8BgfQW4Bqvd$xyNqYRP/IRa2LKO/tqWGP57hXuSncIeykaGRmqzNW4w6UH0QCrOXD52h1vE6lUp8BFfmK34rQWUsba04pEKfw1",
+  "{SHA256-CRYPT}$5$k/rO.finPAUXfpuj$TAy7i0lojCLlyEZRAhaagf4ZUbp/4ESc5A7RhCDgI9A",
+  "{BLF-CRYPT}$2y$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6",
+  "{MD5-CRYPT}$1$l1jqdSqr$ZyJFnSQ0Uzbc7Jjr/N45X0",
+  "{DES-CRYPT}PIrYHmUl42JIg",
+  "{CRYPT}$2y$05$RrhmCnfZsfTjEcI8ZWNltee.z/7jwYkpXiOgr1kWNHIg0fW6iGUTu",
+  "{SHA}yUFY1J7h7VgN7Y9rfuCDoXePjrY=",
+  "{SHA1}yUFY1J7h7VgN7Y9rfuCDoXePjrY=",
+  "{sha.HEX}c94158d49ee1ed580ded8f6b7ee083a1778f8eb6",
+  "{SHA}c94158d49ee1ed580ded8f6b7ee083a1778f8eb6",
+  "{SHA256}5sSs2JuBjHV9o+JT97xWAU1h1elULWDS7If5e+VKzdM=",
+  "{SHA256.HEX}e6c4acd89b818c757da3e253f7bc56014d61d5e9542d60d2ec87f97be54acdd3",
+  "{SHA512}Q4ixLNfL3qocXkVCHg1yCTNXML8gpykE3u01n7/Tc5K8ME4o252cGjztVuiT3pTJDC3HZoeWgk+q0F20BUv+ag==",
+  "{SSHA}EtKSoFZk6JAv+OKIK7xL3pjS4EtE2XpQ",
+  "{SSHA256}OsYMCiVfZD0aANOxcmvKw073Bl8A7Skm/KpPQX6a1jIb0IPM",
+  "{SSHA256.HEX}9a5e7c8e8d83e38caf246a845ee52757ded6f0295b35b3f9d54ca38e81144013bd24e3e6",
+  "{SSHA512}yaLyo3nm591ZHVrqlAa90kTBhzqLwoLMjv55SnzNsTOG2n6V3d5zq/KgsvL+MPcE6IRVi7iq/OcjFcxcDO1ZqMbciPI=",
+  "{SMD5}ydD5SuXI60Ept8L2SdrPxx944YM=",
+  "{PLAIN-MD5}91610021e3c3ad37adb91b032f16a937",
+  "{LDAP-MD5}kWEAIePDrTetuRsDLxapNw==",
+  "{MD5}$1$29zec2rU$brMM7zvbXIGWUaC5syr1w0",
+  "{MD5}91610021e3c3ad37adb91b032f16a937",
+  "{PLAIN.B64}ZWtpZGVuIOmnheS8nQ==",
+  "{CLEARTEXT.hex}656b6964656e20e9a785e4bc9d",
+  "{SHA512-CRYPT.b64}JDYkWUdteE00cUM4ZW8vWkN3RyRUdlFWczhHUjh2MlR4THZqMTdiOUI1cU1Kck9zZkkvQlJ1TlVEdG5QT2ZkTXpjSTFVZFBtdGFVWjQvN0VvUmxVVTZ0QndEeDM2MENSUE4wNC91aGIuLw==",
+  /* mkpasswd: yescrypt, gost-yescrypt, scrypt */
+  "{CRYPT}$y$j9T$OQFIlFUmfwx2lKIUHRodo.$o73duDe/2A9NaPjR64TII27.X8joTeeKpLr4L4/ijc4",
+  "{CRYPT}$gy$j9T$UVg5MDElFjFxELt8XnyXI0$oIDqH8522/lbQ.FMmZpO8nQ6dgwrpzJwxo6s/.b8MnA",
+  "{CRYPT}$7$CU..../....LRTYv2gUUpTLe8do5H/GQ/$kjI.zmE6L.3hrwqOF0GZ5Dxz0yKM0Ue9jTy91iFJp7D",
+  /* openssl passwd -6, -1 */
+  "{SHA512-CRYPT}$6$abcdefgh$iXvuuY5zLdDD5vqAI/71Q3iTu3RW7Lnpqffx5zIf6fiD1351IveJBDeAeIWBnjw7fIGsFVC7vAt5ZGDrxsJJ41",
+  "{MD5-CRYPT}$1$abcdefgh$Dni7N6g9w/PUrRedkpPDw0",
+#ifdef WITH_ARGON2
+  "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$bjjwdGA+UpW/JxtUQGp6qw$ZeqIr7DpREZUpJKBRIPrjZuLyVVLDr180kC7aPQaSiY",
+  "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$WqhF751TslBFXQkve3ayzQ$kx0KfbAd9RcGREf6/MufaTkuFGdPvZzDPAX5z0HaYJw",
+#endif
+};
+
+static void
+test_vectors (void)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (made_elsewhere); i++) {
+    EkStr stored = ek_str (made_elsewhere[i]);
+    g_autoptr (GError) error = NULL;
+    g_test_message ("%s", stored.p);
+    g_assert_cmpint (ek_password_verify (EK_STR (SECRET), stored, "PLAIN", &error), ==, EK_OK);
+    g_assert_cmpint (ek_password_verify (EK_STR ("ekiden"), stored, "PLAIN", &error), ==, EK_FAIL);
+    g_assert_cmpint (ek_password_verify (EK_STR (""), stored, "PLAIN", &error), ==, EK_FAIL);
+    g_assert_cmpint (ek_password_verify ((EkStr) { NULL, 0 }, stored, "PLAIN", &error), ==, EK_FAIL);
+    if (!strstr (stored.p, "DES"))       /* which reads eight bytes */
+      g_assert_cmpint (ek_password_verify (EK_STR (SECRET "\0x"), stored, "PLAIN", &error), ==, EK_FAIL);
+    g_assert_no_error (error);
+  }
+}
+
+static void
+test_default_scheme (void)
+{
+  EkStr sha = EK_STR ("yUFY1J7h7VgN7Y9rfuCDoXePjrY=");
+
+  g_assert_cmpint (ek_password_verify (EK_STR (SECRET), sha, "SHA", NULL), ==, EK_OK);
+  g_assert_cmpint (ek_password_verify (EK_STR (SECRET), sha, "PLAIN", NULL), ==, EK_FAIL);
+  g_assert_cmpint (ek_password_verify (sha, sha, "PLAIN", NULL), ==, EK_OK);
+}
+
+/* What nobody can decide is DEFER with a reason, what matches nothing is FAIL without one. */
+static void
+test_unusable (void)
+{
+  static const char *const broken[] = {
+    "{NOSUCH}abc", "{SHA256-CRYPT}$6$abcdefgh$iXvuuY5z", "{DES-CRYPT}short", "{DES-CRYPT}PIrYHmUl42J:g",
+    "{SHA256}AAAA", "{SHA}not base64!", "{SSHA}yUFY1J7h7VgN7Y9rfuCDoXePjrY=", "{SHA.hex}zz", "{PLAIN.b64}=",
+    "{CRYPT}$z$unknown$", "{PLAIN-MD5}91610021e3c3ad37adb91b032f16a9",
+#ifdef WITH_ARGON2
+    "{ARGON2ID}$argon2id$v=19$m=65536,t=3", "{ARGON2ID}$argon2i$v=19$m=32768,t=4,p=1$a$b",
+#endif
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (broken); i++) {
+    g_autoptr (GError) error = NULL;
+    g_test_message ("%s", broken[i]);
+    g_assert_cmpint (ek_password_verify (EK_STR ("x"), ek_str (broken[i]), "PLAIN", &error), ==, EK_DEFER);
+    g_assert_nonnull (error);
+  }
+  static const char *const locked[] = { "", "{PLAIN}", "{CRYPT}", "{CRYPT}!", "{CRYPT}*", "{SHA512-CRYPT}!$6$a$b" };
+  for (guint i = 0; i < G_N_ELEMENTS (locked); i++) {
+    g_autoptr (GError) error = NULL;
+    g_assert_cmpint (ek_password_verify (EK_STR (""), ek_str (locked[i]), "PLAIN", &error), ==, EK_FAIL);
+    g_assert_no_error (error);
+  }
+}
+
+static void
+check_made (const char *scheme, guint cost, const char *beginning)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *a = ek_password_make (scheme, EK_STR ("geheim"), cost, &error);
+  g_assert_no_error (error);
+  g_autofree char *b = ek_password_make (scheme, EK_STR ("geheim"), cost, &error);
+  g_test_message ("%s", a);
+  g_assert_true (g_str_has_prefix (a, beginning));
+  g_assert_cmpint (ek_password_verify (EK_STR ("geheim"), ek_str (a), "PLAIN", &error), ==, EK_OK);
+  g_assert_cmpint (ek_password_verify (EK_STR ("Geheim"), ek_str (a), "PLAIN", &error), ==, EK_FAIL);
+  g_assert_no_error (error);
+  if (strstr (scheme, "CRYPT") || strstr (scheme, "SSHA"))
+    g_assert_cmpstr (a, !=, b);          /* salted */
+}
+
+static void
+test_make (void)
+{
+  check_made ("plain", 0, "{PLAIN}geheim");
+  check_made ("SHA512-CRYPT", 0, "{SHA512-CRYPT}$6$");
+  check_made ("SHA512-CRYPT", 1500, "{SHA512-CRYPT}$6$rounds=1500$");
+  check_made ("SHA256-CRYPT", 1000, "{SHA256-CRYPT}$5$rounds=1000$");
+  check_made ("blf-crypt", 4, "{BLF-CRYPT}$2y$04$");
+  check_made ("MD5-CRYPT", 0, "{MD5-CRYPT}$1$");
+  check_made ("MD5", 0, "{MD5}$1$");
+  check_made ("DES-CRYPT", 0, "{DES-CRYPT}");
+  check_made ("CRYPT", 1, "{CRYPT}$y$");
+  check_made ("CRYPT.b64", 1, "{CRYPT.b64}");
+  check_made ("SHA", 0, "{SHA}");
+  check_made ("SHA256.hex", 0, "{SHA256.hex}");
+  check_made ("SSHA512.base64", 0, "{SSHA512.b64}");
+  check_made ("SSHA256", 0, "{SSHA256}");
+  check_made ("SMD5", 0, "{SMD5}");
+  check_made ("PLAIN-MD5", 0, "{PLAIN-MD5}");
+  check_made ("PLAIN-MD5.b64", 0, "{PLAIN-MD5.b64}");
+  check_made ("LDAP-MD5", 0, "{LDAP-MD5}");
+#ifdef WITH_ARGON2
+  check_made ("ARGON2I", 3, "{ARGON2I}$argon2i$v=19$m=32768,t=3,p=1$");
+  check_made ("ARGON2ID", 1, "{ARGON2ID}$argon2id$v=19$m=65536,t=1,p=1$");
+#endif
+  check_made (EK_SCHEME_DEFAULT, 0, "{");
+}
+
+static void
+refuses (const char *scheme, EkStr secret, guint cost, const char *part)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (ek_password_make (scheme, secret, cost, &error));
+  g_assert_nonnull (error);
+  if (!strstr (error->message, part))
+    g_error ("\"%s\" lacks \"%s\"", error->message, part);
+}
+
+static void
+test_make_refuses (void)
+{
+  char longer[EK_PASSWORD_MAX + 1];
+
+  memset (longer, 'x', sizeof longer);
+  refuses ("NOSUCH", EK_STR ("x"), 0, "NOSUCH is not known");
+  refuses ("SHA512-CRYPT", EK_STR ("x"), 999, "from 1000 to");
+  refuses ("BLF-CRYPT", EK_STR ("x"), 32, "from 4 to 31");
+  refuses ("SSHA", EK_STR ("x"), 5, "no rounds");
+  refuses ("MD5-CRYPT", EK_STR ("x"), 5, "no rounds");
+  refuses ("PLAIN", EK_STR ("x"), 5, "no rounds");
+  refuses ("BLF-CRYPT", (EkStr) { longer, 73 }, 0, "first 72 bytes");
+  refuses ("DES-CRYPT", EK_STR ("123456789"), 0, "first 8 bytes");
+  refuses ("SHA512-CRYPT", EK_STR ("a\0b"), 0, "NUL");
+  refuses ("SSHA", (EkStr) { longer, sizeof longer }, 0, "at most 1024");
+  /* What a digest can hold may have a NUL. */
+  g_autofree char *stored = ek_password_make ("SSHA256", EK_STR ("a\0b"), 0, NULL);
+  g_assert_cmpint (ek_password_verify (EK_STR ("a\0b"), ek_str (stored), "PLAIN", NULL), ==, EK_OK);
+  g_assert_cmpint (ek_password_verify (EK_STR ("a\0c"), ek_str (stored), "PLAIN", NULL), ==, EK_FAIL);
+}
+
+static void
+test_registry (void)
+{
+  g_auto (GStrv) names = ek_scheme_names ();
+
+  g_assert_true (g_strv_contains ((const char *const *) names, "SSHA512"));
+  for (guint i = 0; names[i]; i++) {
+    g_assert_true (ek_scheme_known (ek_str (names[i])));
+    if (i > 0)
+      g_assert_cmpstr (names[i - 1], <, names[i]);
+  }
+  g_assert_true (ek_scheme_known (EK_STR ("ssha.hex")));
+  g_assert_false (ek_scheme_known (EK_STR ("")));
+  g_assert_false (ek_scheme_known (EK_STR (".hex")));
+  EkStr scheme;
+  g_assert_true (ek_str_eq (ek_scheme_split (EK_STR ("{A.b64}x}y"), &scheme), EK_STR ("x}y")));
+  g_assert_true (ek_str_eq (scheme, EK_STR ("A.b64")));
+  g_assert_true (ek_str_eq (ek_scheme_split (EK_STR ("{A"), &scheme), EK_STR ("{A")));
+  g_assert_cmpuint (scheme.n, ==, 0);
+}
+
+static void
+test_dummy (void)
+{
+  guint64 before = ek_password_n_dummies ();
+  gint64 start = ek_now ();
+
+  ek_password_dummy (EK_STR ("x"), EK_STR (""), "PLAIN");
+  start = ek_now ();
+  ek_password_dummy (EK_STR ("x"), EK_STR (""), "PLAIN");
+  gint64 dummy = ek_now () - start;
+  g_autofree char *stored = ek_password_make (EK_SCHEME_DEFAULT, EK_STR ("y"), 0, NULL);
+  start = ek_now ();
+  g_assert_cmpint (ek_password_verify (EK_STR ("x"), ek_str (stored), "PLAIN", NULL), ==, EK_FAIL);
+  gint64 real = ek_now () - start;
+  g_test_message ("dummy %" G_GINT64_FORMAT " us, real %" G_GINT64_FORMAT " us", dummy, real);
+  g_assert_cmpint (dummy, >, real / 8);      /* a busy machine may stretch either */
+  ek_password_dummy (EK_STR ("x"), EK_STR ("{PLAIN}z"), "PLAIN");
+  g_assert_cmpuint (ek_password_n_dummies (), ==, before + 3);
+}
+
+static void
+test_base64 (void)
+{
+  static const struct { EkStr bytes; const char *text; } good[] = {      /* RFC 4648 section 10 */
+    { { "", 0 }, "" }, { { "f", 1 }, "Zg==" }, { { "fo", 2 }, "Zm8=" }, { { "foo", 3 }, "Zm9v" },
+    { { "foob", 4 }, "Zm9vYg==" }, { { "fooba", 5 }, "Zm9vYmE=" }, { { "foobar", 6 }, "Zm9vYmFy" },
+    { { "\xff\xfe\xfd", 3 }, "//79" },
+  };
+  static const char *const bad[] = { "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z m8=", "====", "A===", "Zg==Zg==", "Zm8\n" };
+  EkBuf buf = { 0 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (good); i++) {
+    ek_buf_clear (&buf);
+    ek_base64_encode (good[i].bytes, &buf);
+    g_assert_true (ek_str_eq (ek_buf_str (&buf), ek_str (good[i].text)));
+    ek_buf_clear (&buf);
+    g_assert_true (ek_base64_decode (ek_str (good[i].text), &buf));
+    g_assert_true (ek_str_eq (ek_buf_str (&buf), good[i].bytes));
+  }
+  ek_buf_clear (&buf);
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+    g_assert_false (ek_base64_decode (ek_str (bad[i]), &buf));
+    g_assert_cmpuint (ek_buf_len (&buf), ==, 0);
+  }
+  g_assert_true (ek_hex_decode (EK_STR ("00fFA9"), &buf));
+  g_assert_true (ek_str_eq (ek_buf_str (&buf), EK_STR ("\0\xff\xa9")));
+  g_assert_false (ek_hex_decode (EK_STR ("0"), &buf));
+  g_assert_false (ek_hex_decode (EK_STR ("0g"), &buf));
+  ek_buf_wipe (&buf);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+#ifdef WITH_ARGON2
+  ek_scheme_register (ek_module_argon2.scheme);
+  ek_scheme_register (ek_module_argon2.scheme);
+#endif
+  g_test_add_func ("/scheme/vectors", test_vectors);
+  g_test_add_func ("/scheme/default", test_default_scheme);
+  g_test_add_func ("/scheme/unusable", test_unusable);
+  g_test_add_func ("/scheme/make", test_make);
+  g_test_add_func ("/scheme/make-refuses", test_make_refuses);
+  g_test_add_func ("/scheme/registry", test_registry);
+  g_test_add_func ("/scheme/dummy", test_dummy);
+  g_test_add_func ("/scheme/base64", test_base64);
+  return g_test_run ();
+}
