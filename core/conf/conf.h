@@ -53,6 +53,8 @@ struct EkConfBlock {
   EkConfPos      at;                 /* of the kind; file NULL: made by the core, not written */
   EkConfSetting *settings;           /* in the order of the file */
   EkConfBlock   *blocks;
+  EkConfSetting *last_setting;       /* ends of the two lists */
+  EkConfBlock   *last_block;
   gsize          body, close;        /* bytes behind the `{` and of the `}`, in at.file */
   guint          index;              /* counts the root's blocks from 0 */
   guint32        roles;              /* which roles get it: bits EK_ROLE_BIT(), set by the check */
@@ -78,6 +80,7 @@ EkConf *ek_conf_load_text (const char *name, EkStr text, guint flags, EkProblems
 /* As ek_conf_load(), but `text` stands for what the file `edited` holds (as realpath(3) names it). */
 EkConf *ek_conf_load_edited (const char *path, const char *edited, EkStr text, guint flags,
                              EkProblems *problems);
+EkConf *ek_conf_new (void);                                /* an empty tree */
 void    ek_conf_free (EkConf *conf);                       /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkConf, ek_conf_free)
 
@@ -88,8 +91,13 @@ const char *ek_conf_default_path (void);
 EkConfBlock   *ek_conf_find_block (const EkConfBlock *parent, const char *kind, const char *name);
 EkConfSetting *ek_conf_find_setting (const EkConfBlock *block, const char *key);
 
+/* A copy of a value's text in the tree's pool, a NUL behind it, wiped when the tree is freed. */
+EkStr ek_conf_text (EkConf *conf, EkStr text);
+
 /* "listener \"mx\"", "queue", "the top level": how messages name a block.  In the pool. */
 const char *ek_conf_block_label (const EkConfBlock *block, EkPool *pool);
-/* Appends an item, or a setting's whole value, as it could be typed. */
+/* Appends a text as it could be typed: plain, or quoted with escapes. */
+void        ek_conf_text_write (EkStr text, EkBuf *out);
+/* Appends an item, or a setting's whole value, as it could be typed; secrets as (hidden). */
 void        ek_conf_item_write (const EkConfItem *item, EkBuf *out);
 void        ek_conf_value_write (const EkConfSetting *setting, EkBuf *out);

@@ -18,3 +18,8 @@ tests_unit_test_scheme_CPPFLAGS += -DWITH_ARGON2
 tests_unit_test_scheme_CFLAGS = $(AM_CFLAGS) $(ARGON2_CFLAGS)
 tests_unit_test_scheme_LDADD += $(ARGON2_LIBS)
 endif
+check_PROGRAMS += tests/unit/test-conf tests/unit/test-option
+tests_unit_test_conf_SOURCES = tests/unit/test-conf.c
+tests_unit_test_conf_LDADD = $(TEST_LDADD)
+tests_unit_test_option_SOURCES = tests/unit/test-option.c
+tests_unit_test_option_LDADD = $(TEST_LDADD)
