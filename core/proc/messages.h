@@ -1,0 +1,63 @@
+/* messages.h - the types of channel messages, who sends them, and their bodies in order
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * u: ek_pack_u64, i: ek_pack_i64, s: ek_pack_str, t: ek_pack_text (may be NULL), fd: descriptor.
+ * "->" a message, "=>" a call and what the answer holds.
+ */
+#pragma once
+
+enum {
+  /* master and every worker */
+  EK_M_HELLO = 1,       /* master -> worker: t build, u role bits, u index, t user, t group, t chroot,
+                           t hostname, u log level */
+  EK_M_CONFIG,          /* master -> worker: s piece of ek_conf_serialise() */
+  EK_M_GENERATION,      /* master => worker: u number; answer: u ok, t problems */
+  EK_M_ACTIVATE,        /* master -> worker: u number; u 0: forget the pending one */
+  EK_M_PEER,            /* master -> worker: u own role, u peer's role, u peer's index; fd */
+  EK_M_LISTENER,        /* master -> worker: t listener, t address; fd */
+  EK_M_START,           /* master -> worker: all of the above was sent; worker answers READY */
+  EK_M_READY,           /* worker -> master */
+  EK_M_STOP,            /* master -> worker: u deadline in ms: finish what is under way, then exit */
+  EK_M_UNLISTEN,        /* master -> worker: t listener, t address: stop accepting there */
+  EK_M_TICKET_KEYS,     /* master -> tls: s keys, newest first, 80 bytes each */
+  EK_M_CERTIFICATE,     /* master -> tls: t name, s certificate chain PEM, s key PEM; empty name: the default */
+  EK_M_LOG_SOURCE,      /* master -> log: t role, u pid; fd: reading end of that worker's log pipe */
+  EK_M_LOG_REOPEN,      /* master -> log */
+
+  /* edge and directory */
+  EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts
+                           (flow/facts.h); answer: u outcome, s challenge, t user, t text, s token, u store */
+  EK_D_AUTH_MORE,       /* edge => directory: u session, s response; answer as EK_D_AUTH */
+  EK_D_AUTH_ABORT,      /* edge -> directory: u session */
+  EK_D_RCPT,            /* edge => directory: s address; answer: u status, u class, t dsn, t text */
+
+  /* directory and store */
+  EK_S_VOUCH = 48,      /* directory -> store: s token, user record (flow/facts.h), t mailbox instance */
+
+  /* edge and store */
+  EK_S_HANDOFF = 56,    /* edge -> store: s token, s tag, t protocol, u event, u tls facts..., s unread; fd */
+
+  /* edge and tls */
+  EK_T_START = 64,      /* edge => tls: t listener; fd socket; answer: u ok, facts; fd stream */
+  EK_T_STREAM,          /* tls -> edge: t listener, facts; fd stream */
+
+  /* edge and queue */
+  EK_Q_SUBMIT = 80,     /* edge => queue: see queue/submit.c; answer: u status, u id, t dsn, t text */
+  EK_Q_STREAM,          /* edge -> queue: u stream; fd: the message's bytes follow on it */
+  EK_Q_STREAM_DROP,     /* edge -> queue: u stream */
+  EK_Q_ACCEPTING,       /* queue -> edge: u accepting, t why */
+
+  /* queue and directory */
+  EK_D_ROUTE = 96,      /* queue => directory: s address, s sender; answer: flow/route.h */
+
+  /* queue and store */
+  EK_S_DELIVER = 104,   /* queue => store: see queue/local.c; answer: u status, t dsn, t text */
+  EK_S_RETIRED,         /* queue -> store: u id, u rcpt, u action: the delivery's `done` is durable */
+
+  /* queue and relay */
+  EK_R_DELIVER = 112,   /* queue => relay: see queue/hop.c; answer: for each recipient u status, t dsn, ... */
+
+  /* control and everybody: one line of JSON-like words in, packed rows out */
+  EK_C_REQUEST = 128,   /* control => role: t verb, list of t arguments, u uid of the caller; answer: u status, s text */
+  EK_C_PROGRESS,        /* role -> control: u call, s text */
+};
