@@ -2,6 +2,7 @@
 pkglib_LTLIBRARIES += libekiden.la
 libekiden_la_SOURCES =
 libekiden_la_LIBADD = $(CORE_LIBS) $(EK_STATIC_MODULES)
+EXTRA_libekiden_la_DEPENDENCIES = $(EK_STATIC_MODULES)
 libekiden_la_LDFLAGS = $(AM_LDFLAGS) -avoid-version -Wl,-Bsymbolic-functions
 ekidendir = $(includedir)/ekiden
 ekiden_HEADERS = core/ekiden.h

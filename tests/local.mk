@@ -3,3 +3,4 @@ TEST_LDADD = libekiden.la $(CORE_LIBS)
 # folders go into the tarball whole
 EXTRA_DIST += .ci/run %D%/run %D%/packages %D%/lib %D%/system %D%/bench
 include tests/unit/local.mk
+include tests/fuzz/local.mk

@@ -1,0 +1,24 @@
+# tests/fuzz/local.mk - one libFuzzer target a parser: tests/fuzz/fuzz-NAME.c, its seeds in corpus/NAME/
+#
+# configure --enable-fuzzing (clang) makes them libFuzzer programs; any other build links them with
+# replay.c, which runs the files that it is given.  Add a target by its name, its two lines below, and
+# at least one file of corpus.  `/* covers: FILE... */` in the target names the sources whose line
+# coverage ./check full reports; `/* options: -max_len=65536 */` goes to libFuzzer.
+if FUZZING
+fuzz_main =
+else
+fuzz_main = tests/fuzz/replay.c
+endif
+fuzz_ldflags = $(AM_LDFLAGS) $(EK_FUZZ_LDFLAGS)
+EXTRA_DIST += %D%/corpus
+
+check_PROGRAMS += %D%/fuzz-conf %D%/fuzz-serial %D%/fuzz-channel
+tests_fuzz_fuzz_conf_SOURCES = %D%/fuzz-conf.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_conf_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_conf_LDADD = $(TEST_LDADD)
+tests_fuzz_fuzz_serial_SOURCES = %D%/fuzz-serial.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_serial_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_serial_LDADD = $(TEST_LDADD)
+tests_fuzz_fuzz_channel_SOURCES = %D%/fuzz-channel.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_channel_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_channel_LDADD = $(TEST_LDADD)
