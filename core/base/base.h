@@ -1,4 +1,5 @@
-/* base.h - what the core's own files share and modules do not see */
+/* base.h - what the core's own files share and modules do not see
+ * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "ekiden.h"
 

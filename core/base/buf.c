@@ -1,4 +1,5 @@
-/* buf.c - byte queues: appended at the end, consumed at the front */
+/* buf.c - byte queues: appended at the end, consumed at the front
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* pool.c - arenas with clean-up handlers */
+/* pool.c - arenas with clean-up handlers
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
 #include <string.h>
 

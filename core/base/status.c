@@ -1,4 +1,5 @@
-/* status.c - statuses, errors, answers, replies: the small words of ekiden.h */
+/* status.c - statuses, errors, answers, replies: the small words of ekiden.h
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* str.c - strings with a length, hashes, random bytes, clocks */
+/* str.c - strings with a length, hashes, random bytes, clocks
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 #include "base/base.h"
 #include <openssl/crypto.h>

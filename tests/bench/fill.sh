@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   fill.sh USER COUNT [SIZE]
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 d=$MAIL_ROOT/$1; mkdir -p "$d/cur" "$d/new" "$d/tmp"
 "$load" gen -n "$2" -z "${3:-4096}" -o "$d/cur"

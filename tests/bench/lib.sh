@@ -1,5 +1,6 @@
 # lib.sh - what the scripts here share; sourced, not run
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${BENCH_WORK:?set it first: export BENCH_WORK=\$(mktemp -d)}"   # scratch: binaries, peers, mailboxes
 : "${BENCH_PEER:=unnamed}"

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   phys.sh [DIR]: DIR on the disk to be measured, default a folder in $BENCH_WORK
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 d=$(mktemp -d "${1:-$BENCH_WORK}/phys.XXXXXX")
 cc -O2 -o "$BENCH_WORK/phys" "$here/load/phys.c" -lpthread 2>/dev/null && "$BENCH_WORK/phys" "$d" 2

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   syscalls.sh COUNT COMMAND...: COMMAND must deliver COUNT messages.  Needs strace and root.
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 n=$1; shift
 out=$BENCH_WORK/strace.$$

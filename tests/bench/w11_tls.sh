@@ -4,6 +4,7 @@
 #
 # PROTO: smtp, imap, pop3 (STARTTLS) or none (implicit TLS), at PORT.  The limit: openssl s_time against
 # openssl s_server.
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 : "${PROTO:=smtp}"
 case $PROTO in smtp) : "${PORT:=$SMTP_PORT}" ;; imap) : "${PORT:=$IMAP_PORT}" ;; pop3) : "${PORT:=$POP3_PORT}" ;; esac

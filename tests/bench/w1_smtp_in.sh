@@ -6,6 +6,7 @@
 # accepted, "delivered_s" until all were delivered (needs MAIL_ROOT or COUNT_CMD).  VERIFY=1: the Maildirs
 # are emptied before and every message is compared afterwards.
 # W2: SIZE=1048576 MESSAGES=200.  W4: RCPTS=1000 MESSAGES=20 MAIL_USERS=1000 SESSIONS=4.
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 export load SMTP_PORT SMTP_HOST MESSAGES SESSIONS SIZE RCPTS PER_CONN MAIL_USERS MAIL_DOMAIN MAIL_ROOT COUNT_CMD here
 : "${WAIT:=120}"

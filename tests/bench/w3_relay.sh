@@ -4,6 +4,7 @@
 #
 # This script starts the counting sink on SINK_PORT; the server is configured to relay there.  VERIFY=1: the
 # sink compares every message.
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 export VERIFY="${VERIFY:-}"
 export load SMTP_PORT SMTP_HOST SINK_PORT MESSAGES SESSIONS SIZE PER_CONN MAIL_USERS here BENCH_WORK

@@ -4,6 +4,7 @@
 #
 # Nobody listens on SINK_PORT, where the server relays, until LIST_CMD was timed; then a sink starts there,
 # FLUSH_CMD is given and the time until all have arrived is taken.
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 [ -n "${W5_MESSAGES:-}" ] && MESSAGES=$W5_MESSAGES || MESSAGES=20000
 export load SMTP_PORT SMTP_HOST SINK_PORT MESSAGES SESSIONS SIZE PER_CONN MAIL_USERS here BENCH_WORK

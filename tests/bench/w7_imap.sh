@@ -5,6 +5,7 @@
 # W7=fetch|headers|body|store|search|append (one after the other when unset).  The mailbox of IMAP_USER (user1)
 # must hold BOX_COUNT messages: fill it with fill.sh (Maildir, cold index: no index was ever built) or by LMTP
 # (the server's own indexes are then warm).  COLD=1 drops the page cache before (needs root).
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 : "${IMAP_USER:=user1}" "${BOX:=INBOX}" "${BOX_COUNT:=10000}" "${N:=2000}"
 cold() { if [ -n "${COLD:-}" ]; then sync; echo 3 > /proc/sys/vm/drop_caches; fi; }

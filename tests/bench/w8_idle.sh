@@ -1,6 +1,7 @@
 #!/bin/bash
 # w8_idle.sh - W8: CONNS (1000) logged-in connections, INBOX selected, in IDLE: memory of the server then
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 port=$IMAP_PORT
 [ -z "${TLS:-}" ] || port=$IMAPS_PORT

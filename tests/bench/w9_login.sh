@@ -1,6 +1,7 @@
 #!/bin/bash
 # w9_login.sh - W9: N (2000) times connect, LOGIN, LOGOUT over SESSIONS (20) at once
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 port=$IMAP_PORT
 [ -z "${TLS:-}" ] || port=$IMAPS_PORT

@@ -1,4 +1,5 @@
-/* test-base.c - pools, byte queues, strings, checksums */
+/* test-base.c - pools, byte queues, strings, checksums
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* test-scheme.c - password schemes, against hashes made by doveadm pw, mkpasswd and openssl passwd */
+/* test-scheme.c - password schemes, against hashes made by doveadm pw, mkpasswd and openssl passwd
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 #include "auth/scheme.h"
 #include <string.h>

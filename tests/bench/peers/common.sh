@@ -1,5 +1,6 @@
 # common.sh - what the peer scripts share; sourced, not run
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2046
 #
 # Each is called as  peers/NAME.sh start|stop [MODE]; start writes $BENCH_WORK/NAME/env, the variables that
 # the workload scripts read.

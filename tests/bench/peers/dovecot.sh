@@ -5,6 +5,7 @@
 # MODE: empty (Maildir), sdbox or mdbox; SCHEME: PLAIN (default) or SHA512-CRYPT; AUTH_CACHE=10M turns its auth
 # cache on; FSYNC: optimized (default), always or never; HIPERF=1: login processes that serve many;
 # HIBERNATE=1: idle IMAP sessions leave their process after 3 s.
+# shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
 MODE=${2:-maildir}
 case $1 in

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # MODE: virtual (Maildirs, default) or relay (to SINK_PORT).
+# shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
 MODE=${2:-virtual}
 case $1 in
@@ -10,7 +11,7 @@ start)
   mkdir -p "$W/spool" "$W/log" "$W/mail"; vmail_user; make_cert
   bin=${EXIM_BIN:-/usr/sbin/exim4}
   cp "$bin" "$W/exim"; chown root:root "$W/exim"; chmod 4755 "$W/exim"
-  chown -R Debian-exim:Debian-exim "$W/spool" "$W/log"; ( cd "$W/mail"; for i in $(seq 1 ${MAIL_USERS:-1000}); do mkdir -p user$i; done ); chown -R vmail:vmail "$W/mail"
+  chown -R Debian-exim:Debian-exim "$W/spool" "$W/log"; ( cd "$W/mail" || exit; for i in $(seq 1 ${MAIL_USERS:-1000}); do mkdir -p user$i; done ); chown -R vmail:vmail "$W/mail"
   chown Debian-exim "$W/key.pem" "$W/cert.pem"
   mkdir -p /etc/exim4; grep -qxs "$W/exim.conf" /etc/exim4/trusted_configs || echo "$W/exim.conf" >> /etc/exim4/trusted_configs
   case $MODE in
@@ -78,7 +79,7 @@ X
   put_env SMTP_PORT=${SMTP_PORT:-2525} MAIL_ROOT=$W/mail FLUSH_CMD="'$W/exim -C $W/exim.conf -qff'" \
     LIST_CMD="'$W/exim -C $W/exim.conf -bp'" QUEUE_DIR=$W/spool/input ;;
 stop)
-  stop_pids $(cat "$W/exim.pid" 2>/dev/null); stop_cg
+  stop_pids "$(cat "$W/exim.pid" 2>/dev/null)"; stop_cg
   [ -f /etc/exim4/trusted_configs ] && sed -i "\#^$W/exim.conf\$#d" /etc/exim4/trusted_configs
   rm -rf "$W" ;;
 esac

@@ -4,8 +4,9 @@
 #
 # Give the MTA the socket: MILTER=unix:$BENCH_WORK/opendkim/sock/s  (over TCP on loopback each message waits
 # about 80 ms for delayed acknowledgements, which hides the cost that is to be measured).
+# shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
-MODE=
+MODE=''
 case $1 in
 start)
   mkdir -p "$W/sock"; chown opendkim "$W/sock"; chmod 755 "$W" "$W/sock"; openssl genrsa -out "$W/k.pem" 2048 2>/dev/null; chown opendkim "$W/k.pem"; chmod 600 "$W/k.pem"

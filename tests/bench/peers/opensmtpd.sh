@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # MODE: virtual (mail.maildir, default) or relay (to SINK_PORT).
+# shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
 MODE=${2:-virtual}
 spool=/var/spool/smtpd

@@ -4,6 +4,7 @@
 #
 # MODE: virtual (Maildirs, default), lmtp (to LMTP_PORT), relay (to SINK_PORT), dead (to a port where nobody
 # listens); suffix -tuned: in_flow_delay=0; MILTER=inet:127.0.0.1:PORT adds a milter.
+# shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
 MODE=${2:-virtual}
 case $1 in
