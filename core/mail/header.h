@@ -15,6 +15,7 @@ typedef struct {
   EkStr   value;                     /* behind the colon, all bytes, without the last line break */
   EkStr   raw;                       /* the whole field with its line breaks */
   guint64 offset;                    /* of raw, from the first byte fed */
+  guint64 size;                      /* of the field as it came; raw.n unless it is truncated */
   guint   lines;                     /* line breaks in it */
   guint   bare;                      /* those that are LF without CR */
   bool    colon;                     /* there was one */
@@ -29,6 +30,8 @@ typedef bool (*EkHeaderFunc) (const EkHeader *header, gpointer data);
 /* Zero-initialise, set field_max, func and data; ek_header_split_clear() at the end. */
 typedef struct {
   gsize        field_max;            /* longest field kept whole; 0: 64 KB */
+  bool         dashes;               /* a line that begins with "--" is a field by itself, never folded
+                                        (the MIME parser looks for boundaries in headers so) */
   EkHeaderFunc func;
   gpointer     data;
 
@@ -40,10 +43,9 @@ typedef struct {
 
   /* its own */
   EkBuf        held;                 /* a field's start, when chunks cut it */
-  guint64      field_start;
-  gsize        field_size, line_size, name_size;
+  guint64      field_size, line_size;
   guint        field_lines, field_bare;
-  guint8       last, state;
+  char         last, head[2];        /* the byte before; the field's first two */
 } EkHeaderSplit;
 
 /* Consumes up to the end of the header; returns how many bytes (all of them unless it is done). */
@@ -85,7 +87,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkHeaders, ek_headers_free)
 EkStr ek_header_unfold (EkPool *pool, EkStr value);
 
 /* RFC 2047 to UTF-8.  The answer is always valid UTF-8: what cannot be decoded becomes U+FFFD, raw
- * 8-bit text is taken as UTF-8.  Unfolds.  A character split over two words of one charset is joined. */
+ * 8-bit text is taken as UTF-8, control characters become spaces.  Unfolds.  A character split over two words of one charset is joined. */
 EkStr ek_header_decode (EkPool *pool, EkStr value);
 
 /* Appends `utf8` as an unstructured value: as it is when it is printable ASCII, else RFC 2047 words; folded

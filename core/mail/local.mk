@@ -1,2 +1,3 @@
-libekiden_la_SOURCES += %D%/address.h %D%/header.h %D%/date.h %D%/text.h %D%/mime.h %D%/imapfmt.h \
-  %D%/received.h %D%/dsn.h %D%/reply.h
+libekiden_la_SOURCES += %D%/address.c %D%/addresskey.c %D%/addresslist.c %D%/address.h %D%/header.c %D%/header.h %D%/value.c %D%/mimetype.c %D%/codec.c \
+  %D%/charset.c %D%/search.c %D%/text.h %D%/date.c %D%/date.h %D%/mime.h %D%/imapfmt.h \
+  %D%/received.c %D%/received.h %D%/dsn.h %D%/reply.c %D%/reply.h

@@ -40,7 +40,6 @@ struct EkPart {
   EkStr      *languages;
   guint       n_languages;
   bool        digest;                /* its parent is multipart/digest: the default type is message/rfc822 */
-  bool        has_nul;               /* body or header holds a NUL byte */
   EkEnvelope *envelope;              /* of the message itself and of messages in it; else NULL */
 };
 
@@ -49,6 +48,7 @@ typedef struct {
   guint    n_parts;
   EkExtent total;
   bool     limited;                  /* some limit was met */
+  bool     has_nul;                  /* a NUL byte is in it: no IMAP literal can carry that */
 } EkMime;
 
 /* ---- parsing ------------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ typedef struct {                     /* zero-initialise, or ek_smtp_reply_clear(
   gsize       bytes, column;
   guint8      state;
   int         line_code;
-  bool        more;
+  bool        more, cr;
 } EkSmtpReply;
 
 /* Consumes bytes up to the end of one reply; *used tells how many (always set).  BAD: this is no SMTP

@@ -49,8 +49,9 @@ void  ek_utf8_append (EkBuf *out, EkStr bytes);
 
 /* ---- search --------------------------------------------------------------------------------------- */
 
-/* Finds a UTF-8 needle in a text regardless of case (Unicode case folding, then NFC, of both).  One
- * EkSearch serves many texts, one at a time. */
+/* Finds a UTF-8 needle in a text as i;unicode-casemap (RFC 5051) would: case folded, compatibility
+ * decomposition, so "e" is in "É" and half-width kana are kana.  One EkSearch serves many texts, one
+ * at a time. */
 typedef struct EkSearch EkSearch;
 
 /* NULL when `needle` is not valid UTF-8 or longer than 1 KB.  An empty needle is found everywhere. */

@@ -23,3 +23,7 @@ tests_unit_test_conf_SOURCES = tests/unit/test-conf.c
 tests_unit_test_conf_LDADD = $(TEST_LDADD)
 tests_unit_test_option_SOURCES = tests/unit/test-option.c
 tests_unit_test_option_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-address
+tests_unit_test_address_SOURCES = tests/unit/test-address.c
+tests_unit_test_address_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"
+tests_unit_test_address_LDADD = $(TEST_LDADD)
