@@ -18,3 +18,4 @@ include core/queue/local.mk
 include core/loop/local.mk
 include core/proc/local.mk
 include core/auth/local.mk
+include core/lookup/local.mk

@@ -3,3 +3,4 @@
 AC_ARG_ENABLE([modules], [AS_HELP_STRING([--enable-modules=HOW], [yes, no (none but those asked for by name) or static (all built in)])],
   [], [enable_modules=yes])
 EK_MODULE([argon2], [shared], [libsodium], [libsodium-dev])
+EK_MODULE([file], [shared], [], [])

@@ -27,3 +27,7 @@ check_PROGRAMS += tests/unit/test-address
 tests_unit_test_address_SOURCES = tests/unit/test-address.c
 tests_unit_test_address_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"
 tests_unit_test_address_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-file
+tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/unit/instance.h $(modules_file_file_la_SOURCES)
+tests_unit_test_file_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
+tests_unit_test_file_LDADD = $(TEST_LDADD)

@@ -1,0 +1,3 @@
+libekiden_la_SOURCES += %D%/tablefile.c %D%/tableparts.c %D%/template.c
+ekiden_lookupdir = $(ekidendir)/lookup
+ekiden_lookup_HEADERS = %D%/tablefile.h %D%/template.h

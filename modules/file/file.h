@@ -1,0 +1,41 @@
+/* file.h - what the files of the module share
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include <ekiden/ekiden.h>
+#include "lookup/tablefile.h"
+
+typedef struct {                     /* one line, borrowed from it; an empty field has n 0 */
+  EkStr user, pass, uid, gid, home;
+  EkStr mail;                        /* of the old form: ...:shell::MAIL */
+  EkStr extra;                       /* "key=value key ..." */
+} FileLine;
+
+typedef enum { FILE_BLANK, FILE_USER, FILE_WRONG } FileLineKind;
+
+/* Takes a line apart; false: it is empty or a comment. */
+bool file_line_split (EkStr line, FileLine *parsed);
+/* The same with all checks.  WRONG: *why says what and how to mend it (g_free). */
+FileLineKind file_line_check (EkStr line, FileLine *parsed, char **why);
+/* A number, or the name of a system account (`group`: group).  An empty text gives -1. */
+bool file_id_parse (EkStr text, bool group, gint64 *id);
+/* The next extra field, taken off the front of *extra; false: none left. */
+bool file_extra_next (EkStr *extra, EkStr *key, EkStr *value);
+/* Bytes of quota that a Dovecot rule gives ("*:storage=1G", "*:bytes=100"); 0: none. */
+guint64 file_quota_parse (EkStr rule);
+
+/* ---- the table ---- */
+
+typedef struct FileTable FileTable;
+extern const EkTableKind file_table_kind;
+bool  file_table_find (const FileTable *table, EkStr user, FileLine *line);
+/* The users, one after the other: *at is 0 before the first call. */
+bool  file_table_next (const FileTable *table, gsize *at, FileLine *line);
+guint file_table_n (const FileTable *table);
+
+/* ---- writing ---- */
+
+/* Rewrites the file with the user's password field set (and the user added at the end if there is
+ * none), or, `stored`.p NULL, without the user's line.  Everything else stays as it is: order,
+ * comments, mode, owner.  OK, NOTFOUND (nothing to remove), FAIL (no such name or secret can be
+ * written), DEFER. */
+EkStatus file_rewrite (const char *path, EkStr user, EkStr stored, GError **error);

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/file.la %D%/libbuiltin.la
+modules_file_file_la_SOURCES = %D%/file.c %D%/line.c %D%/table.c %D%/write.c %D%/file.h
+modules_file_file_la_LDFLAGS = $(module_link)
+modules_file_file_la_CFLAGS = $(AM_CFLAGS)
+modules_file_file_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_file_libbuiltin_la_SOURCES = $(modules_file_file_la_SOURCES)
+modules_file_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_file_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
