@@ -4,3 +4,8 @@ TEST_LDADD = libekiden.la $(CORE_LIBS)
 EXTRA_DIST += .ci/run %D%/run %D%/packages %D%/lib %D%/system %D%/bench %D%/lint
 include tests/unit/local.mk
 include tests/fuzz/local.mk
+# what C tests share: EK_TEST_CPPFLAGS names the build tree
+check_LTLIBRARIES += tests/lib/libtesting.la
+tests_lib_libtesting_la_SOURCES = tests/lib/instance.c tests/lib/instance.h
+tests_lib_libtesting_la_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+EK_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DEK_BUILDDIR=\"$(abs_top_builddir)\" -DEK_SRCDIR=\"$(abs_top_srcdir)\"

@@ -1,31 +1,53 @@
 /* call.h - how the core calls an operation of an instance, evented or blocking, in one way
  * SPDX-License-Identifier: Apache-2.0
  *
- * Loop thread.  A blocking module's operation becomes a job: on a job thread, with the connection that
- * connect() made for that thread and instance (kept; made again after it broke, with back-off between
- * 1 s and 1 min, in which time calls answer DEFER at once).  An evented one is called directly.  Either
- * way `done` runs exactly once, on the loop thread, never before ek_op_start() has returned.
+ *   EkOp *op = ek_op_new (instance);
+ *   EkLookup *q = ek_pool_new0 (ek_op_pool (op), EkLookup);      // what run() reads and writes
+ *   q->query.key = ek_pool_str (ek_op_pool (op), key);
+ *   ek_op_start (op, 0, timeout, ek_run_lookup, q, looked_up, session);
+ *
+ * Loop thread.  A blocking module's operation becomes a job: on a job thread, with a connection that
+ * connect() made there.  Connections are kept for each thread and instance.  An operation that answers
+ * DEFER gives up its connection; when that was an old one, it is tried once more with a new one (the
+ * server may have closed it).  After a failed connect() calls answer DEFER at once, for 1 s, then
+ * 2 s, ... up to 1 min, so that a dead database costs no job thread.  An evented operation is called
+ * directly.  Either way `done` runs exactly once, on the loop thread, never before ek_op_start() has
+ * returned.  An operation holds its instance's generation.
  */
 #pragma once
+#include "loop/job.h"
 #include "module/generation.h"
 
 typedef struct EkOp EkOp;
 
-/* Calls the operation: `return self->module->map->lookup (self, call, &q->query, &q->answer);` */
+/* Calls the operation: `return self->module->map->lookup (self, call, &q->query, &q->answer);`.  It may
+ * still run when `done` has told of a time-out or the caller has cancelled, so `data` and all that it
+ * points to lie in the operation's pool. */
 typedef EkStatus (*EkOpRun) (EkInstance *self, EkCall *call, gpointer data);
-/* The answer.  `call` and its pool live until this returns, unless ek_op_hold().  call->error says
- * why (borrowed); it has been logged. */
-typedef void (*EkOpDone) (EkStatus status, EkCall *call, gpointer data);
+/* The answer.  `data` and the pool live until this returns (after a time-out: are not to be read).
+ * `why` is the module's reason or NULL; it has been logged. */
+typedef void (*EkOpDone) (EkStatus status, gpointer data, const GError *why, gpointer user);
 
-/* `key`: calls with the same key run one after the other, in order (a user's name); NULL: in parallel.
- * `timeout` 0: none; when it runs out `done` gets DEFER.  A remote instance (or one that lacks the
- * table: `run` is told by the helpers below) gives DEFER with an error. */
-EkOp *ek_op_start (EkInstance *self, const char *key, EkTime timeout, EkOpRun run, EkOpDone done, gpointer data);
-/* The caller has lost interest: `done` will not run.  `data` must outlive the operation all the same, so
- * give it to the operation's pool (ek_op_pool) or a clean-up of it. */
-void    ek_op_cancel (EkOp *op);
+/* The threads of this process; once, before the first call, and NULL before they go. */
+void    ek_op_use_jobs (EkJobPool *jobs);
+
+EkOp   *ek_op_new (EkInstance *self);
 EkPool *ek_op_pool (EkOp *op);
+/* Starts, and from then owns, the operation.  Jobs with the same `key` (not 0) run one after the other, in
+ * order: ek_hash64() of a user's name.  `timeout` 0: none; when it runs out `done` gets DEFER.  A
+ * remote instance gives DEFER. */
+void    ek_op_start (EkOp *op, guint64 key, EkTime timeout, EkOpRun run, gpointer data, EkOpDone done, gpointer user);
+/* The caller has lost interest: `done` will not run.  Not after `done`. */
+void    ek_op_cancel (EkOp *op);
 
-/* On a job thread: the same without a job of its own, blocking, with this thread's connection.  Not for
- * evented modules (FAIL).  `pool` owns the answer; *error is the caller's. */
+/* On a job thread: the same at once, blocking, with this thread's connection.  Not for evented modules
+ * (FAIL: they work on the loop).  `pool` owns the answer; deadline 0: none. */
 EkStatus ek_op_call (EkInstance *self, EkPool *pool, gint64 deadline, EkOpRun run, gpointer data, GError **error);
+
+/* ---- what is called most; DEFER when the instance lacks the table ---- */
+
+typedef struct { EkQuery query; EkAnswer answer; } EkLookup;                /* map */
+typedef struct { const char *name; EkUser user; } EkUserLookup;            /* userdb */
+
+EkStatus ek_run_lookup (EkInstance *self, EkCall *call, gpointer lookup);
+EkStatus ek_run_user (EkInstance *self, EkCall *call, gpointer user_lookup);

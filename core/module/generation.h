@@ -16,7 +16,7 @@
  *
  * Loop thread only, but for what it holds: instances and values are read-only and any job may read
  * them while its caller holds a reference.  A generation is freed when the last session lets go:
- * connections of job threads are closed, then stop() runs, users before what they use.
+ * connections are closed on a job thread, then stop() runs on the loop, users before what they use.
  */
 #pragma once
 #include "module/registry.h"
@@ -35,8 +35,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkGeneration, ek_generation_unref)
 
 /* ---- values of the core's own blocks ---- */
 
-/* The struct of a type's block `name` (NULL: the one without a name; for "" and EK_BLOCK_SINGLE never
- * NULL: defaults). */
+/* The struct of a type's block `name` (NULL: the one without a name).  For "" and EK_BLOCK_SINGLE
+ * never NULL in a role that gets such blocks: defaults stand in. */
 gconstpointer ek_generation_values (const EkGeneration *gen, const EkBlockType *type, const char *name);
 
 typedef struct {

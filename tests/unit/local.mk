@@ -31,3 +31,11 @@ check_PROGRAMS += tests/unit/test-file
 tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/unit/instance.h $(modules_file_file_la_SOURCES)
 tests_unit_test_file_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_file_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-module tests/unit/test-call
+tests_unit_test_module_SOURCES = tests/unit/test-module.c
+tests_unit_test_module_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_module_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+tests_unit_test_call_SOURCES = tests/unit/test-call.c
+tests_unit_test_call_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_call_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+include tests/unit/mods/local.mk

@@ -1,0 +1,374 @@
+/* instance.c - one configured use of a module: made, referred to, initialised, started, stopped
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "module/private.h"
+#include "module/load.h"
+#include <errno.h>
+#include <string.h>
+
+#define INSTANCES_MAX 10000
+
+/* ---- making ---- */
+
+static EkInstance *
+add (EkGeneration *gen, const EkModule *module, const char *name, const EkConfBlock *block)
+{
+  gsize size = module ? MAX (module->instance_size, sizeof (EkInstance)) : sizeof (EkInstance);
+  EkInstance *self = ek_pool_alloc (gen->pool, size);
+  EkInstanceCore *core = ek_pool_new0 (gen->pool, EkInstanceCore);
+
+  core->gen = gen;
+  core->block = block;
+  core->uses = g_ptr_array_new ();
+  core->remote = module == NULL;
+  self->name = name;
+  self->module = module;
+  self->core = core;
+  if (module && module->connect)
+    ek_calls_init (self);
+  g_ptr_array_add (gen->instances, self);
+  return self;
+}
+
+static EkInstance *
+find_exact (const EkGeneration *gen, EkStr module, EkStr name)
+{
+  for (guint i = 0; i < gen->instances->len; i++) {
+    EkInstance *self = gen->instances->pdata[i];
+    if (self->module && ek_str_eq (ek_str (self->name), name) && ek_str_eq (ek_str (self->module->name), module))
+      return self;
+  }
+  return NULL;
+}
+
+EkInstance *
+ek_instance_new (EkGeneration *gen, const EkConfBlock *block)
+{
+  g_autoptr (GError) error = NULL;
+  const EkModule *module = ek_module_load (block->kind, gen->conf->module_path, NULL, &error);
+  const char *name = block->name ? block->name : block->kind;
+
+  if (module == NULL) {
+    ek_block_unknown (gen, block, error->message);
+    return NULL;
+  }
+  EkInstance *other = find_exact (gen, ek_str (module->name), ek_str (name));
+  if (other == NULL)
+    return add (gen, module, name, block);
+  ek_problems_add (gen->problems, &block->at, "%s \"%s\" is the name of the block in %s:%u too: a block without a name is "
+                   "called after its module", block->kind, name, ek_instance_block (other)->at.file,
+                   ek_instance_block (other)->at.line);
+  return NULL;
+}
+
+/* ---- references ---- */
+
+/* "file:staff" or "staff". */
+static void
+split_name (EkStr text, EkStr *module, EkStr *name)
+{
+  const char *colon = memchr (text.p, ':', text.n);
+  gsize n = colon ? (gsize) (colon - text.p) : 0;
+
+  *module = (EkStr) { text.p, n };
+  *name = colon ? (EkStr) { colon + 1, text.n - n - 1 } : text;
+}
+
+/* The instance of that name that offers one of the tables; *n says how many there are. */
+static EkInstance *
+find (const EkGeneration *gen, EkStr text, guint32 bits, guint *n, EkInstance **other)
+{
+  EkInstance *found = NULL;
+  EkStr module, name;
+
+  split_name (text, &module, &name);
+  *n = 0;
+  *other = NULL;
+  for (guint i = 0; i < gen->instances->len; i++) {
+    EkInstance *self = gen->instances->pdata[i];
+    if (self->module == NULL || !ek_str_eq (ek_str (self->name), name)
+        || (module.n && !ek_str_eq (ek_str (self->module->name), module)))
+      continue;
+    if (bits != 0 && (ek_module_tables (self->module) & bits) == 0) {
+      *other = self;
+      continue;
+    }
+    if (++*n > 1)
+      *other = found;
+    found = self;
+  }
+  return found;
+}
+
+EkInstance *
+ek_generation_instance (const EkGeneration *gen, const char *name, guint32 bits)
+{
+  EkInstance *other;
+  guint n;
+
+  EkInstance *found = find (gen, ek_str (name), bits, &n, &other);
+  return n == 1 ? found : NULL;
+}
+
+static EkConfBlock *
+implied_block (EkGeneration *gen, const char *kind)
+{
+  EkConfBlock *block = ek_pool_new0 (gen->pool, EkConfBlock);
+
+  block->kind = kind;
+  block->parent = gen->conf->root;
+  return block;
+}
+
+static EkInstance *
+remote (EkGeneration *gen, EkStr text)
+{
+  for (guint i = 0; i < gen->instances->len; i++) {
+    EkInstance *self = gen->instances->pdata[i];
+    if (self->module == NULL && ek_str_eq (ek_str (self->name), text))
+      return self;
+  }
+  const char *name = ek_pool_strndup (gen->pool, text.p, text.n);
+  return add (gen, NULL, name, implied_block (gen, "remote"));
+}
+
+static const char *
+nearest_instance (EkGeneration *gen, const char *word, guint32 bits)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new ();
+
+  for (guint i = 0; i < gen->instances->len; i++) {
+    const EkInstance *self = gen->instances->pdata[i];
+    if (self->module && (ek_module_tables (self->module) & bits))
+      g_ptr_array_add (names, (gpointer) self->name);
+  }
+  return ek_nearest (word, (const char *const *) names->pdata, names->len);
+}
+
+/* No block has the name: the module of that name, with all defaults. */
+static EkInstance *
+implied (EkGeneration *gen, const EkOption *row, const char *word, guint32 bits, const EkConfPos *at)
+{
+  g_autoptr (GError) error = NULL;
+  const EkModule *module = NULL;
+
+  if (strchr (word, ':') == NULL)
+    module = ek_module_load (word, gen->conf->module_path, NULL, &error);
+  if (module && (ek_module_tables (module) & bits))
+    return add (gen, module, module->name, implied_block (gen, module->name));
+  const char *near = nearest_instance (gen, word, bits);
+  if (module)
+    ek_problems_add (gen->problems, at, "%s: the module \"%s\" offers no %s", row->name, word, row->allow);
+  else if (error && error->code != ENOENT)         /* it is there, and broken */
+    ek_problems_add (gen->problems, at, "%s: %s", row->name, error->message);
+  else if (near)
+    ek_problems_add (gen->problems, at, "%s: no %s is called \"%s\"; did you mean \"%s\"?", row->name, row->allow, word, near);
+  else
+    ek_problems_add (gen->problems, at, "%s: no %s is called \"%s\": expected a block `MODULE \"%s\" { ... }`, or the name of "
+                     "a module (%s)", row->name, row->allow, word, word, error ? error->message : "none has a `:` in it");
+  return NULL;
+}
+
+static EkInstance *
+resolve (EkGeneration *gen, const EkOption *row, EkStr text, guint32 bits, const EkConfPos *at)
+{
+  guint32 works_in = bits & 1u << EK_TABLE_PROTOCOL ? bits | 1u << EK_TABLE_AFTER_LOGIN : bits;
+  EkInstance *other;
+  guint n;
+
+  EkInstance *found = find (gen, text, bits, &n, &other);
+  if (n == 1)
+    return found;
+  if (gen->roles != EK_ROLES_ALL && !(ek_tables_roles (works_in) & gen->roles))
+    return remote (gen, text);
+  if (n > 1) {
+    ek_problems_add (gen->problems, at, "%s: \"%s\" may be %s:%s or %s:%s: write which one", row->name, found->name,
+                     other->module->name, other->name, found->module->name, found->name);
+    return NULL;
+  }
+  if (other) {
+    const EkConfBlock *block = ek_instance_block (other);
+    ek_problems_add (gen->problems, at, "%s: expected a %s, and %s \"%s\" (%s:%u) offers none", row->name, row->allow,
+                     other->module->name, other->name, block->at.file ? block->at.file : "implied", block->at.line);
+    return NULL;
+  }
+  return implied (gen, row, text.p, bits, at);
+}
+
+EkInstance *
+ek_instance_resolve (gpointer data, const EkOption *row, EkStr text, const EkConfPos *at, EkProblems *problems)
+{
+  const EkReferrer *from = data;
+  EkGeneration *gen = from->gen;
+  guint32 bits = ek_tables_parse (row->allow);
+
+  if (bits == 0) {
+    ek_problems_add (problems, at, "%s: the option's own row names no table: %s", row->name, row->allow);
+    return NULL;
+  }
+  if (gen->instances->len > INSTANCES_MAX) {
+    ek_problems_add (problems, at, "more than %u instances of modules", INSTANCES_MAX);
+    return NULL;
+  }
+  EkInstance *found = resolve (gen, row, text, bits, at);
+  if (found == NULL)
+    return NULL;
+  ek_instance_core (found)->tables |= bits;
+  if (from->user)
+    g_ptr_array_add (ek_instance_core (from->user)->uses, found);
+  return found;
+}
+
+/* ---- life ---- */
+
+void
+ek_instances_set (EkGeneration *gen)
+{
+  while (gen->n_set < gen->instances->len) {       /* grows under way: implied ones */
+    EkInstance *self = gen->instances->pdata[gen->n_set++];
+    EkInstanceCore *core = ek_instance_core (self);
+    EkReferrer from = { gen, self };
+    EkOptionContext context = { gen->pool, ek_instance_resolve, &from };
+    EkLayer layer = { core->block };
+    if (self->module == NULL || self->module->options == NULL)
+      continue;
+    g_autofree char *owner = g_strdup_printf ("%s \"%s\"", self->module->name, self->name);
+    ek_options_apply (self->module->options, self, &layer, 1, owner, &context, gen->problems);
+  }
+}
+
+static void
+tell_circle (EkGeneration *gen, const GPtrArray *path, const EkInstance *again)
+{
+  g_autoptr (GString) chain = g_string_new (NULL);
+  const EkConfBlock *first = ek_instance_block (again);
+  guint i = 0;
+
+  while (path->pdata[i] != again)
+    i++;
+  for (; i < path->len; i++) {
+    const EkInstance *self = path->pdata[i];
+    g_string_append_printf (chain, "%s:%s -> ", self->module->name, self->name);
+  }
+  g_string_append_printf (chain, "%s:%s", again->module->name, again->name);
+  ek_problems_add (gen->problems, &first->at, "instances refer to each other in a circle: %s", chain->str);
+}
+
+static void
+visit (EkGeneration *gen, EkInstance *self, GPtrArray *path)
+{
+  EkInstanceCore *core = ek_instance_core (self);
+
+  if (core->mark == EK_ORDERED || core->remote)
+    return;
+  if (core->mark == EK_VISITING) {
+    tell_circle (gen, path, self);
+    return;
+  }
+  core->mark = EK_VISITING;
+  g_ptr_array_add (path, self);
+  for (guint i = 0; i < core->uses->len; i++)
+    visit (gen, core->uses->pdata[i], path);
+  g_ptr_array_remove_index (path, path->len - 1);
+  core->mark = EK_ORDERED;
+  g_ptr_array_add (gen->order, self);
+}
+
+void
+ek_instances_order (EkGeneration *gen)
+{
+  g_autoptr (GPtrArray) path = g_ptr_array_new ();
+
+  for (guint i = 0; i < gen->instances->len; i++)
+    visit (gen, gen->instances->pdata[i], path);
+}
+
+/* A module that returns false without a reason still gets one. */
+static void
+explain (EkInstance *self, const char *what, const GError *why, GError **error)
+{
+  ek_fail (error, EK_FAIL, why ? why->code : 0, "%s \"%s\" %s: %s", self->module->name, self->name, what,
+           why ? why->message : "the module gave no reason");
+}
+
+void
+ek_instances_init (EkGeneration *gen)
+{
+  for (guint i = 0; i < gen->order->len; i++) {
+    EkInstance *self = gen->order->pdata[i];
+    EkInstanceCore *core = ek_instance_core (self);
+    g_autoptr (GError) why = NULL, error = NULL;
+    core->inited = self->module->init == NULL || self->module->init (self, &why);
+    if (core->inited)
+      continue;
+    explain (self, "cannot be used", why, &error);
+    ek_problems_add (gen->problems, &core->block->at, "%s", error->message);
+  }
+}
+
+bool
+ek_generation_start (EkGeneration *gen, GError **error)
+{
+  for (guint i = 0; i < gen->order->len; i++) {
+    EkInstance *self = gen->order->pdata[i];
+    g_autoptr (GError) why = NULL;
+    if (ek_instance_core (self)->started)
+      continue;
+    if (self->module->start && !self->module->start (self, &why)) {
+      explain (self, "cannot start", why, error);
+      return false;
+    }
+    ek_instance_core (self)->started = true;
+  }
+  return true;
+}
+
+void
+ek_instances_stop (EkGeneration *gen)
+{
+  for (guint i = gen->order->len; i-- > 0;) {
+    EkInstance *self = gen->order->pdata[i];
+    EkInstanceCore *core = ek_instance_core (self);
+    ek_calls_free (self);
+    if (core->inited && self->module->stop)
+      self->module->stop (self);
+    core->inited = core->started = false;
+  }
+  for (guint i = 0; i < gen->instances->len; i++)
+    g_ptr_array_unref (ek_instance_core (gen->instances->pdata[i])->uses);
+}
+
+/* ---- what others may ask ---- */
+
+bool
+ek_instance_is_remote (const EkInstance *self)
+{
+  return ek_instance_core (self)->remote;
+}
+
+EkGeneration *
+ek_instance_generation (const EkInstance *self)
+{
+  return ek_instance_core (self)->gen;
+}
+
+const EkConfBlock *
+ek_instance_block (const EkInstance *self)
+{
+  return ek_instance_core (self)->block;
+}
+
+guint32
+ek_instance_roles (const EkInstance *self)
+{
+  const EkInstanceCore *core = ek_instance_core (self);
+
+  if (self->module == NULL)
+    return 0;
+  if (core->tables == 0)                           /* nobody refers to it: all that it can do */
+    return ek_module_roles (self->module);
+  guint32 used = core->tables;
+  if (used & 1u << EK_TABLE_PROTOCOL)
+    used |= 1u << EK_TABLE_AFTER_LOGIN;
+  return ek_tables_roles (used & ek_module_tables (self->module))
+         | (self->module->flags & EK_ROOT_INIT ? EK_ROLE_BIT (EK_ROLE_MASTER) : 0);
+}

@@ -1,0 +1,66 @@
+/* private.h - what generation.c, instance.c, blocks.c and call.c share; others see generation.h
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "module/generation.h"
+
+typedef enum { EK_NEW, EK_VISITING, EK_ORDERED } EkMark;
+
+typedef struct {                     /* EkInstance.core */
+  EkGeneration      *gen;
+  const EkConfBlock *block;
+  GPtrArray         *uses;           /* EkInstance that its options refer to */
+  guint32            tables;         /* that others use it for; 0: nobody refers to it */
+  EkMark             mark;           /* while the order of starting is found */
+  bool               remote, inited, started;
+  struct EkCalls    *calls;          /* call.c's: its connections; NULL: none yet */
+} EkInstanceCore;
+
+struct EkGeneration {
+  gint        refs;
+  guint64     number;
+  EkConf     *conf;
+  guint32     roles;
+  EkPool     *pool;
+  GPtrArray  *instances;             /* in the order in which they were met */
+  GPtrArray  *order;                 /* the same, what is used before its users */
+  GPtrArray  *values;                /* EkBlockValues, in the order of types, then of files */
+  guint       n_set;                 /* of instances: whose options are set */
+  EkProblems *problems;              /* while it is built */
+};
+
+static inline EkInstanceCore *
+ek_instance_core (const EkInstance *self)
+{
+  return self->core;
+}
+
+/* ---- instance.c ---- */
+/* An instance for a module's block; NULL after adding to gen->problems. */
+EkInstance *ek_instance_new (EkGeneration *gen, const EkConfBlock *block);
+/* EkResolve: `data` is an EkReferrer. */
+typedef struct {
+  EkGeneration *gen;
+  EkInstance   *user;                /* whose option it is; NULL: a core block's */
+} EkReferrer;
+EkInstance *ek_instance_resolve (gpointer data, const EkOption *row, EkStr text, const EkConfPos *at,
+                                 EkProblems *problems);
+/* Options of all, then their order, then each init(). */
+void        ek_instances_set (EkGeneration *gen);
+void        ek_instances_order (EkGeneration *gen);
+void        ek_instances_init (EkGeneration *gen);
+void        ek_instances_stop (EkGeneration *gen);
+
+/* ---- blocks.c ---- */
+void ek_blocks_set (EkGeneration *gen);            /* structs of the core's own blocks */
+void ek_blocks_set_protocols (EkGeneration *gen);  /* a listener's protocol settings */
+void ek_blocks_check (EkGeneration *gen);          /* unknown settings and blocks; EkBlockType.check */
+void ek_blocks_roles (EkGeneration *gen);          /* which roles get which block */
+void ek_block_unknown (EkGeneration *gen, const EkConfBlock *block, const char *why);
+
+/* ---- call.c ---- */
+void ek_calls_init (EkInstance *self);
+void ek_calls_free (EkInstance *self);             /* closes its connections; may block */
+bool ek_calls_open (const EkInstance *self);       /* are there any? */
+/* Runs func (which may block) on a job thread when there are any, then done on the loop thread;
+ * without job threads both at once. */
+void ek_calls_offload (void (*func) (gpointer data), void (*done) (gpointer data), gpointer data);

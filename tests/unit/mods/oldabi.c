@@ -1,0 +1,6 @@
+/* oldabi.c - a module of another interface
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <ekiden/ekiden.h>
+
+extern const EkModule ek_module;
+G_MODULE_EXPORT const EkModule ek_module = { .abi = EK_ABI + 41, .build = EK_BUILD, .name = "oldabi" };

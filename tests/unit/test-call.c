@@ -1,0 +1,309 @@
+/* test-call.c - operations of blocking and evented modules: answers, time-outs, connections
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "../lib/instance.h"
+#include "module/call.h"
+#include "module/load.h"
+#include <string.h>
+
+static EkLoop *loop;
+static EkJobPool *jobs;
+
+/* ---- a blocking module whose server can be broken ---- */
+
+static gint n_connects, n_open, n_runs, refuse, broken;   /* atomic */
+
+static gpointer
+db_connect (EkInstance *self, GError **error)
+{
+  g_atomic_int_inc (&n_connects);
+  if (g_atomic_int_get (&refuse)) {
+    ek_fail (error, EK_DEFER, 0, "connection refused");
+    return NULL;
+  }
+  g_atomic_int_inc (&n_open);
+  return g_strdup ("connection");
+}
+
+static void
+db_disconnect (EkInstance *self, gpointer conn)
+{
+  g_atomic_int_add (&n_open, -1);
+  g_free (conn);
+}
+
+static EkStatus
+db_lookup (EkInstance *self, EkCall *call, const EkQuery *query, EkAnswer *answer)
+{
+  g_atomic_int_inc (&n_runs);
+  g_assert_cmpstr (call->conn, ==, "connection");
+  if (ek_str_eq (query->key, EK_STR ("slow")))
+    g_usleep (200000);
+  if (ek_str_eq (query->key, EK_STR ("none")))
+    return EK_NOTFOUND;
+  if (ek_str_eq (query->key, EK_STR ("pending")))
+    return EK_PENDING;
+  if (g_atomic_int_compare_and_exchange (&broken, 1, 0))
+    return ek_fail (&call->error, EK_DEFER, 0, "server has gone away");
+  if (ek_str_eq (query->key, EK_STR ("down")))
+    return ek_fail (&call->error, EK_DEFER, 0, "table is locked");
+  ek_answer_value (answer, call->pool, query->key);
+  return EK_OK;
+}
+
+static const EkMapOps db_map = { .lookup = db_lookup };
+static const EkModule db = {
+  .abi = EK_ABI, .build = EK_BUILD, .name = "db", .map = &db_map, .connect = db_connect, .disconnect = db_disconnect,
+};
+
+/* ---- an evented one ---- */
+
+static EkCall *held;
+
+static EkStatus
+net_lookup (EkInstance *self, EkCall *call, const EkQuery *query, EkAnswer *answer)
+{
+  if (ek_str_eq (query->key, EK_STR ("now"))) {
+    ek_answer_value (answer, call->pool, EK_STR ("at once"));
+    return EK_OK;
+  }
+  held = call;
+  return EK_PENDING;
+}
+
+static const EkMapOps net_map = { .lookup = net_lookup };
+static const EkModule net = { .abi = EK_ABI, .build = EK_BUILD, .name = "net", .flags = EK_EVENTED, .map = &net_map };
+
+/* ---- asking ---- */
+
+typedef struct {
+  guint    n_done;
+  EkStatus status;
+  char     value[32], why[100];
+} Got;
+
+static void
+done (EkStatus status, gpointer data, const GError *why, gpointer user)
+{
+  EkLookup *q = data;
+  Got *got = user;
+
+  got->n_done++;
+  got->status = status;
+  g_strlcpy (got->why, why ? why->message : "", sizeof got->why);
+  if (status == EK_OK)
+    g_snprintf (got->value, sizeof got->value, "%.*s", EK_STR_ARG (q->answer.cells[0]));
+}
+
+static EkOp *
+ask (EkInstance *self, const char *key, EkTime timeout, Got *got)
+{
+  EkOp *op = ek_op_new (self);
+  EkLookup *q = ek_pool_new0 (ek_op_pool (op), EkLookup);
+
+  *got = (Got) { 0 };
+  q->query.key = ek_pool_str (ek_op_pool (op), ek_str (key));
+  ek_op_start (op, 0, timeout, ek_run_lookup, q, done, got);
+  g_assert_cmpuint (got->n_done, ==, 0);           /* never before ek_op_start() has returned */
+  return op;
+}
+
+static void
+wait_for (Got *got)
+{
+  while (got->n_done == 0)
+    ek_loop_turn (loop, true);
+  g_assert_cmpuint (got->n_done, ==, 1);
+}
+
+static void
+ask_and_wait (EkInstance *self, const char *key, Got *got)
+{
+  ask (self, key, (EkTime) { 5000000 }, got);
+  wait_for (got);
+}
+
+static void
+turn_for (gint64 us)
+{
+  gint64 end = ek_now () + us;
+
+  while (ek_now () < end) {
+    ek_loop_turn (loop, false);
+    g_usleep (1000);
+  }
+}
+
+static void
+test_blocking (void)
+{
+  EkInstance *self = ek_test_instance ("db", "");
+  Got got;
+
+  ask_and_wait (self, "a", &got);
+  g_assert_cmpint (got.status, ==, EK_OK);
+  g_assert_cmpstr (got.value, ==, "a");
+  ask_and_wait (self, "none", &got);
+  g_assert_cmpint (got.status, ==, EK_NOTFOUND);
+  g_assert_cmpint (n_connects, ==, 1);             /* kept */
+  ask_and_wait (self, "pending", &got);
+  g_assert_cmpint (got.status, ==, EK_DEFER);
+  ek_test_instance_free (self);
+  turn_for (50000);
+  g_assert_cmpint (n_open, ==, 0);
+}
+
+/* An old connection that broke is replaced without the caller noticing; a fresh one is not retried. */
+static void
+test_broken (void)
+{
+  EkInstance *self = ek_test_instance ("db", "");
+  Got got;
+
+  ask_and_wait (self, "a", &got);
+  n_connects = n_runs = 0;
+  broken = 1;
+  ask_and_wait (self, "b", &got);
+  g_assert_cmpint (got.status, ==, EK_OK);
+  g_assert_cmpint (n_connects, ==, 1);
+  g_assert_cmpint (n_runs, ==, 2);
+  ask_and_wait (self, "down", &got);
+  g_assert_cmpint (got.status, ==, EK_DEFER);
+  g_assert_cmpstr (got.why, ==, "table is locked");
+  g_assert_cmpint (n_runs, ==, 4);                 /* once on the old connection, once on a new one */
+  ek_test_instance_free (self);
+  turn_for (50000);
+  g_assert_cmpint (n_open, ==, 0);
+}
+
+/* A server that refuses is asked again only after a pause. */
+static void
+test_backoff (void)
+{
+  EkInstance *self = ek_test_instance ("db", "");
+  Got got;
+
+  n_connects = 0;
+  refuse = 1;
+  for (guint i = 0; i < 20; i++) {
+    ask_and_wait (self, "a", &got);
+    g_assert_cmpint (got.status, ==, EK_DEFER);
+    g_assert_nonnull (strstr (got.why, "connection refused"));
+  }
+  g_assert_cmpint (n_connects, ==, 1);
+  g_assert_nonnull (strstr (got.why, "next try in"));
+  refuse = 0;
+  turn_for (1400000);
+  ask_and_wait (self, "a", &got);
+  g_assert_cmpint (got.status, ==, EK_OK);
+  ek_test_instance_free (self);
+  turn_for (50000);
+}
+
+static void
+test_timeout (void)
+{
+  EkInstance *self = ek_test_instance ("db", "");
+  Got got, cancelled;
+
+  gint64 start = ek_now ();
+  ask (self, "slow", (EkTime) { 20000 }, &got);
+  wait_for (&got);
+  g_assert_cmpint (got.status, ==, EK_DEFER);
+  g_assert_cmpstr (got.why, ==, "no answer in time");
+  g_assert_cmpint (ek_now () - start, <, 150000);
+  EkOp *op = ask (self, "slow", (EkTime) { 0 }, &cancelled);
+  ek_op_cancel (op);
+  turn_for (500000);
+  g_assert_cmpuint (cancelled.n_done, ==, 0);
+  ek_op_cancel (ek_op_new (self));                 /* never started */
+  ek_test_instance_free (self);
+  turn_for (50000);
+  g_assert_cmpint (n_open, ==, 0);
+}
+
+static void
+test_evented (void)
+{
+  EkInstance *self = ek_test_instance ("net", "");
+  Got got, late;
+
+  ask_and_wait (self, "now", &got);
+  g_assert_cmpstr (got.value, ==, "at once");
+  ask (self, "later", (EkTime) { 5000000 }, &got);
+  g_assert_nonnull (held);
+  g_assert_false (held->cancelled);
+  ek_call_done (held, EK_NOTFOUND);
+  g_assert_cmpuint (got.n_done, ==, 0);            /* not out of the module's stack */
+  wait_for (&got);
+  g_assert_cmpint (got.status, ==, EK_NOTFOUND);
+  ask (self, "never", (EkTime) { 10000 }, &late);
+  wait_for (&late);
+  g_assert_cmpint (late.status, ==, EK_DEFER);
+  g_assert_true (held->cancelled);
+  ek_call_done (held, EK_OK);                      /* too late: dropped */
+  turn_for (20000);
+  g_assert_cmpuint (late.n_done, ==, 1);
+  ek_test_instance_free (self);
+}
+
+typedef struct { EkJob job; EkInstance *self, *evented; EkStatus status, refused; bool done; } Direct;
+
+static void
+direct_run (EkJob *job, EkJobThread *thread)
+{
+  Direct *d = (Direct *) job;
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  g_autoptr (GError) error = NULL;
+  EkLookup q = { .query.key = EK_STR ("x") };
+
+  d->status = ek_op_call (d->self, pool, 0, ek_run_lookup, &q, NULL);
+  d->refused = ek_op_call (d->evented, pool, 0, ek_run_lookup, &q, &error);
+  g_assert_nonnull (error);
+}
+
+static void
+direct_done (EkJob *job)
+{
+  ((Direct *) job)->done = true;
+}
+
+static void
+test_direct (void)
+{
+  Direct d = { .job = { .run = direct_run, .done = direct_done } };
+
+  d.self = ek_test_instance ("db", "");
+  d.evented = ek_test_instance ("net", "");
+  ek_job_submit (jobs, &d.job);
+  while (!d.done)
+    ek_loop_turn (loop, true);
+  g_assert_cmpint (d.status, ==, EK_OK);
+  g_assert_cmpint (d.refused, ==, EK_FAIL);
+  ek_test_instance_free (d.self);
+  ek_test_instance_free (d.evented);
+  turn_for (50000);
+  g_assert_cmpint (n_open, ==, 0);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_setenv ("EKIDEN_LOG_LEVEL", "error", TRUE);    /* warnings are what is tested here */
+  loop = ek_loop_new (NULL);
+  jobs = ek_job_pool_new (loop, 1, "test");
+  ek_op_use_jobs (jobs);
+  ek_module_add (&db);
+  ek_module_add (&net);
+  g_test_add_func ("/call/blocking", test_blocking);
+  g_test_add_func ("/call/broken", test_broken);
+  g_test_add_func ("/call/backoff", test_backoff);
+  g_test_add_func ("/call/timeout", test_timeout);
+  g_test_add_func ("/call/evented", test_evented);
+  g_test_add_func ("/call/direct", test_direct);
+  int failed = g_test_run ();
+  ek_op_use_jobs (NULL);
+  ek_job_pool_free (jobs);
+  ek_loop_free (loop);
+  return failed;
+}
