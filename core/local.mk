@@ -19,3 +19,4 @@ include core/loop/local.mk
 include core/proc/local.mk
 include core/auth/local.mk
 include core/lookup/local.mk
+include core/trace/local.mk

@@ -6,7 +6,8 @@
 
 typedef enum { EK_GRAMMAR_POSTFIX, EK_GRAMMAR_DOVECOT, EK_GRAMMAR_DOVECOT_USER } EkGrammar;
 typedef enum {
-  EK_KEY_ATOM, EK_KEY_WORD, EK_KEY_TEXT, EK_KEY_ADDR, EK_KEY_MSGID, EK_KEY_QID, EK_KEY_INT, EK_KEY_TIME,
+  EK_KEY_ATOM, EK_KEY_WORD, EK_KEY_TEXT, EK_KEY_ANGLE, EK_KEY_ADDR, EK_KEY_PATH, EK_KEY_MSGID,
+  EK_KEY_QID, EK_KEY_INT, EK_KEY_TIME,
 } EkKeyType;
 
 typedef struct { const char *name, *roles; EkGrammar grammar; const char *doc; } EkComponentInfo;

@@ -227,6 +227,12 @@ ek_record_read (const char *bytes, gsize len, EkRecord *record)
   return p == end ? (gssize) total : -1;
 }
 
+void
+ek_record_set_time (char *packed, gint64 time)
+{
+  put_le (packed + 4, (guint64) time, 8);
+}
+
 const EkRecordField *
 ek_record_find (const EkRecord *record, const char *key)
 {

@@ -52,5 +52,8 @@ gsize ek_record_pack (char *out, gint64 time, EkEventId id, EkLevel level, const
  * is no record.  Believes nothing. */
 gssize ek_record_read (const char *bytes, gsize len, EkRecord *record);
 
+/* Changes the time of a packed record. */
+void ek_record_set_time (char *packed, gint64 time);
+
 /* The field or NULL. */
 const EkRecordField *ek_record_find (const EkRecord *record, const char *key);

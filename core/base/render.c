@@ -207,7 +207,7 @@ put_value (EkBuf *out, const Token *token, const EkRecordField *f)
   else if (f->type == EK_F_TIME)
     put_seconds (out, f->num);
   else
-    put_clean (out, type == EK_KEY_MSGID || type == EK_KEY_ADDR ? without_angles (f->str) : f->str,
+    put_clean (out, type == EK_KEY_MSGID || type == EK_KEY_ADDR || type == EK_KEY_PATH ? without_angles (f->str) : f->str,
                place_of (type, token->angle));
   if (f->cut)
     ek_buf_appends (out, "...");
@@ -215,13 +215,14 @@ put_value (EkBuf *out, const Token *token, const EkRecordField *f)
 
 /* ---- expanding ------------------------------------------------------------------------------- */
 
+/* NULL for an empty one too, but a reverse-path may be empty. */
 static const EkRecordField *
 field_of (const EkRecord *record, const EkKeyInfo *key)
 {
   for (guint i = 0; i < record->n_fields; i++) {
-    EkStr name = record->fields[i].key;
-    if (name.p[0] == key->name[0] && strncmp (name.p, key->name, name.n) == 0 && key->name[name.n] == '\0')
-      return &record->fields[i];
+    const EkRecordField *f = &record->fields[i];
+    if (f->key.p[0] == key->name[0] && strncmp (f->key.p, key->name, f->key.n) == 0 && key->name[f->key.n] == '\0')
+      return f->type == EK_F_STR && f->str.n == 0 && key->type != EK_KEY_PATH ? NULL : f;
   }
   return NULL;
 }

@@ -39,3 +39,9 @@ tests_unit_test_call_SOURCES = tests/unit/test-call.c
 tests_unit_test_call_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_call_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 include tests/unit/mods/local.mk
+check_PROGRAMS += tests/unit/test-trace
+tests_unit_test_trace_SOURCES = tests/unit/test-trace.c tests/unit/events.h
+tests_unit_test_trace_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-logrole
+tests_unit_test_logrole_SOURCES = tests/unit/test-logrole.c tests/unit/events.h
+tests_unit_test_logrole_LDADD = $(TEST_LDADD)
