@@ -1,6 +1,6 @@
 /* fuzz-conf.c - the configuration's text, as ek_conf_load() reads it; what was understood survives the channel
  * SPDX-License-Identifier: Apache-2.0 */
-/* covers: core/conf/lexer.c core/conf/parse.c core/conf/parser.c core/conf/value.c core/conf/problem.c */
+/* covers: core/conf/lexer.c core/conf/parse.c core/conf/parser.c core/conf/value.c */
 /* options: -max_len=16384 */
 #include "fuzz.h"
 #include "conf/option.h"

@@ -10,7 +10,6 @@ else
 fuzz_main = tests/fuzz/replay.c
 endif
 fuzz_ldflags = $(AM_LDFLAGS) $(EK_FUZZ_LDFLAGS)
-EXTRA_DIST += %D%/corpus
 
 check_PROGRAMS += %D%/fuzz-conf %D%/fuzz-serial %D%/fuzz-channel
 tests_fuzz_fuzz_conf_SOURCES = %D%/fuzz-conf.c %D%/fuzz.h $(fuzz_main)

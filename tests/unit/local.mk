@@ -11,11 +11,12 @@ tests_unit_test_loop_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-scheme
 tests_unit_test_scheme_SOURCES = tests/unit/test-scheme.c
 tests_unit_test_scheme_CPPFLAGS = $(builtin_cppflags)
+tests_unit_test_scheme_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_scheme_LDADD = $(TEST_LDADD)
 if WITH_ARGON2
 tests_unit_test_scheme_SOURCES += modules/argon2/argon2.c
 tests_unit_test_scheme_CPPFLAGS += -DWITH_ARGON2
-tests_unit_test_scheme_CFLAGS = $(AM_CFLAGS) $(ARGON2_CFLAGS)
+tests_unit_test_scheme_CFLAGS += $(ARGON2_CFLAGS)
 tests_unit_test_scheme_LDADD += $(ARGON2_LIBS)
 endif
 check_PROGRAMS += tests/unit/test-conf tests/unit/test-option

@@ -65,8 +65,10 @@ count_run (EkJob *job, EkJobThread *thread)
 {
   Counted *c = (Counted *) job;
   int now = __atomic_add_fetch (&running, 1, __ATOMIC_SEQ_CST);
-  if (now > most)
-    __atomic_store_n (&most, now, __ATOMIC_SEQ_CST);
+  int seen_most = __atomic_load_n (&most, __ATOMIC_SEQ_CST);
+  while (now > seen_most
+         && !__atomic_compare_exchange_n (&most, &seen_most, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    ;
   int *seen = ek_job_thread_get (thread, &running);
   if (seen == NULL) {
     seen = g_new0 (int, 1);

@@ -12,7 +12,7 @@ extern const EkModule ek_module_argon2;
 
 static const char *const made_elsewhere[] = {
   /* doveadm pw */
-  "{PLAIN}" SECRET,
+  ("{PLAIN}" SECRET),
   "{SHA512-CRYPT}$6$uhWZb8m4oSkotZoF$DLCrIZ/ClS7k.ei2vwedtdKmk4EylE9IuCV7RTcP8u9skhkgbTRAgKAe/brrbv5lfICTsx9c3igZVbqg4TaQU0",
   "{SHA512-CRYPT}$6$rounds=1500$y9egf8BgfQW4Bqvd$xyNqYRP/IRa2LKO/tqWGP57hXuSncIeykaGRmqzNW4w6UH0QCrOXD52h1vE6lUp8BFfmK34rQWUsba04pEKfw1",
   "{SHA256-CRYPT}$5$k/rO.finPAUXfpuj$TAy7i0lojCLlyEZRAhaagf4ZUbp/4ESc5A7RhCDgI9A",
