@@ -7,6 +7,10 @@ libekiden_la_LDFLAGS = $(AM_LDFLAGS) -avoid-version -Wl,-Bsymbolic-functions
 ekidendir = $(includedir)/ekiden
 ekiden_HEADERS = core/ekiden.h
 nodist_ekiden_HEADERS = core/build.h
+ekiden_flowdir = $(ekidendir)/flow
+ekiden_flow_HEADERS = core/flow/login.h core/flow/submit.h
+ekiden_netdir = $(ekidendir)/net
+ekiden_net_HEADERS = core/net/resolver.h
 pkgconfig_DATA = core/ekiden.pc
 
 include core/base/local.mk
