@@ -69,6 +69,7 @@ void     ek_index_unref (EkIndex *ix);                    /* any thread; the las
 EkStatus ek_index_enter (EkIndex *ix, GError **error);
 void     ek_index_leave (EkIndex *ix);
 const char *ek_index_root (const EkIndex *ix);            /* the user's mail root */
+char        ek_index_separator (const EkIndex *ix);       /* its set's */
 
 /* ---- mailboxes ----------------------------------------------------------------------------- */
 
