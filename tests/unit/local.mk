@@ -46,3 +46,7 @@ tests_unit_test_trace_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-logrole
 tests_unit_test_logrole_SOURCES = tests/unit/test-logrole.c tests/unit/events.h
 tests_unit_test_logrole_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-imap-parse
+tests_unit_test_imap_parse_SOURCES = tests/unit/test-imap-parse.c modules/imap/reader.c modules/imap/scan.c \
+  modules/imap/parse-fetch.c modules/imap/parse-search.c
+tests_unit_test_imap_parse_LDADD = $(TEST_LDADD)
