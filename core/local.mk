@@ -24,3 +24,4 @@ include core/proc/local.mk
 include core/auth/local.mk
 include core/lookup/local.mk
 include core/trace/local.mk
+include core/cli/local.mk

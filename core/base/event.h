@@ -35,6 +35,9 @@ bool ek_record_line (const EkRecord *record, EkBuf *out);
 /* The same for people who read one message's story: never without a sentence. */
 void ek_record_story (const EkRecord *record, EkBuf *out);
 
+/* Appends `s` so that it stays on its line and no terminal obeys it: what is not printable becomes `?`. */
+void ek_event_clean (EkBuf *out, EkStr s);
+
 /* Appends the tag, "ekiden/smtpd[123]: " or "dovecot: imap-login: ", as the component's grammar
  * wants it.  An empty component is taken as `role`. */
 typedef struct {

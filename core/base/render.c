@@ -334,6 +334,13 @@ ek_record_story (const EkRecord *record, EkBuf *out)
 }
 
 void
+ek_event_clean (EkBuf *out, EkStr s)
+{
+  pthread_once (&once, prepare);
+  put_clean (out, s, IN_TEXT);
+}
+
+void
 ek_record_tag (const EkRecord *record, const EkRecordTag *tag, EkBuf *out)
 {
   EkStr component = record->component.n > 0 ? record->component : ek_str (tag->role);

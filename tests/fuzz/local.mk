@@ -26,3 +26,7 @@ tests_fuzz_fuzz_passwdfile_SOURCES = %D%/fuzz-passwdfile.c %D%/fuzz.h $(fuzz_mai
 tests_fuzz_fuzz_passwdfile_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_passwdfile_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_passwdfile_LDADD = $(TEST_LDADD)
+check_PROGRAMS += %D%/fuzz-logrecord
+tests_fuzz_fuzz_logrecord_SOURCES = %D%/fuzz-logrecord.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_logrecord_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_logrecord_LDADD = $(TEST_LDADD)

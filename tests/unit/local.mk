@@ -50,3 +50,6 @@ check_PROGRAMS += tests/unit/test-imap-parse
 tests_unit_test_imap_parse_SOURCES = tests/unit/test-imap-parse.c modules/imap/reader.c modules/imap/scan.c \
   modules/imap/parse-fetch.c modules/imap/parse-search.c
 tests_unit_test_imap_parse_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/genlog
+tests_unit_genlog_SOURCES = tests/unit/genlog.c tests/unit/events.h
+tests_unit_genlog_LDADD = $(TEST_LDADD)
