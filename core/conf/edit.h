@@ -14,6 +14,8 @@ typedef struct {
   EkBuf text;                        /* all its bytes afterwards */
   guint line;                        /* where the value now stands */
   bool  same;                        /* nothing changes */
+  guint64 ino;                       /* what the file was */
+  gint64  mtime_ns;
 } EkConfEdit;
 
 /* Plans the change; nothing is written.  An existing value is replaced where it stands, comments and

@@ -145,8 +145,8 @@ is_sound (const EkModule *module, GError **error)
     ek_options_selftest (module->after_login->options, module->after_login->options_size, module->name, problems);
   if (ek_problems_count (problems) == 0)
     return true;
-  g_autoptr (GError) why = ek_problems_error (problems);
-  ek_fail (error, EK_FAIL, 0, "the module \"%s\" is faulty, please tell its authors: %s", module->name, why->message);
+  ek_fail (error, EK_FAIL, 0, "the module \"%s\" is faulty, please tell its authors: %s", module->name,
+           ek_problems_get (problems, 0)->text);
   return false;
 }
 

@@ -53,3 +53,6 @@ tests_unit_test_imap_parse_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/genlog
 tests_unit_genlog_SOURCES = tests/unit/genlog.c tests/unit/events.h
 tests_unit_genlog_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-edit
+tests_unit_test_edit_SOURCES = tests/unit/test-edit.c
+tests_unit_test_edit_LDADD = $(TEST_LDADD)

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../lib/instance.h"
 #include "module/load.h"
+#include "module/show.h"
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -358,6 +359,68 @@ test_ambiguous (void)
 }
 
 static void
+assert_shown (const EkGeneration *gen, EkShow show, const char *want)
+{
+  EkBuf out = { 0 };
+
+  ek_config_show (gen, &show, &out);
+  ek_buf_appendc (&out, '\0');
+  g_assert_cmpstr (ek_buf_at (&out), ==, want);
+  ek_buf_release (&out);
+}
+
+static void
+test_show (void)
+{
+  g_autoptr (EkGeneration) gen = ek_test_generation (good_text, EK_ROLES_ALL, NULL);
+
+  assert_shown (gen, (EkShow) { .name = NULL },
+                "banner = global                         # test.conf:1\n"
+                "listener.mx.address = 0.0.0.0:25        # test.conf:3\n"
+                "listener.mx.protocol = talk             # test.conf:2\n"
+                "listener.mx.limit = 20                  # test.conf:4\n"
+                "listener.lan.protocol = talk            # test.conf:6\n"
+                "domain.example.com.users = staff, box:guests # test.conf:8\n"
+                "domain.example.com.banner = unused      # test.conf:9\n"
+                "box.staff.path = /a                     # test.conf:12\n"
+                "box.staff.password = (hidden)           # test.conf:14\n"
+                "box.staff.next = guests                 # test.conf:13\n"
+                "box.guests.path = /b                    # test.conf:16\n"
+                "talk.limit = 30                         # test.conf:18\n");
+  assert_shown (gen, (EkShow) { .name = "listener.lan" },          /* with what it inherits */
+                "listener.lan.protocol = talk            # test.conf:6\n"
+                "listener.lan.banner = global            # test.conf:1\n"
+                "listener.lan.limit = 30                 # test.conf:18\n");
+  assert_shown (gen, (EkShow) { .name = "queue", .all = true },
+                "queue.lifetime = 5d                     # default\n");
+  assert_shown (gen, (EkShow) { .name = "staff", .all = true },
+                "box.staff.path = /a                     # test.conf:12\n"
+                "box.staff.password = (hidden)           # test.conf:14\n"
+                "box.staff.next = guests                 # test.conf:13\n"
+                "box.staff.more = \"\"                     # default\n");
+  assert_shown (gen, (EkShow) { .name = "box.staff.password", .json = true },
+                "[{\"path\":\"box.staff.password\",\"type\":\"secret\",\"hidden\":true,\"file\":\"test.conf\",\"line\":14,"
+                "\"default\":false}]\n");
+}
+
+static void
+test_documents (void)
+{
+  EkBuf out = { 0 };
+
+  g_unsetenv ("EKIDEN_MODULE_PATH");
+  ek_reference_write ("/nonexistent", &out);
+  ek_buf_appendc (&out, '\0');
+  g_assert_nonnull (strstr (ek_buf_at (&out), "# The queue.\n#queue {\n#  # How long mail waits. (time)\n#  lifetime = 5d\n#}\n"));
+  g_assert_nonnull (strstr (ek_buf_at (&out), "#listener \"NAME\" {\n"));
+  ek_buf_clear (&out);
+  ek_manual_write ("/nonexistent", &out);
+  ek_buf_appendc (&out, '\0');
+  g_assert_nonnull (strstr (ek_buf_at (&out), ".TP\n.B lifetime\n(time; default: 5d)\nHow long mail waits.\n"));
+  ek_buf_release (&out);
+}
+
+static void
 test_instance (void)
 {
   EkInstance *self = ek_test_instance ("box", "path = \"/x y\"");
@@ -388,6 +451,8 @@ main (int argc, char **argv)
   g_test_add_func ("/module/remote", test_remote);
   g_test_add_func ("/module/errors", test_errors);
   g_test_add_func ("/module/ambiguous", test_ambiguous);
+  g_test_add_func ("/module/show", test_show);
+  g_test_add_func ("/module/documents", test_documents);
   g_test_add_func ("/module/instance", test_instance);
   int failed = g_test_run ();
   g_string_free (life, TRUE);

@@ -1,0 +1,32 @@
+/* cli.h - the commands of ekiden(1)
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A command gets its words, argv[0] being its own name ("ekiden config"), and returns the exit status: 0 all is
+ * well, 1 it is not (said on standard error), 2 the words made no sense.  Each takes --help and --json.
+ */
+#pragma once
+#include "conf/problem.h"
+
+enum { EK_EXIT_OK, EK_EXIT_FAILED, EK_EXIT_USAGE };
+
+typedef struct {
+  const char *name;
+  const char *summary;               /* one line for `ekiden --help` */
+  int       (*run) (int argc, char **argv);
+} EkCli;
+
+/* Runs one of a table's commands (its end has no name) by argv[1]; `program` is what stands before it. */
+int ek_cli_dispatch (const EkCli *table, const char *program, int argc, char **argv);
+
+int ek_cli_config (int argc, char **argv);         /* check, show, set, reference, manual */
+int ek_cli_module (int argc, char **argv);         /* list, show, doc */
+
+/* ---- for commands ---- */
+
+/* Takes the options off; the words that are left are *argv[1..].  False: *status is the exit status (help
+ * was asked for, or an option is unknown). */
+bool ek_cli_options (int *argc, char ***argv, const GOptionEntry *entries, const char *words, const char *summary,
+                     int *status);
+int  ek_cli_usage (const char *text);              /* says it on standard error; EK_EXIT_USAGE */
+int  ek_cli_failed (const GError *error);          /* the same for a failure; EK_EXIT_FAILED */
+void ek_cli_write (int fd, EkBuf *out);            /* all of it, and releases it */

@@ -1,0 +1,17 @@
+/* main.c - ekiden(1): one program, many commands
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+#include <locale.h>
+
+static const EkCli commands[] = {
+  { "config", "check, show and change the configuration", ek_cli_config },
+  { "module", "list and explain the modules", ek_cli_module },
+  { NULL, NULL, NULL },
+};
+
+int
+main (int argc, char **argv)
+{
+  setlocale (LC_CTYPE, "");
+  return ek_cli_dispatch (commands, "ekiden", argc, argv);
+}

@@ -1,0 +1,14 @@
+/* editpath.h - the way to a setting: KIND[.NAME][.KIND[.NAME]].KEY
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "conf/conf.h"
+
+typedef struct {
+  const EkConfBlock   *block;        /* NULL: is not there yet, see kind and name */
+  const EkConfSetting *setting;      /* NULL: is not set in the block */
+  const char          *kind, *name;  /* of the block that is missing; name may be NULL */
+  const char          *key;
+} EkConfTarget;
+
+/* False and *error when the path cannot be one.  Strings are in the pool. */
+bool ek_conf_target (const EkConf *conf, const char *path, EkPool *pool, EkConfTarget *target, GError **error);
