@@ -206,6 +206,7 @@ typedef struct {
   const char *mail;                  /* mailbox location, when it is not the domain's default; or NULL */
   gint64      uid, gid;              /* -1: the mailbox owner of the configuration */
   guint64     quota_bytes;           /* 0: none */
+  bool        assumed;               /* made up from the name alone: he exists if a passdb knows him */
   const EkParam *fields;             /* whatever else the userdb knows of him */
   guint       n_fields;
 } EkUser;

@@ -1,3 +1,10 @@
 # modules/local.mk - each module adds its part
 include modules/argon2/local.mk
 include modules/file/local.mk
+include modules/text/local.mk
+include modules/static/local.mk
+include modules/inline/local.mk
+include modules/cidr/local.mk
+include modules/test/local.mk
+include modules/test_evented/local.mk
+include modules/passwd/local.mk

@@ -32,6 +32,14 @@ ek_call_done (EkCall *call, EkStatus status)
   call->done (call, status, call->user);
 }
 
+/* Who called a filter reads the status back as the verdict it is. */
+void
+ek_filter_done (EkCall *call, EkVerdict verdict)
+{
+  g_assert (verdict != EK_VERDICT_PENDING);
+  call->done (call, (EkStatus) verdict, call->user);
+}
+
 void
 ek_answer_value (EkAnswer *answer, EkPool *pool, EkStr value)
 {

@@ -48,6 +48,19 @@ extern gint64 ek_table_file_patience;
  * *at is where the next one begins: 0 before the first call. */
 bool ek_table_line (const EkTableText *text, gsize *at, guint *number, EkStr *line);
 
+/* Postfix's logical lines: a line that begins with a blank continues the one before; empty lines and
+ * those whose first character but blanks is # do not count, not even within one.  Joined in place, so
+ * each part of the text is seen once. */
+typedef struct {
+  gsize at;                          /* zeros before the first call */
+  guint read;                        /* physical lines so far */
+  guint number;                      /* of the line that is returned: its first */
+  bool  orphan;                      /* it begins with a blank: there is nothing that it continues */
+} EkTableLines;
+bool ek_table_logical_line (EkTableText *text, EkTableLines *lines, EkStr *line);
+/* Cuts the first word off a trimmed line; what is left is trimmed too. */
+EkStr ek_table_word (EkStr *line);
+
 /* Errors of several lines as one GError: the first ones in full, the rest counted. */
 typedef struct { GString *said; guint n; } EkTableErrors;
 void ek_table_wrong (EkTableErrors *errors, const EkTableText *text, guint line, const char *fmt, ...)

@@ -23,6 +23,61 @@ ek_table_line (const EkTableText *text, gsize *at, guint *number, EkStr *line)
   return true;
 }
 
+static bool
+is_comment (EkStr line)
+{
+  line = ek_str_trim (line);
+  return line.n == 0 || line.p[0] == '#';
+}
+
+static bool
+begins_blank (EkStr line)
+{
+  return line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t');
+}
+
+bool
+ek_table_logical_line (EkTableText *text, EkTableLines *lines, EkStr *line)
+{
+  EkStr next;
+
+  do
+    if (!ek_table_line (text, &lines->at, &lines->read, line))
+      return false;
+  while (is_comment (*line));
+  lines->number = lines->read;
+  lines->orphan = begins_blank (*line);
+  char *start = text->text + (line->p - text->text);
+  for (;;) {
+    gsize at = lines->at;
+    guint read = lines->read;
+    if (!ek_table_line (text, &at, &read, &next))
+      break;
+    if (!is_comment (next)) {
+      if (!begins_blank (next))
+        break;                         /* the next call's */
+      memmove (start + line->n, next.p, next.n);
+      line->n += next.n;
+    }
+    lines->at = at;
+    lines->read = read;
+  }
+  *line = ek_str_trim (*line);
+  return true;
+}
+
+EkStr
+ek_table_word (EkStr *line)
+{
+  gsize n = 0;
+
+  while (n < line->n && line->p[n] != ' ' && line->p[n] != '\t')
+    n++;
+  EkStr word = { line->p, n };
+  *line = ek_str_trim ((EkStr) { line->p + n, line->n - n });
+  return word;
+}
+
 void
 ek_table_wrong (EkTableErrors *errors, const EkTableText *text, guint line, const char *fmt, ...)
 {

@@ -30,3 +30,9 @@ check_PROGRAMS += %D%/fuzz-logrecord
 tests_fuzz_fuzz_logrecord_SOURCES = %D%/fuzz-logrecord.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_logrecord_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_logrecord_LDADD = $(TEST_LDADD)
+check_PROGRAMS += %D%/fuzz-textmap
+tests_fuzz_fuzz_textmap_SOURCES = %D%/fuzz-textmap.c %D%/fuzz.h $(fuzz_main) $(modules_text_text_la_SOURCES) \
+  $(modules_cidr_cidr_la_SOURCES)
+tests_fuzz_fuzz_textmap_CPPFLAGS = $(builtin_cppflags)
+tests_fuzz_fuzz_textmap_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_textmap_LDADD = $(TEST_LDADD)

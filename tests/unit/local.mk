@@ -56,3 +56,9 @@ tests_unit_genlog_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-edit
 tests_unit_test_edit_SOURCES = tests/unit/test-edit.c
 tests_unit_test_edit_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-maps
+tests_unit_test_maps_SOURCES = tests/unit/test-maps.c tests/unit/instance.h $(modules_text_text_la_SOURCES) \
+  $(modules_static_static_la_SOURCES) $(modules_inline_inline_la_SOURCES) $(modules_cidr_cidr_la_SOURCES) \
+  $(modules_passwd_passwd_la_SOURCES) $(modules_test_test_la_SOURCES) $(modules_test_evented_test_evented_la_SOURCES)
+tests_unit_test_maps_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
+tests_unit_test_maps_LDADD = $(TEST_LDADD)

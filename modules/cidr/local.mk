@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/cidr.la %D%/libbuiltin.la
+modules_cidr_cidr_la_SOURCES = %D%/cidr.c %D%/table.c %D%/cidr.h
+modules_cidr_cidr_la_LDFLAGS = $(module_link)
+modules_cidr_cidr_la_CFLAGS = $(AM_CFLAGS)
+modules_cidr_cidr_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_cidr_libbuiltin_la_SOURCES = $(modules_cidr_cidr_la_SOURCES)
+modules_cidr_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_cidr_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

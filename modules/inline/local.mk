@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/inline.la %D%/libbuiltin.la
+modules_inline_inline_la_SOURCES = %D%/inline.c
+modules_inline_inline_la_LDFLAGS = $(module_link)
+modules_inline_inline_la_CFLAGS = $(AM_CFLAGS)
+modules_inline_inline_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_inline_libbuiltin_la_SOURCES = $(modules_inline_inline_la_SOURCES)
+modules_inline_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_inline_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/passwd.la %D%/libbuiltin.la
+modules_passwd_passwd_la_SOURCES = %D%/passwd.c
+modules_passwd_passwd_la_LDFLAGS = $(module_link)
+modules_passwd_passwd_la_CFLAGS = $(AM_CFLAGS)
+modules_passwd_passwd_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_passwd_libbuiltin_la_SOURCES = $(modules_passwd_passwd_la_SOURCES)
+modules_passwd_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_passwd_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

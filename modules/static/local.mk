@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/static.la %D%/libbuiltin.la
+modules_static_static_la_SOURCES = %D%/static.c
+modules_static_static_la_LDFLAGS = $(module_link)
+modules_static_static_la_CFLAGS = $(AM_CFLAGS)
+modules_static_static_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_static_libbuiltin_la_SOURCES = $(modules_static_static_la_SOURCES)
+modules_static_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_static_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

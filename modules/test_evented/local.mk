@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/test_evented.la %D%/libbuiltin.la
+modules_test_evented_test_evented_la_SOURCES = %D%/test_evented.c
+modules_test_evented_test_evented_la_LDFLAGS = $(module_link)
+modules_test_evented_test_evented_la_CFLAGS = $(AM_CFLAGS)
+modules_test_evented_test_evented_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_test_evented_libbuiltin_la_SOURCES = $(modules_test_evented_test_evented_la_SOURCES)
+modules_test_evented_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_test_evented_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
