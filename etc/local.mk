@@ -1,0 +1,30 @@
+# etc/local.mk - the files that a system needs around the server
+systemdunitdir = $(systemdsystemunitdir)
+nodist_systemdunit_DATA = %D%/ekiden.service
+sysusersdir = $(prefix)/lib/sysusers.d
+tmpfilesdir = $(prefix)/lib/tmpfiles.d
+logrotatedir = $(sysconfdir)/logrotate.d
+EXTRA_DIST += %D%/ekiden.service.in %D%/ekiden.sysusers %D%/ekiden.tmpfiles.in
+CLEANFILES += %D%/ekiden.service %D%/ekiden.tmpfiles
+
+etc_fill = $(AM_V_GEN)$(MKDIR_P) etc && sed -e 's|[@]sbindir@|$(sbindir)|g' -e 's|[@]bindir@|$(bindir)|g' \
+  -e 's|[@]sysconfdir@|$(sysconfdir)|g' -e 's|[@]localstatedir@|$(localstatedir)|g'
+etc/ekiden.service: %D%/ekiden.service.in Makefile
+	$(etc_fill) $(srcdir)/etc/ekiden.service.in > $@
+etc/ekiden.tmpfiles: %D%/ekiden.tmpfiles.in Makefile
+	$(etc_fill) $(srcdir)/etc/ekiden.tmpfiles.in > $@
+all-local: etc/ekiden.tmpfiles
+
+# sysusers.d and tmpfiles.d take NAME.conf
+install-data-hook: install-etc
+install-etc:
+	$(MKDIR_P) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(tmpfilesdir) $(DESTDIR)$(logrotatedir)
+	$(INSTALL_DATA) $(srcdir)/etc/ekiden.sysusers $(DESTDIR)$(sysusersdir)/ekiden.conf
+	$(INSTALL_DATA) etc/ekiden.tmpfiles $(DESTDIR)$(tmpfilesdir)/ekiden.conf
+	$(INSTALL_DATA) $(srcdir)/etc/ekiden.logrotate $(DESTDIR)$(logrotatedir)/ekiden
+uninstall-local:
+	rm -f $(DESTDIR)$(logrotatedir)/ekiden $(DESTDIR)$(sysusersdir)/ekiden.conf $(DESTDIR)$(tmpfilesdir)/ekiden.conf
+.PHONY: install-etc
+# what libtool installs for static linking nobody needs
+install-exec-hook:
+	rm -f $(DESTDIR)$(pkglibdir)/*.la $(DESTDIR)$(moduledir)/*.la
