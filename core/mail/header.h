@@ -105,11 +105,13 @@ typedef struct {
   EkStr value;                       /* unquoted */
 } EkMimeParam;
 
-/* "type/subtype; a=b" or "attachment; a=b".  An unreadable value has type.p == NULL.
+/* "type/subtype; a=b" or "attachment; a=b".  All zero: there is no such field.  A value that cannot be
+ * read has an empty type and subtype (p is not NULL), as Dovecot shows it.
  * RFC 2231 continuations (a*0, a*1*) are joined to one parameter; one that is percent-encoded keeps
- * its encoding and is called "a*" with "charset'language'..." in front: ek_mime_param() decodes it. */
+ * its encoding and is called "a*" with "charset'language'..." in front: ek_mime_param() decodes it.
+ * Such parameters stand behind the ordinary ones. */
 typedef struct {
-  EkStr        type, subtype;        /* subtype.p is NULL when there was no slash */
+  EkStr        type, subtype;        /* no subtype in a disposition */
   EkMimeParam *params;
   guint        n_params;
 } EkMimeType;

@@ -17,7 +17,8 @@ typedef struct {
   guint64 lines;                     /* line breaks */
 } EkExtent;
 
-/* The fields of ENVELOPE: unfolded, otherwise as they stand in the message; p is NULL when missing. */
+/* The fields of ENVELOPE: unfolded, otherwise as they stand in the message; p is NULL when missing.  Of
+ * several fields with one name the last counts; address fields are joined with a comma. */
 typedef struct {
   EkStr date, subject, from, sender, reply_to, to, cc, bcc, in_reply_to, message_id;
 } EkEnvelope;
@@ -34,7 +35,7 @@ struct EkPart {
   guint64     octet_offset;          /* the same, as served */
   EkExtent    header;                /* with its empty line */
   EkExtent    body;                  /* without the line break that belongs to the next boundary */
-  EkMimeType  type;                  /* type.p is NULL: no (readable) Content-Type */
+  EkMimeType  type;                  /* type.type.p is NULL: no Content-Type */
   EkMimeType  disposition;
   EkStr       id, description, encoding, md5, location;      /* p is NULL when missing */
   EkStr      *languages;
@@ -60,7 +61,8 @@ typedef struct {                     /* 0: the value in brackets */
   gsize kept_max;                    /* header text kept in all (2 MB) */
 } EkMimeLimits;
 
-#define EK_BOUNDARY_MAX 200          /* longer boundaries are compared by that many bytes */
+#define EK_MIME_DEPTH_MAX 200        /* no limit allows more */
+#define EK_BOUNDARY_MAX   200        /* longer boundaries are compared by that many bytes */
 
 typedef struct EkMimeParser EkMimeParser;
 

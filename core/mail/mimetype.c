@@ -71,146 +71,158 @@ quoted (Scan *s)
   return (EkStr) { copy, n };
 }
 
-/* What mailers leave unquoted: everything to the semicolon or white space. */
-static EkStr
-bare_value (Scan *s)
-{
-  const char *from = s->p;
-
-  while (s->p < s->end && *s->p != ';' && (guchar) *s->p > ' ')
-    s->p++;
-  return (EkStr) { from, (gsize) (s->p - from) };
-}
-
 /* ---- continuations ---------------------------------------------------------------------------- */
 
-/* "name*3*" is {name, 3, encoded}; section -1: not a continuation. */
+typedef struct {                     /* "name*3*=value" is {param, "name", 3, true} */
+  EkMimeParam param;
+  EkStr       base;
+  int         section;               /* -1: "name*" alone */
+  bool        encoded;
+} Piece;
+
+/* False when the name is none of RFC 2231. */
 static bool
-read_section (EkStr name, EkStr *base, int *section, bool *encoded)
+read_piece (EkMimeParam param, Piece *piece)
 {
-  *encoded = name.n > 1 && name.p[name.n - 1] == '*';
-  if (*encoded)
+  EkStr name = param.name;
+  guint64 number;
+
+  *piece = (Piece) { .param = param, .section = -1 };
+  piece->encoded = name.n > 1 && name.p[name.n - 1] == '*';
+  if (piece->encoded)
     name.n--;
   const char *star = name.n > 0 ? memchr (name.p, '*', name.n) : NULL;
-  guint64 number;
-  *base = name;
-  *section = -1;
+  piece->base = name;
   if (star == NULL)
-    return *encoded;
-  EkStr digits = { star + 1, name.n - (gsize) (star + 1 - name.p) };
-  if (star == name.p || !ek_str_u64 (digits, SECTIONS_MAX - 1, &number)
-      || (digits.n > 1 && digits.p[0] == '0'))
+    return piece->encoded;
+  gsize at = (gsize) (star - name.p);
+  if (at == 0 || !ek_str_u64 ((EkStr) { star + 1, name.n - at - 1 }, SECTIONS_MAX - 1, &number))
     return false;
-  *base = (EkStr) { name.p, (gsize) (star - name.p) };
-  *section = (int) number;
+  piece->base.n = at;
+  piece->section = (int) number;
   return true;
 }
 
-static void
-append_percent (EkBuf *out, EkStr s)
+static int
+compare_pieces (gconstpointer a, gconstpointer b)
 {
-  for (gsize i = 0; i < s.n; i++) {
-    guchar c = (guchar) s.p[i];
-    if (c > ' ' && c < 127 && c != '%' && c != '\'')
-      ek_buf_appendc (out, (char) c);
-    else
-      ek_buf_printf (out, "%%%02X", c);
-  }
+  const Piece *x = a, *y = b;
+  gsize n = MIN (x->base.n, y->base.n);
+  int c = n > 0 ? g_ascii_strncasecmp (x->base.p, y->base.p, n) : 0;
+
+  if (c == 0)
+    c = x->base.n < y->base.n ? -1 : x->base.n > y->base.n;
+  return c ? c : x->section - y->section;
 }
 
-/* Joins the sections of `base` into one parameter at its first place; takes the others out. */
-static void
-join (EkPool *pool, EkMimeType *type, EkStr base)
+/* The value of n pieces as one: when any is percent-encoded, all are. */
+static EkMimeParam
+join (EkPool *pool, const Piece *pieces, guint n)
 {
-  EkMimeParam *found[SECTIONS_MAX] = { NULL };
-  bool encoded[SECTIONS_MAX] = { false }, any = false;
   EkBuf out = { 0 };
-  guint n;
+  bool any = false;
 
-  for (guint i = 0; i < type->n_params; i++) {
-    EkStr b;
-    int section;
-    bool enc;
-    if (read_section (type->params[i].name, &b, &section, &enc) && section >= 0 && ek_str_ieq (b, base)
-        && found[section] == NULL) {
-      found[section] = &type->params[i];
-      encoded[section] = enc;
+  for (guint i = 0; i < n; i++)
+    any |= pieces[i].encoded;
+  if (any && !pieces[0].encoded)
+    ek_buf_appends (&out, "''");
+  for (guint i = 0; i < n; i++)
+    for (gsize k = 0; k < pieces[i].param.value.n; k++) {
+      char c = pieces[i].param.value.p[k];
+      if (any && !pieces[i].encoded && c == '%')
+        ek_buf_appends (&out, "%25");
+      else
+        ek_buf_appendc (&out, c);
     }
-  }
-  if (found[0] == NULL)
-    return;
-  for (n = 0; n < SECTIONS_MAX && found[n]; n++)
-    any |= encoded[n];
-  for (guint i = 0; i < n; i++) {
-    if (!any || encoded[i])
-      ek_buf_append (&out, found[i]->value.p, found[i]->value.n);
-    else {
-      if (i == 0)
-        ek_buf_appends (&out, "''");
-      append_percent (&out, found[i]->value);
-    }
-    if (i > 0)
-      found[i]->name.p = NULL;
-  }
-  found[0]->name = any ? ek_str (ek_pool_printf (pool, "%.*s*", EK_STR_ARG (base))) : base;
-  found[0]->value = ek_pool_str (pool, ek_buf_str (&out));
+  char *name = ek_pool_printf (pool, "%.*s%s", EK_STR_ARG (pieces[0].base), any ? "*" : "");
+  EkMimeParam made = { ek_str (name), ek_pool_str (pool, ek_buf_str (&out)) };
   ek_buf_release (&out);
+  return made;
 }
 
-static void
-join_all (EkPool *pool, EkMimeType *type)
+/* Orders the pieces and puts them behind the n ordinary parameters of `list`; a series without gap becomes
+ * one.  Returns how many parameters there are. */
+static guint
+add_pieces (EkPool *pool, EkMimeParam *list, guint n, Piece *pieces, guint n_pieces)
 {
-  guint kept = 0;
-
-  for (guint i = 0; i < type->n_params; i++) {
-    EkStr base;
-    int section;
-    bool encoded;
-    if (type->params[i].name.p && memchr (type->params[i].name.p, '*', type->params[i].name.n)
-        && read_section (type->params[i].name, &base, &section, &encoded) && section == 0)
-      join (pool, type, base);
+  qsort (pieces, n_pieces, sizeof (Piece), compare_pieces);
+  for (guint i = 0; i < n_pieces;) {
+    guint last = i;
+    while (last < n_pieces && ek_str_ieq (pieces[last].base, pieces[i].base))
+      last++;
+    guint from = i, run = 0;
+    if (pieces[from].section == -1)
+      list[n++] = pieces[from++].param;
+    while (from + run < last && pieces[from + run].section == (int) run)
+      run++;
+    if (run > 0 && from + run == last)
+      list[n++] = join (pool, pieces + from, run);
+    else
+      for (; from < last; from++)
+        list[n++] = pieces[from].param;
+    i = last;
   }
-  for (guint i = 0; i < type->n_params; i++)
-    if (type->params[i].name.p)
-      type->params[kept++] = type->params[i];
-  type->n_params = kept;
+  return n;
 }
 
 /* ---- parsing ----------------------------------------------------------------------------------- */
 
 static void
+to_semicolon (Scan *s)
+{
+  while (s->p < s->end && *s->p != ';')
+    s->p++;
+}
+
+static void
 read_params (Scan *s, EkMimeType *type)
 {
   EkMimeParam list[EK_MIME_PARAMS_MAX];
-  bool continued = false;
+  Piece pieces[EK_MIME_PARAMS_MAX];
+  guint n = 0, n_pieces = 0;
 
-  while (type->n_params < EK_MIME_PARAMS_MAX) {
-    skip_cfws (s);
-    if (s->p >= s->end)
-      break;
-    if (*s->p == ';') {
-      s->p++;
-      continue;
-    }
-    EkStr name = token (s);
-    skip_cfws (s);
-    if (name.n == 0 || s->p >= s->end || *s->p != '=') {       /* junk: on to the next semicolon */
-      while (s->p < s->end && *s->p != ';')
-        s->p++;
-      continue;
-    }
+  for (to_semicolon (s); s->p < s->end && n + n_pieces < EK_MIME_PARAMS_MAX; to_semicolon (s)) {
     s->p++;
     skip_cfws (s);
-    EkStr value = s->p < s->end && *s->p == '"' ? quoted (s) : bare_value (s);
-    continued |= memchr (name.p, '*', name.n) != NULL;
-    list[type->n_params++] = (EkMimeParam) { ek_pool_str (s->pool, name), ek_pool_str (s->pool, value) };
+    EkStr name = token (s);
+    skip_cfws (s);
+    if (s->p >= s->end || *s->p != '=')              /* junk: on to the next semicolon */
+      continue;
+    s->p++;
+    skip_cfws (s);
+    EkStr value = s->p < s->end && *s->p == '"' ? quoted (s) : token (s);
+    EkMimeParam param = { ek_pool_str (s->pool, name), ek_pool_str (s->pool, value) };
+    if (memchr (name.p, '*', name.n) && read_piece (param, &pieces[n_pieces]))
+      n_pieces++;
+    else
+      list[n++] = param;
   }
-  if (type->n_params == 0)
+  n = add_pieces (s->pool, list, n, pieces, n_pieces);
+  if (n == 0)
     return;
-  type->params = ek_pool_newv (s->pool, EkMimeParam, type->n_params);
-  memcpy (type->params, list, sizeof (EkMimeParam) * type->n_params);
-  if (continued)
-    join_all (s->pool, type);
+  type->params = ek_pool_newv (s->pool, EkMimeParam, n);
+  memcpy (type->params, list, sizeof (EkMimeParam) * n);
+  type->n_params = n;
+}
+
+/* The main word and, with `slash`, the other one.  False when the value makes no sense. */
+static bool
+read_words (Scan *s, EkMimeType *type, bool slash)
+{
+  skip_cfws (s);
+  type->type = ek_pool_str (s->pool, token (s));
+  skip_cfws (s);
+  if (!slash)
+    return true;
+  if (s->p >= s->end)
+    return type->type.n > 0;
+  if (*s->p != '/' || type->type.n == 0)
+    return false;
+  s->p++;
+  skip_cfws (s);
+  type->subtype = ek_pool_str (s->pool, token (s));
+  skip_cfws (s);
+  return type->subtype.n > 0 && (s->p >= s->end || *s->p == ';');
 }
 
 static void
@@ -218,24 +230,11 @@ parse (EkPool *pool, EkStr value, EkMimeType *type, bool slash)
 {
   Scan s = { value.p, value.p + value.n, pool };
 
-  *type = (EkMimeType) { 0 };
-  skip_cfws (&s);
-  EkStr main = token (&s);
-  skip_cfws (&s);
-  if (main.n == 0)
-    return;
-  if (slash) {
-    if (s.p >= s.end || *s.p != '/')
-      return;
-    s.p++;
-    skip_cfws (&s);
-    EkStr sub = token (&s);
-    if (sub.n == 0)
-      return;
-    type->subtype = ek_pool_str (pool, sub);
-  }
-  type->type = ek_pool_str (pool, main);
-  read_params (&s, type);
+  *type = (EkMimeType) { .subtype = EK_STR ("") };
+  if (read_words (&s, type, slash))
+    read_params (&s, type);
+  else
+    type->type = type->subtype = EK_STR ("");
 }
 
 void

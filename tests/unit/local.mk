@@ -62,3 +62,7 @@ tests_unit_test_maps_SOURCES = tests/unit/test-maps.c tests/unit/instance.h $(mo
   $(modules_passwd_passwd_la_SOURCES) $(modules_test_test_la_SOURCES) $(modules_test_evented_test_evented_la_SOURCES)
 tests_unit_test_maps_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_maps_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-mime
+tests_unit_test_mime_SOURCES = tests/unit/test-mime.c tests/lib/mimecheck.h
+tests_unit_test_mime_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"
+tests_unit_test_mime_LDADD = $(TEST_LDADD)
