@@ -8,3 +8,4 @@ include modules/cidr/local.mk
 include modules/test/local.mk
 include modules/test_evented/local.mk
 include modules/passwd/local.mk
+include modules/sasl_plain/local.mk

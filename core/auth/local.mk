@@ -1,2 +1,2 @@
 libekiden_la_SOURCES += %D%/scheme.c %D%/scheme.h %D%/scheme-crypt.c %D%/scheme-digest.c \
-  %D%/scheme-builtin.h
+  %D%/scheme-builtin.h %D%/sasl.c %D%/sasl.h

@@ -66,3 +66,7 @@ check_PROGRAMS += tests/unit/test-mime
 tests_unit_test_mime_SOURCES = tests/unit/test-mime.c tests/lib/mimecheck.h
 tests_unit_test_mime_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"
 tests_unit_test_mime_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-sasl
+tests_unit_test_sasl_SOURCES = tests/unit/test-sasl.c $(modules_sasl_plain_sasl_plain_la_SOURCES)
+tests_unit_test_sasl_CPPFLAGS = $(builtin_cppflags)
+tests_unit_test_sasl_LDADD = $(TEST_LDADD)

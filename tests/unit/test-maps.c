@@ -194,6 +194,7 @@ test_text_reload_under_lookups (void)
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
     g_thread_join (threads[i]);
   ek_table_file_patience = patience;
+  g_usleep (LOOK);
   g_assert_cmpstr (get (self, "more59"), ==, "x");
   g_string_free (text, TRUE);
   end ();

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/sasl_plain.la %D%/libbuiltin.la
+modules_sasl_plain_sasl_plain_la_SOURCES = %D%/sasl_plain.c
+modules_sasl_plain_sasl_plain_la_LDFLAGS = $(module_link)
+modules_sasl_plain_sasl_plain_la_CFLAGS = $(AM_CFLAGS)
+modules_sasl_plain_sasl_plain_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_sasl_plain_libbuiltin_la_SOURCES = $(modules_sasl_plain_sasl_plain_la_SOURCES)
+modules_sasl_plain_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_sasl_plain_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

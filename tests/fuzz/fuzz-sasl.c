@@ -1,0 +1,52 @@
+/* fuzz-sasl.c - SASL exchanges from a client's lines: base64, the runner, PLAIN and LOGIN
+ * SPDX-License-Identifier: Apache-2.0 */
+/* covers: core/auth/sasl.c core/base/base64.c modules/sasl_plain/sasl_plain.c */
+/* options: -max_len=16384 */
+#include "fuzz.h"
+#include "auth/sasl.h"
+#include <string.h>
+
+extern const EkModule ek_module_sasl_plain;
+
+/* The first line is "MECHANISM[ initial]", each other one a response. */
+int
+LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+  EkStr rest = { (const char *) data, size };
+  EkBuf response = { 0 };
+  g_autoptr (EkSasl) sasl = NULL;
+  EkSaslStep step = EK_SASL_MORE;
+
+  ek_sasl_register (ek_module_sasl_plain.mechanisms);
+  for (bool first = true; step == EK_SASL_MORE && rest.n > 0; first = false) {
+    const char *eol = memchr (rest.p, '\n', rest.n);
+    EkStr line = { rest.p, eol ? (gsize) (eol - rest.p) : rest.n };
+    rest = (EkStr) { line.p + line.n + (eol ? 1 : 0), rest.n - line.n - (eol ? 1 : 0) };
+    bool has_response = !first;
+    if (first) {
+      const char *space = memchr (line.p, ' ', line.n);
+      const EkMechanismOps *ops = ek_sasl_find ((EkStr) { line.p, space ? (gsize) (space - line.p) : line.n });
+      if (ops == NULL)
+        break;
+      sasl = ek_sasl_new (ops);
+      has_response = space != NULL;
+      if (space)
+        line = (EkStr) { space + 1, line.n - (gsize) (space - line.p) - 1 };
+    }
+    ek_buf_clear (&response);
+    if (has_response && ek_sasl_line (line, first, &response) != EK_SASL_LINE_OK)
+      break;
+    EkStr decoded = has_response ? (EkStr) { ek_buf_len (&response) ? ek_buf_at (&response) : "", ek_buf_len (&response) }
+                                 : (EkStr) { NULL, 0 };
+    step = ek_sasl_step (sasl, decoded);
+    g_assert ((step == EK_SASL_VERIFY) == (ek_sasl_facts (sasl) != NULL));
+    g_assert ((step == EK_SASL_FAIL) == (ek_sasl_why (sasl) != NULL));
+  }
+  if (sasl && ek_sasl_facts (sasl)) {
+    const EkSaslFacts *facts = ek_sasl_facts (sasl);
+    g_assert (facts->authcid.n > 0 && facts->authcid.n <= EK_SASL_NAME_MAX && facts->secret.n > 0
+              && strlen (facts->authcid.p) == facts->authcid.n && strlen (facts->secret.p) == facts->secret.n);
+  }
+  ek_buf_wipe (&response);
+  return 0;
+}
