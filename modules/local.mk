@@ -9,3 +9,4 @@ include modules/test/local.mk
 include modules/test_evented/local.mk
 include modules/passwd/local.mk
 include modules/sasl_plain/local.mk
+include modules/spool/local.mk

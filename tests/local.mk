@@ -8,3 +8,7 @@ check_LTLIBRARIES += tests/lib/libtesting.la
 tests_lib_libtesting_la_SOURCES = tests/lib/instance.c tests/lib/instance.h
 tests_lib_libtesting_la_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 EK_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DEK_BUILDDIR=\"$(abs_top_builddir)\" -DEK_SRCDIR=\"$(abs_top_srcdir)\"
+# a spool with a small loop around it
+check_LTLIBRARIES += tests/lib/libspoolrig.la
+tests_lib_libspoolrig_la_SOURCES = tests/lib/spoolrig.c tests/lib/spoolrig.h
+tests_lib_libspoolrig_la_LIBADD = modules/spool/libbuiltin.la

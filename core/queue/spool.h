@@ -254,6 +254,11 @@ struct EkSpoolOps {
   EkSpoolFile   *(*file_new) (EkSpool *spool, EkQueueId id, void (*drained) (gpointer), gpointer user);
   gsize          (*file_append) (EkSpoolFile *file, const void *bytes, gsize len);
   void           (*file_free) (EkSpoolFile *file);
+  /* The large file of a live message under another id, without copying: for child messages. */
+  EkSpoolFile   *(*file_share) (EkSpool *spool, EkQueueId id, EkSpoolMessage *of);
+  /* PENDING, then OK when file and folder are synced.  submit() does that by itself; the files of
+   * child messages must have come so far before record(). */
+  EkStatus       (*file_sync) (EkSpoolFile *file, EkCall *call);
 
   /* The content as it is now: OK at once when it is in memory, else PENDING.  Valid even when the
    * message is retired meanwhile.  FAIL: the bytes are damaged (quarantined and reported): hold it. */

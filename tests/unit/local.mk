@@ -70,3 +70,7 @@ check_PROGRAMS += tests/unit/test-sasl
 tests_unit_test_sasl_SOURCES = tests/unit/test-sasl.c $(modules_sasl_plain_sasl_plain_la_SOURCES)
 tests_unit_test_sasl_CPPFLAGS = $(builtin_cppflags)
 tests_unit_test_sasl_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-spool
+tests_unit_test_spool_SOURCES = tests/unit/test-spool.c
+tests_unit_test_spool_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_spool_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
