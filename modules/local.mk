@@ -10,3 +10,4 @@ include modules/test_evented/local.mk
 include modules/passwd/local.mk
 include modules/sasl_plain/local.mk
 include modules/spool/local.mk
+include modules/maildir/local.mk

@@ -59,7 +59,7 @@ configured_store (const char *config)
   if (ek_problems_count (problems) > 0) {
     EkBuf text = { 0 };
     ek_problems_print (problems, &text);
-    fprintf (stderr, "%.*s", EK_STR_ARG (ek_buf_str (&text)));
+    fwrite (ek_buf_at (&text), 1, ek_buf_len (&text), stderr);
     ek_buf_release (&text);
   }
   else
@@ -297,8 +297,7 @@ run (const Wanted *wanted, const char *what)
     json_trace (trace, &out);
   else
     print_trace (trace, &out);
-  gsize n = ek_buf_len (&out);
-  bool written = (n == 0 || fwrite (ek_buf_at (&out), 1, n, stdout) == n) && fflush (stdout) == 0;
+  bool written = fwrite (ek_buf_at (&out), 1, ek_buf_len (&out), stdout) == ek_buf_len (&out) && fflush (stdout) == 0;
   ek_buf_release (&out);
   if (!written)
     return trouble ("cannot write the answer");

@@ -87,7 +87,7 @@ typedef struct {
   guint       flags;
 } EkMailbox;
 
-/* Every mailbox, every parent of one, every subscription, in an order that puts parents before
+/* Every mailbox, every subscription, every parent of either, in an order that puts parents before
  * children and INBOX first.  The core's LIST patterns and selection options are IMAP's matter. */
 typedef void (*EkMailboxFunc) (const EkMailbox *mailbox, gpointer data);
 EkStatus ek_index_list (EkIndex *ix, EkMailboxFunc func, gpointer data, GError **error);
@@ -104,7 +104,7 @@ enum { EK_STATUS_SIZE = 1 };
 /* Looks for changes by others first.  NOTFOUND: no such mailbox. */
 EkStatus ek_index_status (EkIndex *ix, const char *name, guint what, EkStatusCounts *counts, GError **error);
 
-EkStatus ek_index_create (EkIndex *ix, const char *name, const char *special, GError **error);  /* with parents */
+EkStatus ek_index_create (EkIndex *ix, const char *name, const char *special, GError **error);   /* parents need not exist */
 EkStatus ek_index_delete (EkIndex *ix, const char *name, GError **error);   /* not the children; INBOX: FAIL EPERM */
 /* With children.  INBOX: its messages move to the new name, its children stay (RFC 3501 6.3.5). */
 EkStatus ek_index_rename (EkIndex *ix, const char *from, const char *to, GError **error);
@@ -136,7 +136,7 @@ const char    *ek_view_id (const EkView *view);           /* stable mailbox id *
 EkStatus       ek_view_first_unseen (EkView *view, guint32 *seq, GError **error);
 
 /* Keywords have numbers 0..63 in each mailbox, as bits of EkRow.keywords; numbers are never reused.
- * The names are borrowed until the next call that takes the view. */
+ * The names are borrowed until ek_index_leave(). */
 guint          ek_view_keywords (EkView *view, const char *const **names);   /* NULL for a hole */
 
 typedef enum { EK_CHANGE_EXPUNGE, EK_CHANGE_FLAGS, EK_CHANGE_EXISTS, EK_CHANGE_KEYWORDS } EkChangeKind;
@@ -146,6 +146,7 @@ typedef struct {
                                         EXISTS: seq is the new count, comes once, last */
   guint32 flags;                     /* FLAGS: with RECENT */
   guint64 keywords, modseq;
+  bool    same;                      /* from ek_view_store(): the flags were so before */
 } EkChange;
 typedef void (*EkChangeFunc) (const EkChange *change, gpointer data);
 
@@ -194,6 +195,7 @@ typedef struct EkFetch EkFetch;
 
 /* `ranges` are UIDs, ascending and disjoint (copied); rows come in UID order, only those in the view.
  * What is not cached is read from the messages and kept.  since: only rows with a larger mod-sequence. */
+/* The view must outlive it. */
 EkFetch *ek_fetch_new (EkView *view, const EkRange *ranges, guint n_ranges, guint items, guint64 since);
 /* The strings of `row` are borrowed until the next call.  NOTFOUND: no more. */
 EkStatus ek_fetch_next (EkFetch *fetch, EkRow *row, GError **error);
@@ -214,7 +216,8 @@ EkStatus ek_message_open (EkView *view, guint32 uid, EkMessage **message, GError
 void     ek_message_close (EkMessage *message);           /* any thread; NULL is fine */
 guint64  ek_message_size (EkMessage *message);            /* with CRLF; counts once when it is not known */
 /* Up to n bytes from a virtual position (CRLF line ends); reading on from where the last call ended
- * is cheap.  0 at the end, -1 with error.  May run in a job without ek_index_enter(). */
+ * is cheap.  Gives ek_message_size() bytes in all, whatever happens to the file meanwhile (blanks, and a
+ * warning in the log).  0 at the end, -1 with error.  May run in a job without ek_index_enter(). */
 gssize   ek_message_read (EkMessage *message, guint64 offset, char *into, gsize n, GError **error);
 /* The file as it lies on disk when it needs no translation, for sendfile(): false otherwise. */
 bool     ek_message_raw (EkMessage *message, int *fd, guint64 *offset, guint64 *length);
@@ -230,8 +233,8 @@ typedef struct {
   guint64     unchanged_since;       /* G_MAXUINT64: unconditional */
 } EkStore;
 
-/* One mod-sequence for all.  Changed rows are reported to func as EK_CHANGE_FLAGS (NULL allowed), and
- * are not reported again by this view's next sync.  `modified` (EkRange of UIDs, NULL allowed) gets
+/* One mod-sequence for all.  Every row is reported to func as EK_CHANGE_FLAGS (NULL allowed); this
+ * view's next sync does not report them again.  `modified` (EkRange of UIDs, NULL allowed) gets
  * those that UNCHANGEDSINCE refused.  FAIL with ENOSPC: more than 64 keywords. */
 EkStatus ek_view_store (EkView *view, const EkRange *uids, guint n, const EkStore *store,
                         EkChangeFunc func, gpointer data, GArray *modified, GError **error);
@@ -241,7 +244,8 @@ EkStatus ek_view_store (EkView *view, const EkRange *uids, guint n, const EkStor
 EkStatus ek_view_expunge (EkView *view, const EkRange *uids, guint n, bool all, GError **error);
 
 /* Into mailbox `to` of the same user.  *from and *made get UIDs pairwise, as COPYUID wants them (guint32
- * each).  Synced before it returns.  NOTFOUND: `to` does not exist (TRYCREATE).  All or nothing. */
+ * each).  Synced before it returns.  NOTFOUND: `to` does not exist (TRYCREATE).  A copy is all or nothing;
+ * when a move fails, *from tells what was moved before.  Messages that are gone are left out. */
 EkStatus ek_view_copy (EkView *view, const EkRange *uids, guint n, const char *to, bool move,
                        guint32 *uidvalidity, GArray *from, GArray *made, GError **error);
 

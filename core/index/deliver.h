@@ -28,12 +28,13 @@ typedef struct {
   guint32     flags;                 /* EK_FLAGS_STORED (Sieve's imap4flags) */
   const char *const *keywords;       /* NULL-terminated or NULL */
   bool        replay;                /* an attempt was started before: look for its file first */
+  bool        rewrite;               /* ... whose sync failed: never accept it, write it again */
   bool        guarded;               /* ek_delivery_retired() will follow: until then the message is
                                         neither expunged nor moved (that waits) */
 } EkDelivery;
 
-/* OK: written, and func follows exactly once from the syncer's thread (or from here, before the return,
- * when a replay found everything on disk).  NOTFOUND: no such folder.  DEFER, FAIL: nothing was
+/* OK: written (or found complete), and func follows exactly once from the syncer's thread, perhaps before
+ * this returns.  `delivery` is not needed after the return.  NOTFOUND: no such folder.  DEFER, FAIL: nothing was
  * written, func is not called. */
 EkStatus ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *delivery, EkSyncedFunc func,
                      gpointer data, GError **error);

@@ -100,7 +100,8 @@ struct EkMailboxOps {
   EkStatus (*scan) (EkInstance *self, EkCall *call, const EkFolder *folder, EkStamp *stamp,
                     EkFoundFunc func, gpointer data);
   /* Opens for reading: *fd (NULL: only look), and *offset and *length of the message in it.  *place is tried first
-   * (p NULL: not known), then the key is looked for, and *place is where it was found.  *mtime (us;
+   * (p NULL: not known), then the key is looked for (size hints that it lacks do not count), and *place is
+   * where it was found.  *mtime (us;
    * NULL allowed) is the message's date. */
   EkStatus (*open) (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, EkStr *place,
                     int *fd, gint64 *offset, gint64 *length, gint64 *mtime);

@@ -74,3 +74,7 @@ check_PROGRAMS += tests/unit/test-spool
 tests_unit_test_spool_SOURCES = tests/unit/test-spool.c
 tests_unit_test_spool_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_spool_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-maildir
+tests_unit_test_maildir_SOURCES = tests/unit/test-maildir.c tests/unit/mailbox.h $(modules_maildir_maildir_la_SOURCES)
+tests_unit_test_maildir_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
+tests_unit_test_maildir_LDADD = $(TEST_LDADD)

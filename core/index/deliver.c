@@ -1,0 +1,354 @@
+/* deliver.c - a message from the queue becomes a file in a mailbox
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Replay.  A file under the delivery's own name, with whatever flags, counts only if its size and the
+ * checksum of its bytes are those of the message: after power loss a file that was renamed but not synced
+ * is there and empty.  Otherwise it is replaced in one step, and keeps its name and flags. */
+#include "index/index.h"
+#include "index/deliver.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GUARD_SECONDS 5
+#define CHUNK (64 << 10)
+
+typedef struct {
+  EkIndex          *ix;
+  const EkDelivery *d;
+  EkPool           *pool;
+  EkFolder          folder;
+  EkStaged          staged;
+  Writer            writer;
+  char              base[96];
+  guint64           letters;
+  GError          **error;
+} Delivering;
+
+void
+ek_delivery_key (const EkDelivery *d, char *into, gsize n)
+{
+  g_snprintf (into, n, "M%06dQ%016" G_GINT64_MODIFIER "XR%uA%u", (int) (d->time % G_USEC_PER_SEC), d->queue_id,
+              d->rcpt, d->action);
+}
+
+/* ---- messages that the queue may still send again ---- */
+
+static void
+guard_name (char *into, gsize n, guint64 queue_id, guint32 rcpt, guint32 action)
+{
+  g_snprintf (into, n, "Q%016" G_GINT64_MODIFIER "XR%uA%u", queue_id, rcpt, action);
+}
+
+static void
+guard (EkIndex *ix, const EkDelivery *d)
+{
+  char name[64];
+
+  guard_name (name, sizeof name, d->queue_id, d->rcpt, d->action);
+  pthread_mutex_lock (&ix->set->lock);
+  g_hash_table_replace (ix->set->guarded, g_strdup (name), g_strdup (ix->root));
+  pthread_mutex_unlock (&ix->set->lock);
+}
+
+void
+ek_delivery_retired (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 action)
+{
+  char name[64];
+
+  guard_name (name, sizeof name, queue_id, rcpt, action);
+  pthread_mutex_lock (&set->lock);
+  if (g_hash_table_remove (set->guarded, name))
+    pthread_cond_broadcast (&set->retired);
+  pthread_mutex_unlock (&set->lock);
+}
+
+/* The guard's name within a file's base name: "SECONDS.MmicrosQ...R..A...ekiden". */
+static bool
+guard_of (EkStr key, char *into, gsize n)
+{
+  const char *q = memchr (key.p, 'Q', key.n);
+  const char *dot = q ? memchr (q, '.', (gsize) (key.p + key.n - q)) : NULL;
+
+  if (dot == NULL || (gsize) (dot - q) >= n)
+    return false;
+  memcpy (into, q, (gsize) (dot - q));
+  into[dot - q] = 0;
+  return true;
+}
+
+static bool
+any_guarded (EkIndexes *set, const char *root)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, set->guarded);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    if (strcmp (value, root) == 0)
+      return true;
+  return false;
+}
+
+/* name NULL: any of that root */
+static EkStatus
+wait_for (EkIndexes *set, const char *name, const char *root, GError **error)
+{
+  struct timespec until;
+  bool held = true;
+  int code = 0;
+
+  clock_gettime (CLOCK_REALTIME, &until);
+  until.tv_sec += GUARD_SECONDS;
+  pthread_mutex_lock (&set->lock);
+  while (code == 0 && (held = name ? g_hash_table_contains (set->guarded, name) : any_guarded (set, root)))
+    code = pthread_cond_timedwait (&set->retired, &set->lock, &until);
+  pthread_mutex_unlock (&set->lock);
+  return held ? ek_fail (error, EK_DEFER, EAGAIN, "the queue has not yet let go of a message that was just delivered: "
+                         "try again") : EK_OK;
+}
+
+EkStatus
+delivery_wait (EkIndexes *set, EkStr key, GError **error)
+{
+  char name[64];
+
+  return guard_of (key, name, sizeof name) ? wait_for (set, name, NULL, error) : EK_OK;
+}
+
+EkStatus
+delivery_wait_all (EkIndex *ix, GError **error)
+{
+  return wait_for (ix->set, NULL, ix->root, error);
+}
+
+/* ---- writing ---- */
+
+static EkStatus
+failed (Delivering *v, const char *what)
+{
+  int code = errno;
+
+  return ek_fail (v->error, EK_DEFER, code, "%s/%s: cannot %s a message: %s", v->folder.root, v->folder.disk, what,
+                  g_strerror (code));
+}
+
+static EkStatus
+write_pieces (Delivering *v)
+{
+  char *chunk = NULL;
+
+  writer_begin (&v->writer, &v->staged);
+  for (guint i = 0; i < v->d->n_pieces; i++) {
+    const EkPiece *piece = &v->d->pieces[i];
+    if (piece->bytes.p) {
+      if (!writer_put (&v->writer, piece->bytes.p, piece->bytes.n))
+        return failed (v, "write");
+      continue;
+    }
+    if (chunk == NULL)
+      chunk = ek_pool_alloc (v->pool, CHUNK);
+    for (guint64 at = 0; at < piece->length;) {
+      gssize n = pread (piece->fd, chunk, (gsize) MIN (CHUNK, piece->length - at), (off_t) (piece->offset + at));
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n <= 0) {
+        errno = n == 0 ? ENODATA : errno;
+        return failed (v, "read");
+      }
+      if (!writer_put (&v->writer, chunk, (gsize) n))
+        return failed (v, "write");
+      at += (guint64) n;
+    }
+  }
+  return writer_end (&v->writer) ? EK_OK : failed (v, "write");
+}
+
+/* Keyword names become letters of the folder's table, which a session may be changing too. */
+static EkStatus
+find_letters (Delivering *v)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  guint max = MIN (v->ix->ops->keywords_max, 64);
+  bool grown = false;
+
+  if (v->d->keywords == NULL || v->d->keywords[0] == NULL)
+    return EK_OK;
+  pthread_mutex_lock (&v->ix->lock);
+  EkStatus status = OP (v->ix, v->pool, v->error, keywords, &v->folder, names, false);
+  for (guint k = 0; status == EK_OK && v->d->keywords[k]; k++) {
+    guint n = 0, hole = G_MAXUINT;
+    for (; n < names->len; n++) {
+      if (names->pdata[n] == NULL)
+        hole = MIN (hole, n);
+      else if (g_ascii_strcasecmp (names->pdata[n], v->d->keywords[k]) == 0)
+        break;
+    }
+    if (n == names->len) {
+      n = MIN (n, hole);
+      if (n >= max)                                /* no letter left: the message is worth more than the word */
+        continue;
+      if (names->len <= n)
+        g_ptr_array_set_size (names, (int) n + 1);
+      names->pdata[n] = g_strdup (v->d->keywords[k]);
+      grown = true;
+    }
+    v->letters |= 1ull << n;
+  }
+  if (status == EK_OK && grown)
+    status = OP (v->ix, v->pool, v->error, keywords, &v->folder, names, true);
+  pthread_mutex_unlock (&v->ix->lock);
+  return status;
+}
+
+static EkStatus
+stage (Delivering *v)
+{
+  EkStatus status = OP (v->ix, v->pool, v->error, stage, &v->folder, &v->staged);
+
+  if (status != EK_NOTFOUND || !(v->d->create || v->folder.disk[0] == 0))
+    return status;
+  status = OP (v->ix, v->pool, v->error, create, &v->folder);
+  if (status == EK_OK)
+    status = OP (v->ix, v->pool, v->error, stage, &v->folder, &v->staged);
+  return status;
+}
+
+/* ---- what a delivery before a crash left ---- */
+
+static bool
+same_bytes (Delivering *v, int fd, gint64 offset, gint64 length)
+{
+  char *chunk = ek_pool_alloc (v->pool, CHUNK);
+  guint32 crc = 0;
+
+  if ((guint64) length != v->writer.psize)
+    return false;
+  for (gint64 at = 0; at < length;) {
+    gssize n = pread (fd, chunk, (gsize) MIN (CHUNK, length - at), offset + at);
+    if (n <= 0)
+      return false;
+    crc = ek_crc32c (crc, chunk, (gsize) n);
+    at += n;
+  }
+  return crc == v->writer.crc;
+}
+
+/* OK: *fd is the message, complete.  NOTFOUND: commit; how->replace says what is in the way. */
+static EkStatus
+look_before (Delivering *v, EkCommit *how, EkStr *place, int *fd)
+{
+  gint64 offset, length;
+  EkStr at = { NULL, 0 };
+
+  EkStatus status = OP (v->ix, v->pool, v->error, open, &v->folder, ek_str (v->base), &at, fd, &offset, &length, NULL);
+  if (status != EK_OK)
+    return status;
+  *place = at;
+  if (!v->d->rewrite && same_bytes (v, *fd, offset, length))
+    return EK_OK;
+  close (*fd);
+  *fd = -1;
+  how->replace = at;
+  return EK_NOTFOUND;
+}
+
+static EkStatus
+commit (Delivering *v, EkCommit *how, EkStr *place)
+{
+  EkFound made;
+  EkStatus status = OP (v->ix, v->pool, v->error, commit, &v->folder, &v->staged, how, &made);
+
+  if (status == EK_OK)
+    *place = made.place;
+  return status;
+}
+
+static EkStatus
+put (Delivering *v, EkStr *place)
+{
+  EkCommit how = { .key = ek_str (v->base), .flags = v->d->flags & EK_FLAGS_STORED, .letters = v->letters,
+                   .psize = (gint64) v->writer.psize, .vsize = (gint64) v->writer.vsize, .date = v->d->time,
+                   .recent = true };
+  EkStatus status = EK_NOTFOUND;
+  bool replay = v->d->replay;
+  int fd = -1;
+
+  if (!replay) {
+    GError **error = v->error, *why = NULL;
+    v->error = &why;
+    status = commit (v, &how, place);
+    v->error = error;
+    replay = status == EK_FAIL && why && why->code == EEXIST;      /* so it is a replay after all */
+    if (!replay) {
+      if (why)
+        g_propagate_error (error, why);
+      return status;
+    }
+    g_clear_error (&why);
+  }
+  status = look_before (v, &how, place, &fd);
+  if (status == EK_NOTFOUND)
+    return commit (v, &how, place);
+  if (status == EK_OK) {                           /* it is all there: sync that one */
+    OP (v->ix, v->pool, NULL, commit, &v->folder, &v->staged, NULL, NULL);
+    close (v->staged.fd);
+    v->staged.fd = fd;
+  }
+  return status;
+}
+
+static EkStatus
+deliver (Delivering *v, EkSyncer *syncer, EkSyncedFunc func, gpointer data)
+{
+  EkStr place;
+  char *path = NULL;
+
+  EkStatus status = stage (v);
+  if (status != EK_OK)
+    return status;
+  status = write_pieces (v);
+  if (status == EK_OK)
+    status = find_letters (v);
+  if (status == EK_OK)
+    status = put (v, &place);
+  if (status == EK_OK)
+    status = OP (v->ix, v->pool, v->error, settle, &v->folder, place, &path);
+  if (status == EK_OK)
+    return ek_syncer_add (syncer, v->staged.fd, path, func, data, v->error);
+  ek_buf_release (&v->writer.out);
+  OP (v->ix, v->pool, NULL, commit, &v->folder, &v->staged, NULL, NULL);
+  close (v->staged.fd);
+  return status;
+}
+
+EkStatus
+ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc func, gpointer data, GError **error)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  Delivering v = { .ix = ix, .d = d, .pool = pool, .error = error, .folder = { ix->root, "" }, .staged = { .fd = -1 } };
+  char key[64], *disk = NULL;
+  EkStatus status = EK_OK;
+
+  if (d->folder) {
+    g_autofree char *name = name_internal (ix->set->config.separator, d->folder, error);
+    if (name == NULL)
+      return EK_FAIL;
+    status = OP (ix, pool, error, disk_name, ek_str (name), &disk);
+    if (status != EK_OK)
+      return status;
+    v.folder.disk = disk;
+  }
+  ek_delivery_key (d, key, sizeof key);
+  g_snprintf (v.base, sizeof v.base, "%" G_GINT64_FORMAT ".%s.ekiden", d->time / G_USEC_PER_SEC, key);
+  if (d->guarded)
+    guard (ix, d);
+  status = deliver (&v, syncer, func, data);
+  if (status == EK_OK)
+    watch_touch (ix, v.folder.disk, NULL);
+  else if (d->guarded)
+    ek_delivery_retired (ix->set, d->queue_id, d->rcpt, d->action);
+  return status;
+}

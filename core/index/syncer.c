@@ -1,0 +1,217 @@
+/* syncer.c - epochs of fsync, one thread for each file system
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Writeback is started on all files before the first is waited for, so the device works on them
+ * together, and one journal commit often serves many. */
+#include "base/base.h"
+#include "index/syncer.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct Item Item;
+struct Item {
+  Item        *next;
+  int          fd;
+  char        *folder;
+  EkSyncedFunc func;
+  gpointer     data;
+  GError      *error;                /* NULL: good so far */
+};
+
+typedef struct {                     /* one file system */
+  EkSyncer       *syncer;
+  dev_t           dev;
+  pthread_t       thread;
+  pthread_cond_t  work, room;
+  Item           *first, **last;     /* the next epoch */
+  guint           waiting;           /* also those being synced */
+  bool            stop;
+} Device;
+
+struct EkSyncer {
+  pthread_mutex_t lock;              /* all below, and the devices' queues */
+  guint           pending_max;
+  GPtrArray      *devices;
+  EkSyncerCounts  counts;
+};
+
+/* ---- the thread ---- */
+
+static void
+fail (Item *item, int code, const char *what, const char *path)
+{
+  ek_fail (&item->error, EK_DEFER, code, "%s%s%s: %s", what, path ? " " : "", path ? path : "", g_strerror (code));
+}
+
+/* Each folder once; whoever lies in a folder that failed has failed. */
+static guint
+sync_folders (Item *items)
+{
+  g_autoptr (GHashTable) done = g_hash_table_new (g_str_hash, g_str_equal);
+
+  for (Item *i = items; i; i = i->next) {
+    gpointer known, code;
+    if (i->error)
+      continue;
+    if (!g_hash_table_lookup_extended (done, i->folder, &known, &code)) {
+      int fd = open (i->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      code = GINT_TO_POINTER (fd < 0 || fsync (fd) < 0 ? errno : 0);
+      if (fd >= 0)
+        close (fd);
+      g_hash_table_insert (done, i->folder, code);
+    }
+    if (code)
+      fail (i, GPOINTER_TO_INT (code), "cannot sync the folder", i->folder);
+  }
+  return g_hash_table_size (done);
+}
+
+static void
+epoch (Device *device, Item *items)
+{
+  EkSyncer *syncer = device->syncer;
+  EkSyncerCounts counts = { .epochs = 1 };
+
+  for (Item *i = items; i; i = i->next)
+    sync_file_range (i->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+  for (Item *i = items; i; i = i->next, counts.files++)
+    if (fsync (i->fd) < 0)
+      fail (i, errno, "cannot sync a message in", i->folder);
+  counts.folders = sync_folders (items);
+  for (Item *i = items; i; i = i->next)
+    counts.failures += i->error != NULL;
+  pthread_mutex_lock (&syncer->lock);
+  syncer->counts.epochs += counts.epochs;
+  syncer->counts.files += counts.files;
+  syncer->counts.folders += counts.folders;
+  syncer->counts.failures += counts.failures;
+  device->waiting -= (guint) counts.files;
+  pthread_cond_broadcast (&device->room);
+  pthread_mutex_unlock (&syncer->lock);
+  for (Item *next; items; items = next) {
+    next = items->next;
+    items->func (items->error ? EK_DEFER : EK_OK, items->error, items->data);
+    close (items->fd);
+    g_clear_error (&items->error);
+    g_free (items->folder);
+    g_free (items);
+  }
+}
+
+static void *
+run (void *data)
+{
+  Device *device = data;
+  EkSyncer *syncer = device->syncer;
+
+  pthread_setname_np (pthread_self (), "ek-sync");
+  for (;;) {
+    pthread_mutex_lock (&syncer->lock);
+    while (device->first == NULL && !device->stop)
+      pthread_cond_wait (&device->work, &syncer->lock);
+    Item *items = device->first;
+    device->first = NULL;
+    device->last = &device->first;
+    pthread_mutex_unlock (&syncer->lock);
+    if (items == NULL)
+      return NULL;
+    epoch (device, items);
+  }
+}
+
+/* ---- for everyone ---- */
+
+EkSyncer *
+ek_syncer_new (guint pending_max)
+{
+  EkSyncer *syncer = g_new0 (EkSyncer, 1);
+
+  pthread_mutex_init (&syncer->lock, NULL);
+  syncer->pending_max = pending_max ? pending_max : 1024;
+  syncer->devices = g_ptr_array_new_with_free_func (g_free);
+  return syncer;
+}
+
+void
+ek_syncer_free (EkSyncer *syncer)
+{
+  if (syncer == NULL)
+    return;
+  for (guint i = 0; i < syncer->devices->len; i++) {
+    Device *device = syncer->devices->pdata[i];
+    pthread_mutex_lock (&syncer->lock);
+    device->stop = true;
+    pthread_cond_signal (&device->work);
+    pthread_mutex_unlock (&syncer->lock);
+    pthread_join (device->thread, NULL);
+    pthread_cond_destroy (&device->work);
+    pthread_cond_destroy (&device->room);
+  }
+  g_ptr_array_unref (syncer->devices);
+  pthread_mutex_destroy (&syncer->lock);
+  g_free (syncer);
+}
+
+/* The device's entry, with a thread; NULL: errno.  Under the lock. */
+static Device *
+device_for (EkSyncer *syncer, dev_t dev)
+{
+  for (guint i = 0; i < syncer->devices->len; i++)
+    if (((Device *) syncer->devices->pdata[i])->dev == dev)
+      return syncer->devices->pdata[i];
+  Device *device = g_new0 (Device, 1);
+  device->syncer = syncer;
+  device->dev = dev;
+  device->last = &device->first;
+  pthread_cond_init (&device->work, NULL);
+  pthread_cond_init (&device->room, NULL);
+  int code = pthread_create (&device->thread, NULL, run, device);
+  if (code == 0) {
+    g_ptr_array_add (syncer->devices, device);
+    return device;
+  }
+  pthread_cond_destroy (&device->work);
+  pthread_cond_destroy (&device->room);
+  g_free (device);
+  errno = code;
+  return NULL;
+}
+
+EkStatus
+ek_syncer_add (EkSyncer *syncer, int fd, const char *folder, EkSyncedFunc func, gpointer data, GError **error)
+{
+  struct stat st;
+  Device *device = NULL;
+
+  pthread_mutex_lock (&syncer->lock);
+  if (fstat (fd, &st) == 0)
+    device = device_for (syncer, st.st_dev);
+  int code = errno;
+  while (device && device->waiting >= syncer->pending_max)
+    pthread_cond_wait (&device->room, &syncer->lock);
+  if (device) {
+    Item *item = g_new0 (Item, 1);
+    *item = (Item) { .fd = fd, .folder = g_strdup (folder), .func = func, .data = data };
+    *device->last = item;
+    device->last = &item->next;
+    device->waiting++;
+    pthread_cond_signal (&device->work);
+  }
+  pthread_mutex_unlock (&syncer->lock);
+  if (device)
+    return EK_OK;
+  close (fd);
+  return ek_fail (error, EK_DEFER, code, "cannot hand a message over to be synced: %s", g_strerror (code));
+}
+
+void
+ek_syncer_counts (EkSyncer *syncer, EkSyncerCounts *counts)
+{
+  pthread_mutex_lock (&syncer->lock);
+  *counts = syncer->counts;
+  pthread_mutex_unlock (&syncer->lock);
+}
