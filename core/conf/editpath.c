@@ -6,7 +6,7 @@
 static bool
 is_key (const char *word)
 {
-  if (!g_ascii_isalpha (*word) && *word != '_')
+  if ((!g_ascii_isalpha (*word) && *word != '_') || strlen (word) > 64)      /* as the parser has it */
     return false;
   for (; *word; word++)
     if (!g_ascii_isalnum (*word) && *word != '_')
@@ -50,6 +50,16 @@ step (const EkConfBlock *parent, EkStr kind, const char *rest, const char **behi
   return best;
 }
 
+/* Can it stand between quotes as it is? */
+static bool
+is_plain_name (const char *name)
+{
+  for (const char *p = name; *p; p++)
+    if ((guchar) *p < ' ' || *p == 127 || strchr ("\"\\$", *p))
+      return false;
+  return *name && g_utf8_validate (name, -1, NULL);
+}
+
 /* A block that is not there: KIND.KEY or KIND.NAME.KEY. */
 static bool
 split_missing (const char *path, EkPool *pool, EkConfTarget *target)
@@ -65,7 +75,7 @@ split_missing (const char *path, EkPool *pool, EkConfTarget *target)
   if (n >= 2 && name[0] == '"' && name[n - 1] == '"')
     name++, n -= 2;
   target->name = ek_pool_strndup (pool, name, n);
-  return n > 0 && strpbrk (target->name, "\"\\$\r\n") == NULL && is_key (target->kind) && is_key (target->key);
+  return is_plain_name (target->name) && is_key (target->kind) && is_key (target->key);
 }
 
 bool

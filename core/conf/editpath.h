@@ -1,4 +1,4 @@
-/* editpath.h - the way to a setting: KIND[.NAME][.KIND[.NAME]].KEY
+/* editpath.h - the way to a setting, KIND[.NAME][.KIND[.NAME]].KEY, and its change in the text
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "conf/conf.h"
@@ -12,3 +12,8 @@ typedef struct {
 
 /* False and *error when the path cannot be one.  Strings are in the pool. */
 bool ek_conf_target (const EkConf *conf, const char *path, EkPool *pool, EkConfTarget *target, GError **error);
+
+/* Appends `text`, the file that the target lies in (the main one for a block that is missing), with the value
+ * changed; *line is where it stands then.  False: the text is not what the tree was made from. */
+bool ek_conf_edit_text (const EkConf *conf, const EkConfTarget *target, EkStr text, const char *value, EkBuf *out,
+                        guint *line);

@@ -41,3 +41,7 @@ tests_fuzz_fuzz_sasl_SOURCES = %D%/fuzz-sasl.c %D%/fuzz.h $(fuzz_main) $(modules
 tests_fuzz_fuzz_sasl_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_LDADD = $(TEST_LDADD)
+check_PROGRAMS += %D%/fuzz-edit
+tests_fuzz_fuzz_edit_SOURCES = %D%/fuzz-edit.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_edit_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_edit_LDADD = $(TEST_LDADD)
