@@ -13,18 +13,20 @@ static void
 got_message (EkMsg *msg, gpointer data)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
-  /* read as handlers do, the kinds of value in an order that the type decides */
+  EkBuf *answer = msg->id ? ek_channel_answer (msg->channel, msg->id) : NULL;
+  EkBuf nowhere = { 0 }, *out = answer ? answer : &nowhere;
+
+  /* read as handlers do, the kinds of value in an order that the type decides; said back the same way */
   for (guint kind = msg->type, i = 0; !msg->in.bad && msg->in.n && i < 64; kind = kind >> 2 | kind << 14, i++)
     switch (kind & 3) {
-    case 0: ek_unpack_u64 (&msg->in); break;
-    case 1: ek_unpack_i64 (&msg->in); break;
-    case 2: ek_unpack_str (&msg->in); break;
-    default: ek_unpack_text (&msg->in, pool); break;
+    case 0: ek_pack_u64 (out, ek_unpack_max (&msg->in, 1 << 20)); break;
+    case 1: ek_pack_i64 (out, ek_unpack_i64 (&msg->in)); break;
+    case 2: ek_pack_str (out, ek_unpack_str (&msg->in)); break;
+    default: ek_pack_text (out, ek_unpack_text (&msg->in, pool)); break;
     }
-  if (msg->id) {
-    ek_pack_u64 (ek_channel_answer (msg->channel, msg->id), msg->n_fds);
+  if (answer)
     ek_channel_end (msg->channel);
-  }
+  ek_buf_release (&nowhere);
 }
 
 static void
