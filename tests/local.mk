@@ -2,6 +2,7 @@
 TEST_LDADD = libekiden.la $(CORE_LIBS)
 include tests/unit/local.mk
 include tests/fuzz/local.mk
+include tests/bench/local.mk
 # what C tests share: EK_TEST_CPPFLAGS names the build tree
 check_LTLIBRARIES += tests/lib/libtesting.la
 tests_lib_libtesting_la_SOURCES = tests/lib/instance.c tests/lib/instance.h

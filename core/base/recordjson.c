@@ -62,15 +62,59 @@ put_string (EkBuf *out, EkStr s)
 }
 
 static void
+put_number (EkBuf *out, gint64 v)
+{
+  char digits[24], *p = digits + sizeof digits;
+  guint64 u = v < 0 ? 0 - (guint64) v : (guint64) v;
+
+  do
+    *--p = (char) ('0' + u % 10);
+  while ((u /= 10) > 0);
+  if (v < 0)
+    *--p = '-';
+  ek_buf_append (out, p, (gsize) (digits + sizeof digits - p));
+}
+
+/* Always six digits. */
+static void
+put_fraction (EkBuf *out, gint64 us)
+{
+  char *p = ek_buf_room (out, 7);
+
+  p[0] = '.';
+  for (int i = 6; i > 0; i--, us /= 10)
+    p[i] = (char) ('0' + us % 10);
+  ek_buf_added (out, 7);
+}
+
+static void
+put_hex (EkBuf *out, guint64 v)
+{
+  char *p = ek_buf_room (out, 16);
+
+  for (int i = 15; i >= 0; i--, v >>= 4)
+    p[i] = "0123456789abcdef"[v & 15];
+  ek_buf_added (out, 16);
+}
+
+/* The date is made once a second: records come in the order of time, nearly. */
+static void
 put_time (EkBuf *out, gint64 us)
 {
-  time_t secs = (time_t) (us / G_USEC_PER_SEC);
+  static _Thread_local gint64 second = -1;
+  static _Thread_local char text[32];
+  time_t secs = (time_t) (MAX (us, 0) / G_USEC_PER_SEC);
   struct tm tm;
-  char text[32];
 
-  if (us < 0 || gmtime_r (&secs, &tm) == NULL || strftime (text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-    g_strlcpy (text, "1970-01-01T00:00:00", sizeof text);
-  ek_buf_printf (out, "\"%s.%06dZ\"", text, (int) (us < 0 ? 0 : us % G_USEC_PER_SEC));
+  if (secs != second) {
+    second = secs;
+    if (gmtime_r (&secs, &tm) == NULL || strftime (text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+      g_strlcpy (text, "1970-01-01T00:00:00", sizeof text);
+  }
+  ek_buf_appendc (out, '"');
+  ek_buf_appends (out, text);
+  put_fraction (out, MAX (us, 0) % G_USEC_PER_SEC);
+  ek_buf_appends (out, "Z\"");
 }
 
 static EkStr
@@ -96,12 +140,16 @@ put_json_field (EkBuf *out, const EkRecordField *f)
 {
   const EkKeyInfo *key = ek_key_find (f->key);
 
-  ek_buf_printf (out, ",\"%s%.*s\":", is_reserved (f->key) ? "_" : "", EK_STR_ARG (f->key));
+  ek_buf_appends (out, is_reserved (f->key) ? ",\"_" : ",\"");
+  ek_buf_append (out, f->key.p, f->key.n);       /* letters, digits, - and _ alone */
+  ek_buf_appends (out, "\":");
   if (f->type == EK_F_INT)
-    ek_buf_printf (out, "%" G_GINT64_FORMAT, f->num);
-  else if (f->type == EK_F_TIME)
-    ek_buf_printf (out, "%s%" G_GINT64_FORMAT ".%06d", f->num < 0 ? "-" : "",
-                   ABS (f->num / G_USEC_PER_SEC), (int) ABS (f->num % G_USEC_PER_SEC));
+    put_number (out, f->num);
+  else if (f->type == EK_F_TIME) {
+    ek_buf_appends (out, f->num < 0 ? "-" : "");
+    put_number (out, ABS (f->num / G_USEC_PER_SEC));
+    put_fraction (out, ABS (f->num % G_USEC_PER_SEC));
+  }
   else
     put_string (out, key && key->type == EK_KEY_MSGID ? bare_id (f->str) : f->str);
   if (f->cut)
@@ -126,13 +174,16 @@ ek_record_json (const EkRecord *record, const char *role, gint64 pid, const char
     ek_buf_appends (out, "\",\"process\":");
   put_string (out, ek_str (role));
   ek_buf_appends (out, ",\"process_id\":");
-  ek_buf_printf (out, "%" G_GINT64_FORMAT, pid);
+  put_number (out, pid);
   ek_buf_appends (out, ",\"component\":");
   put_string (out, record->component.n > 0 ? record->component : ek_str (role));
   ek_buf_appends (out, ",\"event\":");
   put_string (out, record->word);
-  if (record->id)
-    ek_buf_printf (out, ",\"event_id\":\"%016" G_GINT64_MODIFIER "x\"", record->id);
+  if (record->id) {
+    ek_buf_appends (out, ",\"event_id\":\"");
+    put_hex (out, record->id);
+    ek_buf_appendc (out, '"');
+  }
   for (guint i = 0; i < record->n_fields; i++)
     put_json_field (out, &record->fields[i]);
   ek_buf_appendc (out, '}');

@@ -5,7 +5,7 @@
  * it runs.
  */
 #include "config.h"
-#include "cli/cli-trace.h"
+#include "cli/cli.h"
 #include "base/event.h"
 #include "base/json.h"
 #include "conf/conf.h"
@@ -15,8 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-enum { EXIT_FOUND = 0, EXIT_NOTHING = 1, EXIT_TROUBLE = 2 };
+#include <unistd.h>
 
 typedef struct {
   char    *config, *store, *since, *until;
@@ -24,26 +23,11 @@ typedef struct {
   gboolean json;
 } Wanted;
 
-static int
-trouble (const char *fmt, ...) G_GNUC_PRINTF (1, 2);
-
-static int
-trouble (const char *fmt, ...)
-{
-  va_list args;
-
-  va_start (args, fmt);
-  g_autofree char *text = g_strdup_vprintf (fmt, args);
-  va_end (args);
-  fprintf (stderr, "ekiden trace: %s\n", text);
-  return EXIT_TROUBLE;
-}
-
 /* ---- where and what ------------------------------------------------------------------------------------- */
 
-/* The folder that the configuration's log { trace } names; NULL after a word on standard error. */
+/* The folder that the configuration's log { trace } names. */
 static char *
-configured_store (const char *config)
+configured_store (const char *config, GError **error)
 {
   const char *path = config ? config : ek_conf_default_path ();
   g_autoptr (EkProblems) problems = ek_problems_new ();
@@ -56,14 +40,10 @@ configured_store (const char *config)
   ek_options_apply (ek_log_options, &options, &layer, 1, "log", &context, problems);
   if (options.trace && *options.trace)
     return g_strdup (options.trace);
-  if (ek_problems_count (problems) > 0) {
-    EkBuf text = { 0 };
-    ek_problems_print (problems, &text);
-    fwrite (ek_buf_at (&text), 1, ek_buf_len (&text), stderr);
-    ek_buf_release (&text);
-  }
+  if (ek_problems_count (problems) > 0)
+    g_propagate_error (error, ek_problems_error (problems));
   else
-    trouble ("%s names no event store: set `trace = FOLDER` in its block `log`, or say --store FOLDER", path);
+    ek_fail (error, EK_FAIL, 0, "%s names no event store: set `trace = FOLDER` in its block `log`, or say --store FOLDER", path);
   return NULL;
 }
 
@@ -286,24 +266,21 @@ run (const Wanted *wanted, const char *what)
   EkBuf out = { 0 };
 
   if (!parse_moment (wanted->since, &limits.since) || !parse_moment (wanted->until, &limits.until))
-    return trouble ("--since and --until take a time ago (2h, 3d) or a moment (2026-11-22, \"2026-11-22 08:00:00\")");
-  g_autofree char *store = wanted->store ? g_strdup (wanted->store) : configured_store (wanted->config);
+    return ek_cli_usage ("--since and --until take a time ago (2h, 3d) or a moment (2026-11-22, \"2026-11-22 08:00:00\")");
+  g_autofree char *store = wanted->store ? g_strdup (wanted->store) : configured_store (wanted->config, &error);
   if (store == NULL)
-    return EXIT_TROUBLE;
+    return ek_cli_failed (error);
   EkStatus status = ek_trace_query (store, ek_str (what), &limits, &trace, &error);
   if (status == EK_FAIL)
-    return trouble ("event store %s: %s", store, error->message);
+    return ek_cli_failed (error);
   if (wanted->json)
     json_trace (trace, &out);
   else
     print_trace (trace, &out);
-  bool written = fwrite (ek_buf_at (&out), 1, ek_buf_len (&out), stdout) == ek_buf_len (&out) && fflush (stdout) == 0;
-  ek_buf_release (&out);
-  if (!written)
-    return trouble ("cannot write the answer");
+  ek_cli_write (STDOUT_FILENO, &out);
   if (status == EK_NOTFOUND && !wanted->json)
-    fprintf (stderr, "ekiden trace: nothing is known of %s\n", what);
-  return status == EK_OK ? EXIT_FOUND : EXIT_NOTHING;
+    fprintf (stderr, "ekiden: nothing is known of %s\n", what);
+  return status == EK_OK ? EK_EXIT_OK : EK_EXIT_FAILED;
 }
 
 int
@@ -311,26 +288,20 @@ ek_cli_trace (int argc, char **argv)
 {
   Wanted wanted = { 0 };
   const GOptionEntry entries[] = {
-    { "json", 'j', 0, G_OPTION_ARG_NONE, &wanted.json, "One JSON object", NULL },
     { "since", 's', 0, G_OPTION_ARG_STRING, &wanted.since, "Nothing before: 2h (ago), 2026-11-22", "TIME" },
     { "until", 'u', 0, G_OPTION_ARG_STRING, &wanted.until, "Nothing after", "TIME" },
     { "limit", 'n', 0, G_OPTION_ARG_INT, &wanted.limit, "At most N messages, the newest (100)", "N" },
     { "store", 0, 0, G_OPTION_ARG_FILENAME, &wanted.store, "The event store's folder, instead of the configuration's", "FOLDER" },
-    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &wanted.config, "The configuration file", "FILE" },
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &wanted.config, "The configuration", "FILE" },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &wanted.json, "Write JSON", NULL },
     { NULL, 0, 0, 0, NULL, NULL, NULL }
   };
-  g_autoptr (GOptionContext) context = g_option_context_new ("QUEUE-ID|MESSAGE-ID|ADDRESS|EVENT-ID");
-  g_autoptr (GError) error = NULL;
   int status;
 
-  g_option_context_set_summary (context, "Tells all that happened to a message, in order, from the event store.");
-  g_option_context_add_main_entries (context, entries, NULL);
-  if (!g_option_context_parse (context, &argc, &argv, &error))
-    status = trouble ("%s", error->message);
-  else if (argc != 2 || *argv[1] == '\0')
-    status = trouble ("one queue id, message id or address is wanted; see ekiden trace --help");
-  else
-    status = run (&wanted, argv[1]);
+  if (ek_cli_options (&argc, &argv, entries, "QUEUE-ID|MESSAGE-ID|ADDRESS|EVENT-ID",
+                      "Tells all that happened to a message, in order, from the event store.", &status))
+    status = argc == 2 && *argv[1] ? run (&wanted, argv[1])
+                                   : ek_cli_usage ("one queue id, message id, address or event id is wanted: see ekiden trace --help");
   g_free (wanted.config);
   g_free (wanted.store);
   g_free (wanted.since);

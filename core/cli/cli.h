@@ -20,6 +20,7 @@ int ek_cli_dispatch (const EkCli *table, const char *program, int argc, char **a
 
 int ek_cli_config (int argc, char **argv);         /* check, show, set, reference, manual */
 int ek_cli_module (int argc, char **argv);         /* list, show, doc */
+int ek_cli_trace (int argc, char **argv);          /* the story of a message */
 
 /* ---- for commands ---- */
 

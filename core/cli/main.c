@@ -6,6 +6,7 @@
 static const EkCli commands[] = {
   { "config", "check, show and change the configuration", ek_cli_config },
   { "module", "list and explain the modules", ek_cli_module },
+  { "trace", "tell the whole story of a message", ek_cli_trace },
   { NULL, NULL, NULL },
 };
 

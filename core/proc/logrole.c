@@ -334,14 +334,22 @@ flush (EkLogRole *self, GError **error)
     ek_trace_writer_flush (self->trace, error && *error ? NULL : error);
 }
 
-void
+static bool
+is_waiting (EkLogRole *self)
+{
+  return (self->file && ek_buf_len (ek_logfile_line (self->file)) > 0)
+         || (self->json && ek_buf_len (ek_logfile_line (self->json)) > 0)
+         || (self->syslog && ek_syslog_waiting (self->syslog) > 0) || self->unreported > 0;
+}
+
+bool
 ek_logrole_tick (EkLogRole *self)
 {
   g_autoptr (GError) error = NULL;
 
   flush (self, &error);
   if (error == NULL && self->unreported == 0)
-    return;
+    return is_waiting (self);
   gint64 now = ek_now ();
   if (error && now >= self->next_failure) {
     self->next_failure = now + WARNING_PAUSE;
@@ -353,6 +361,7 @@ ek_logrole_tick (EkLogRole *self)
     self->unreported = 0;
     flush (self, NULL);
   }
+  return is_waiting (self);
 }
 
 guint64

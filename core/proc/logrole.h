@@ -40,8 +40,9 @@ void ek_logrole_input (EkLogRole *self, const char *role, gint64 pid, const char
 /* The stream has ended. */
 void ek_logrole_gone (EkLogRole *self, gint64 pid);
 
-/* Writes out what came in.  Cheap when there is nothing. */
-void ek_logrole_tick (EkLogRole *self);
+/* Writes out what came in.  Cheap when there is nothing.  True: a sink takes no more now (syslogd is
+ * away, a disk is full) and lines wait, so call it again in a second even when no input comes. */
+bool ek_logrole_tick (EkLogRole *self);
 
 /* A new generation: takes the new options, or keeps all as it was when one of them cannot be had.
  * Streams go on undisturbed. */

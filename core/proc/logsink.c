@@ -203,6 +203,12 @@ ek_syslog_flush (EkSyslog *self)
   return lost;
 }
 
+gsize
+ek_syslog_waiting (const EkSyslog *self)
+{
+  return ek_buf_len (&self->lines);
+}
+
 void
 ek_syslog_close (EkSyslog *self)
 {

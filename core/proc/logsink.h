@@ -24,4 +24,5 @@ EkSyslog *ek_syslog_open (const char *path);
  * does it on this socket).  Waits in memory until the flush. */
 void      ek_syslog_line (EkSyslog *self, EkLevel level, EkStr time, EkStr text);
 guint     ek_syslog_flush (EkSyslog *self);      /* the number of lines lost by this call */
+gsize     ek_syslog_waiting (const EkSyslog *self);      /* octets not taken yet */
 void      ek_syslog_close (EkSyslog *self);      /* NULL is fine */

@@ -190,8 +190,10 @@ ek_trace_query (const char *folder, EkStr what, const EkTraceLimits *limits, EkT
   Query q = { .limits = limits ? *limits : (EkTraceLimits) { 0 } };
 
   *trace = NULL;
-  if (reader == NULL)
+  if (reader == NULL) {
+    g_prefix_error (error, "event store: ");
     return EK_FAIL;
+  }
   q.limits.messages = q.limits.messages ? q.limits.messages : 100;
   q.limits.events = q.limits.events ? q.limits.events : 20000;
   q.trace = g_new0 (EkTrace, 1);

@@ -2,10 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * genlog FOLDER NAME   writes FOLDER/mail.log, mail.json and events/ under syslog_name NAME
- * genlog trace ...     is `ekiden trace ...`
  */
 #include "events.h"
-#include "cli/cli-trace.h"
 
 static guint n_events = 1;
 
@@ -150,7 +148,7 @@ a_day (void)
     removed (0x8000 + i, qid);
   }
   as ("master", 1);
-  ek_event ("master", 0, "started", EK_FTEXT ("version", "0.1.0"), EK_FTEXT ("path", "/etc/ekiden/ekiden.conf"));
+  ek_event ("master", 0, "server-started", EK_FTEXT ("version", "0.1.0"), EK_FTEXT ("path", "/etc/ekiden/ekiden.conf"));
   as ("directory", 500);
   ek_log (EK_WARN, "ldap", "no answer");
 }
@@ -158,8 +156,6 @@ a_day (void)
 int
 main (int argc, char **argv)
 {
-  if (argc > 1 && strcmp (argv[1], "trace") == 0)
-    return ek_cli_trace (argc - 1, argv + 1);
   if (argc != 3)
     g_error ("genlog FOLDER NAME");
   g_autofree char *file = g_build_filename (argv[1], "mail.log", NULL), *json = g_build_filename (argv[1], "mail.json", NULL);
