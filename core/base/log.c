@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,7 @@ ek_log_set_fd (int fd)
 {
   int type;
   socklen_t size = sizeof type;
+  struct sigaction old;
 
   pthread_mutex_lock (&out.lock);
   drain ();
@@ -224,6 +226,8 @@ ek_log_set_fd (int fd)
     fcntl (fd, F_SETFD, FD_CLOEXEC);
     fcntl (fd, F_SETFL, fcntl (fd, F_GETFL) | O_NONBLOCK);
     out.is_socket = getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+    if (!out.is_socket && sigaction (SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+      signal (SIGPIPE, SIG_IGN);                 /* a pipe has no MSG_NOSIGNAL */
     drain ();
   }
   atomic_store (&has_target, fd >= 0 || out.sink);

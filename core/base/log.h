@@ -18,7 +18,9 @@
 #pragma once
 #include "ekiden.h"
 
-void    ek_log_set_fd (int fd);              /* takes it, makes it non-blocking; -1: standard error again */
+/* Takes it and makes it non-blocking; -1: standard error again.  With a pipe SIGPIPE is ignored from
+ * now on, unless the process handles it: a log role that dies must kill nobody. */
+void    ek_log_set_fd (int fd);
 void    ek_log_set_level (EkLevel level);    /* the least urgent level that is logged; EK_INFO at first */
 EkLevel ek_log_level (void);
 bool    ek_log_level_parse (const char *text, EkLevel *level);

@@ -238,13 +238,13 @@ test_flood (void)
 
 /* The log role dies and comes back: no half record opens the new stream, nothing kills us. */
 static void
-test_reader_gone (void)
+reader_gone (bool by_pipe)
 {
   int fds[2];
   EkBuf buf = { 0 };
   guint64 reported = 0;
 
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, fds), ==, 0);
+  g_assert_cmpint (by_pipe ? pipe (fds) : socketpair (AF_UNIX, SOCK_STREAM, 0, fds), ==, 0);
   ek_log_set_fd (fds[1]);
   for (guint i = 0; i < 5000; i++)
     ek_log (EK_INFO, "smtpd", "a note with some text in it, number %u", i);
@@ -260,6 +260,13 @@ test_reader_gone (void)
   ek_log_set_fd (-1);
   close (fds[0]);
   ek_buf_release (&buf);
+}
+
+static void
+test_reader_gone (void)
+{
+  reader_gone (true);
+  reader_gone (false);
 }
 
 static void
