@@ -11,3 +11,4 @@ include modules/passwd/local.mk
 include modules/sasl_plain/local.mk
 include modules/spool/local.mk
 include modules/maildir/local.mk
+include modules/imap/local.mk

@@ -12,3 +12,9 @@ EK_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DEK_BUILDDIR=\"$(abs_top_builddir)\" -DEK_SRC
 check_LTLIBRARIES += tests/lib/libspoolrig.la
 tests_lib_libspoolrig_la_SOURCES = tests/lib/spoolrig.c tests/lib/spoolrig.h
 tests_lib_libspoolrig_la_LIBADD = modules/spool/libbuiltin.la
+# a protocol by itself: memsession.c stands in for the core's sessions, so it is linked before the core
+check_LTLIBRARIES += tests/lib/libmemsession.la
+tests_lib_libmemsession_la_SOURCES = tests/lib/memsession.c tests/lib/memsession.h
+check_PROGRAMS += tests/lib/imap-stdio
+tests_lib_imap_stdio_SOURCES = tests/lib/imap-stdio.c
+tests_lib_imap_stdio_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)

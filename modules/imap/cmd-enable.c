@@ -24,9 +24,10 @@ enable_step (ImapCommand *command, EkBuf *out)
 {
   Enable *args = command->args;
 
-  if (args->condstore)
+  if (args->condstore) {
     imap_condstore (command->session, out);
-  ek_buf_appends (out, args->condstore ? "* ENABLED CONDSTORE\r\n" : "* ENABLED\r\n");
+    ek_buf_appends (out, "* ENABLED CONDSTORE\r\n");
+  }
   return imap_ok (command, "Enabled");
 }
 

@@ -43,7 +43,8 @@ tell_mailbox (ImapSession *session, EkBuf *out, GError **error)
   if (status != EK_OK)
     return status;
   imap_print_mailbox_flags (out, session);
-  ek_buf_printf (out, "* %u EXISTS\r\n* %u RECENT\r\n", ek_view_count (view), ek_view_recent (view));
+  session->recent = ek_view_recent (view);
+  ek_buf_printf (out, "* %u EXISTS\r\n* %u RECENT\r\n", ek_view_count (view), session->recent);
   if (unseen > 0)
     ek_buf_printf (out, "* OK [UNSEEN %u] First unseen.\r\n", unseen);
   ek_buf_printf (out, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Predicted next UID\r\n",

@@ -120,6 +120,7 @@ struct ImapSession {
   EkIndex           *ix;
   EkView            *view;           /* job; NULL: none is selected */
   guint64            keywords;       /* job: those of the view that the client was told */
+  guint32            recent;         /* job: the count that it was told */
   ImapCommand       *command;        /* under way; NULL: idle */
   char              *idle_tag;       /* IDLE is under way */
   char               separator;

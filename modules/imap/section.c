@@ -128,8 +128,9 @@ choose_fields (ImapSource *source, const ImapSection *section, guint64 offset, g
   else if ((status = imap_source_open (source, error)) == EK_OK)
     status = feed_header (source, offset, length, &split, error);
   ek_header_split_end (&split);
+  if (section->part == IMAP_PART_FIELDS || split.complete)
+    ek_buf_append (&choice.out, "\r\n", 2);
   ek_header_split_clear (&split);
-  ek_buf_append (&choice.out, "\r\n", 2);
   body->memory = ek_pool_str (source->pool, ek_buf_str (&choice.out));
   body->left = body->memory.n;
   ek_buf_release (&choice.out);

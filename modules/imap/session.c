@@ -201,7 +201,7 @@ scan_command_name (ImapScan *scan, bool *uid, char name[static 24])
   EkStr word;
 
   *name = '\0';
-  if (!imap_scan_space (scan) || !imap_scan_atom (scan, &word)) {
+  if (!imap_scan_char (scan, ' ') || !imap_scan_atom (scan, &word)) {
     scan->error = "Invalid command name";
     return NULL;
   }

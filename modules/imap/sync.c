@@ -77,7 +77,8 @@ tell_change (ImapSession *session, const EkChange *change, bool uid, EkBuf *out)
     ek_buf_printf (out, "* %u EXPUNGE\r\n", change->seq);
     break;
   case EK_CHANGE_EXISTS:
-    ek_buf_printf (out, "* %u EXISTS\r\n* %u RECENT\r\n", change->seq, ek_view_recent (session->view));
+    ek_buf_printf (out, "* %u EXISTS\r\n", change->seq);
+    session->recent = G_MAXUINT32;   /* goes with it, changed or not */
     break;
   case EK_CHANGE_KEYWORDS:
     if (known_keywords (session->view) != session->keywords)
@@ -105,6 +106,10 @@ imap_tell_changes (ImapSession *session, const GArray *changes, guint *told, boo
     if (ek_buf_len (out) >= IMAP_WINDOW)
       return false;
     tell_change (session, &g_array_index (changes, EkChange, (*told)++), uid, out);
+  }
+  if (changes->len > 0 && ek_view_recent (session->view) != session->recent) {
+    session->recent = ek_view_recent (session->view);
+    ek_buf_printf (out, "* %u RECENT\r\n", session->recent);
   }
   return true;
 }
