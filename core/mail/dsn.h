@@ -41,8 +41,10 @@ typedef struct {
   guint64     original_size;         /* of the original */
 
   /* its own */
-  char        boundary[80];
+  char        boundary[80];          /* set before begin() only by tests */
+  guint64     returned;
   guint8      state;
+  bool        in_line, held_cr;
 } EkDsn;
 
 /* Header, text for people, status for programs, and the header of the third part. */
