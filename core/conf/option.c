@@ -282,7 +282,9 @@ ek_option_convert (const EkOption *row, const EkConfSetting *setting, gpointer f
                      setting->n_items > 1 ? ": a text with commas in it needs \"quotes\"" : "");
     return false;
   }
-  return setting->items[0].unread || convert_item (&v, &setting->items[0], field);
+  if (setting->items[0].unread && row->type != EK_STRING && row->type != EK_SECRET)
+    return true;                                   /* a text stands in for a text, so that it is not missing */
+  return convert_item (&v, &setting->items[0], field);
 }
 
 /* ---- blocks ---- */

@@ -38,6 +38,16 @@ ek_problems_free (EkProblems *self)
   g_free (self);
 }
 
+/* What a file says, or is called, must not forge a line of output. */
+static char *
+on_one_line (char *text)
+{
+  for (char *p = text; *p; p++)
+    if ((guchar) *p < ' ' || *p == 127)
+      *p = ' ';
+  return text;
+}
+
 static bool
 is_known (const EkProblems *self, const EkConfPos *at, const char *text)
 {
@@ -57,11 +67,8 @@ ek_problems_add (EkProblems *self, const EkConfPos *at, const char *fmt, ...)
 
   va_list args;
   va_start (args, fmt);
-  text = g_strdup_vprintf (fmt, args);
+  text = on_one_line (g_strdup_vprintf (fmt, args));
   va_end (args);
-  for (char *p = text; *p; p++)                    /* what a file says must not forge a line of output */
-    if ((guchar) *p < ' ' || *p == 127)
-      *p = ' ';
   if (is_known (self, at, text))
     return;
   self->count++;
@@ -69,7 +76,7 @@ ek_problems_add (EkProblems *self, const EkConfPos *at, const char *fmt, ...)
     return;
   EkProblem *problem = g_new0 (EkProblem, 1);
   if (at && at->file) {
-    problem->file = g_strdup (at->file);
+    problem->file = on_one_line (g_strdup (at->file));
     problem->line = at->line;
     problem->column = at->column;
   }

@@ -12,6 +12,30 @@ is_ours (const EkGeneration *gen, const EkConfBlock *block)
 
 /* ---- values ---- */
 
+EkConfBlock *
+ek_blocks_find (const EkGeneration *gen, const char *kind, const char *name)
+{
+  g_autofree char *key = g_strdup_printf ("%s\n%s", kind, name ? name : "");
+
+  return g_hash_table_lookup (gen->blocks, key);
+}
+
+static void
+index_values (EkGeneration *gen, EkBlockValues *v)
+{
+  GPtrArray *list = g_hash_table_lookup (gen->of_block, v->block);
+
+  if (list == NULL) {
+    list = g_ptr_array_new ();
+    g_hash_table_insert (gen->of_block, (gpointer) v->block, list);
+    if (v->type->parent == NULL)
+      g_hash_table_insert (gen->blocks, g_strdup_printf ("%s\n%s", v->block->kind, v->block->name ? v->block->name : ""),
+                           (gpointer) v->block);
+  }
+  g_ptr_array_add (list, v);
+  g_ptr_array_add (gen->values, v);
+}
+
 static void
 add_values (EkGeneration *gen, const EkBlockType *type, const EkConfBlock *block)
 {
@@ -24,7 +48,7 @@ add_values (EkGeneration *gen, const EkBlockType *type, const EkConfBlock *block
   v->type = type;
   v->block = block;
   v->values = target;
-  g_ptr_array_add (gen->values, v);
+  index_values (gen, v);
   ek_options_apply (type->options, target, &layer, 1, ek_conf_block_label (block, gen->pool), &context, gen->problems);
 }
 
@@ -53,9 +77,12 @@ set_below (EkGeneration *gen, const EkBlockType *type, const EkConfBlock *parent
   }
   if (found || !(type->flags & EK_BLOCK_SINGLE))
     return;
-  EkConfBlock *block = ek_pool_new0 (gen->pool, EkConfBlock);
-  block->kind = type->kind;
-  block->parent = (EkConfBlock *) parent;
+  EkConfBlock *block = parent->parent ? NULL : ek_blocks_find (gen, type->kind, NULL);
+  if (block == NULL) {                             /* another type of the kind may have made it */
+    block = ek_pool_new0 (gen->pool, EkConfBlock);
+    block->kind = type->kind;
+    block->parent = (EkConfBlock *) parent;
+  }
   add_values (gen, type, block);
 }
 
@@ -162,10 +189,9 @@ collect_rows (EkGeneration *gen, const EkConfBlock *block, GPtrArray *sets)
 {
   bool scope = false, own = false;
 
-  for (guint i = 0; i < gen->values->len; i++) {
-    const EkBlockValues *v = gen->values->pdata[i];
-    if (v->block != block)
-      continue;
+  const GPtrArray *list = g_hash_table_lookup (gen->of_block, block);
+  for (guint i = 0; list && i < list->len; i++) {
+    const EkBlockValues *v = list->pdata[i];
     g_ptr_array_add (sets, (gpointer) v->type->options);
     scope |= (v->type->flags & EK_BLOCK_SCOPE) != 0;
     own |= v->protocol != NULL;

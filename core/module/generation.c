@@ -30,6 +30,8 @@ generation_free (gpointer data)
   g_ptr_array_unref (gen->order);
   g_ptr_array_unref (gen->instances);
   g_ptr_array_unref (gen->values);
+  g_hash_table_unref (gen->blocks);
+  g_hash_table_unref (gen->of_block);
   ek_pool_free (gen->pool);
   ek_conf_free (gen->conf);
   g_free (gen);
@@ -46,6 +48,8 @@ ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems)
   gen->instances = g_ptr_array_new ();
   gen->order = g_ptr_array_new ();
   gen->values = g_ptr_array_new ();
+  gen->blocks = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  gen->of_block = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
   add_instances (gen);
   ek_blocks_set (gen);
   ek_instances_set (gen);                          /* behind the blocks: these imply instances too */
@@ -53,8 +57,7 @@ ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems)
   ek_instances_set (gen);
   ek_instances_order (gen);
   ek_blocks_check (gen);
-  if (ek_problems_count (problems) == 0)           /* init() may rely on good options */
-    ek_instances_init (gen);
+  ek_instances_init (gen);
   if (ek_problems_count (problems) > 0) {
     generation_free (gen);
     return NULL;
@@ -116,8 +119,14 @@ ek_generation_instance_at (const EkGeneration *gen, guint i)
 gconstpointer
 ek_generation_values (const EkGeneration *gen, const EkBlockType *type, const char *name)
 {
-  for (guint i = 0; i < gen->values->len; i++) {
-    const EkBlockValues *v = gen->values->pdata[i];
+  const GPtrArray *list = gen->values;
+
+  if (type->parent == NULL) {                      /* thousands of domains are looked up by name */
+    const EkConfBlock *block = ek_blocks_find (gen, type->kind, name);
+    list = block ? g_hash_table_lookup (gen->of_block, block) : NULL;
+  }
+  for (guint i = 0; list && i < list->len; i++) {
+    const EkBlockValues *v = list->pdata[i];
     if (v->type == type && g_strcmp0 (v->block->name, name) == 0)
       return v->values;
   }
@@ -144,9 +153,9 @@ ek_generation_layers (const EkGeneration *gen, const char *listener, const char 
                                                                                    | 1u << EK_TABLE_AFTER_LOGIN) : NULL;
   guint n = 0;
 
-  if (listener && (layers[n].block = ek_conf_find_block (root, "listener", listener)))
+  if (listener && (layers[n].block = ek_blocks_find (gen, "listener", listener)))
     n++;
-  if (domain && (layers[n].block = ek_conf_find_block (root, "domain", domain)))
+  if (domain && (layers[n].block = ek_blocks_find (gen, "domain", domain)))
     n++;
   if (instance)
     layers[n++].block = ek_instance_block (instance);

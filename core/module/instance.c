@@ -232,7 +232,7 @@ ek_instances_set (EkGeneration *gen)
     if (self->module == NULL || self->module->options == NULL)
       continue;
     g_autofree char *owner = g_strdup_printf ("%s \"%s\"", self->module->name, self->name);
-    ek_options_apply (self->module->options, self, &layer, 1, owner, &context, gen->problems);
+    core->faulty = !ek_options_apply (self->module->options, self, &layer, 1, owner, &context, gen->problems);
   }
 }
 
@@ -248,6 +248,7 @@ tell_circle (EkGeneration *gen, const GPtrArray *path, const EkInstance *again)
   for (; i < path->len; i++) {
     const EkInstance *self = path->pdata[i];
     g_string_append_printf (chain, "%s:%s -> ", self->module->name, self->name);
+    ek_instance_core (self)->faulty = true;
   }
   g_string_append_printf (chain, "%s:%s", again->module->name, again->name);
   ek_problems_add (gen->problems, &first->at, "instances refer to each other in a circle: %s", chain->str);
@@ -290,6 +291,18 @@ explain (EkInstance *self, const char *what, const GError *why, GError **error)
            why ? why->message : "the module gave no reason");
 }
 
+/* Its options and all that it uses are in order, so that init() may rely on them. */
+static bool
+is_sound (const EkInstance *self)
+{
+  const EkInstanceCore *core = ek_instance_core (self);
+
+  for (guint i = 0; i < core->uses->len; i++)
+    if (ek_instance_core (core->uses->pdata[i])->faulty)
+      return false;
+  return !core->faulty;
+}
+
 void
 ek_instances_init (EkGeneration *gen)
 {
@@ -297,9 +310,11 @@ ek_instances_init (EkGeneration *gen)
     EkInstance *self = gen->order->pdata[i];
     EkInstanceCore *core = ek_instance_core (self);
     g_autoptr (GError) why = NULL, error = NULL;
-    core->inited = self->module->init == NULL || self->module->init (self, &why);
-    if (core->inited)
+    core->faulty = !is_sound (self);
+    core->inited = !core->faulty && (self->module->init == NULL || self->module->init (self, &why));
+    if (core->inited || core->faulty)
       continue;
+    core->faulty = true;
     explain (self, "cannot be used", why, &error);
     ek_problems_add (gen->problems, &core->block->at, "%s", error->message);
   }

@@ -12,6 +12,7 @@ typedef struct {                     /* EkInstance.core */
   guint32            tables;         /* that others use it for; 0: nobody refers to it */
   EkMark             mark;           /* while the order of starting is found */
   bool               remote, inited, started;
+  bool               faulty;         /* an error was told: init() is not called, nor that of its users */
   struct EkCalls    *calls;          /* call.c's: its connections; NULL: none yet */
 } EkInstanceCore;
 
@@ -24,6 +25,8 @@ struct EkGeneration {
   GPtrArray  *instances;             /* in the order in which they were met */
   GPtrArray  *order;                 /* the same, what is used before its users */
   GPtrArray  *values;                /* EkBlockValues, in the order of types, then of files */
+  GHashTable *blocks;                /* "kind\nname" -> EkConfBlock, of the core's top-level blocks */
+  GHashTable *of_block;              /* EkConfBlock -> GPtrArray of its EkBlockValues, a type each */
   guint       n_set;                 /* of instances: whose options are set */
   EkProblems *problems;              /* while it is built */
 };
@@ -55,6 +58,7 @@ void ek_blocks_set (EkGeneration *gen);            /* structs of the core's own 
 void ek_blocks_set_protocols (EkGeneration *gen);  /* a listener's protocol settings */
 void ek_blocks_check (EkGeneration *gen);          /* unknown settings and blocks; EkBlockType.check */
 void ek_blocks_roles (EkGeneration *gen);          /* which roles get which block */
+EkConfBlock *ek_blocks_find (const EkGeneration *gen, const char *kind, const char *name);
 void ek_block_unknown (EkGeneration *gen, const EkConfBlock *block, const char *why);
 
 /* ---- call.c ---- */

@@ -187,6 +187,14 @@ static const EkBlockType domain = {
 typedef struct { EkTime lifetime; } Queue;
 static const EkOption queue_options[] = { EK_OPTION (Queue, lifetime, "5d", "How long mail waits."), EK_OPTIONS_END };
 
+/* Another area's rows of the same block. */
+typedef struct { bool hold; } Hold;
+static const EkOption hold_options[] = { EK_OPTION (Hold, hold, "no", "Whether new mail is held."), EK_OPTIONS_END };
+static const EkBlockType hold = {
+  .kind = "queue", .doc = "More of the queue.", .options = hold_options, .size = sizeof (Hold), .flags = EK_BLOCK_SINGLE,
+  .roles = EK_ROLE_BIT (EK_ROLE_QUEUE),
+};
+
 static void
 queue_check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
 {
@@ -229,6 +237,9 @@ test_generation (void)
   g_assert_true (((const Domain *) ek_generation_values (gen, &domain, "example.net"))->mailbox == com->mailbox);
   g_assert_cmpint (((const Queue *) ek_generation_values (gen, &queue, NULL))->lifetime.us, ==,
                    5 * 86400 * G_GINT64_CONSTANT (1000000));
+  g_assert_false (((const Hold *) ek_generation_values (gen, &hold, NULL))->hold);
+  g_assert_null (ek_generation_values (gen, &domain, "example.org"));
+  g_assert_null (ek_generation_values (gen, &domain, NULL));
   ek_generation_ref (gen);
   ek_generation_unref (gen);
   g_string_truncate (life, 0);
@@ -344,6 +355,23 @@ test_errors (void)
   }
 }
 
+/* One pass tells what is wrong in the text, in options, and what a module finds: but not of users of what is wrong. */
+static void
+test_all_errors (void)
+{
+  g_autofree char *said = NULL;
+
+  g_assert_null (ek_test_generation ("box \"a\" { path = /bad\n}\nbox \"b\" { path = /b\n next = a\n}\n"
+                                     "box \"c\" { pth = /c\n}\nx y\nqueue { hold = maybe\n lifetime = 2d\n}\n", EK_ROLES_ALL, &said));
+  g_assert_cmpstr (said, ==,
+                   "test.conf:1:1: box \"a\" cannot be used: the path is bad\n"
+                   "test.conf:6:1: box \"c\" needs a setting \"path\" (string): Where the box is.\n"
+                   "test.conf:6:11: box \"c\" has no setting \"pth\"; did you mean \"path\"?\n"
+                   "test.conf:8:3: expected `=` behind \"x\" for a setting, or `{` on this line for a block\n"
+                   "test.conf:9:16: hold: expected yes or no, found \"maybe\"\n");
+  g_string_truncate (life, 0);
+}
+
 static void
 test_ambiguous (void)
 {
@@ -392,7 +420,8 @@ test_show (void)
                 "listener.lan.banner = global            # test.conf:1\n"
                 "listener.lan.limit = 30                 # test.conf:18\n");
   assert_shown (gen, (EkShow) { .name = "queue", .all = true },
-                "queue.lifetime = 5d                     # default\n");
+                "queue.lifetime = 5d                     # default\n"
+                "queue.hold = no                         # default\n");
   assert_shown (gen, (EkShow) { .name = "staff", .all = true },
                 "box.staff.path = /a                     # test.conf:12\n"
                 "box.staff.password = (hidden)           # test.conf:14\n"
@@ -442,6 +471,7 @@ main (int argc, char **argv)
   ek_block_register (&listener);
   ek_block_register (&domain);
   ek_block_register (&queue);
+  ek_block_register (&hold);
   g_test_add_func ("/module/refuse", test_refuse);
   g_test_add_func ("/module/writable", test_writable);
   g_test_add_func ("/module/load", test_load);
@@ -450,6 +480,7 @@ main (int argc, char **argv)
   g_test_add_func ("/module/roles", test_roles);
   g_test_add_func ("/module/remote", test_remote);
   g_test_add_func ("/module/errors", test_errors);
+  g_test_add_func ("/module/all-errors", test_all_errors);
   g_test_add_func ("/module/ambiguous", test_ambiguous);
   g_test_add_func ("/module/show", test_show);
   g_test_add_func ("/module/documents", test_documents);
