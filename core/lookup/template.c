@@ -53,19 +53,29 @@ leaves_folder (EkStr value)
   return value.n == 0 || value.p[0] == '.' || memchr (value.p, '/', value.n);
 }
 
+static void
+append_folded (EkBuf *out, EkStr value, char fold)
+{
+  char *to = ek_buf_room (out, value.n + 1);
+
+  for (gsize i = 0; i < value.n; i++)
+    to[i] = fold == 'L' ? g_ascii_tolower (value.p[i]) : fold == 'U' ? g_ascii_toupper (value.p[i]) : value.p[i];
+  ek_buf_added (out, value.n);
+}
+
 char *
 ek_template_expand (EkPool *pool, const char *text, const char *user, bool path, GError **error)
 {
   const char *at = strrchr (user, '@');
   EkStr whole = ek_str (user), name = { user, at ? (gsize) (at - user) : whole.n };
   EkStr domain = at ? ek_str (at + 1) : EK_STR ("");
-  GString *out = g_string_new (NULL);
+  EkBuf out = { 0 };                   /* not a GString: its locks are not ThreadSanitizer's */
 
   for (const char *p = text; *p; p++) {
     Piece piece;
     gsize n = *p == '%' ? read_piece (p + 1, &piece) : 0;
     if (n == 0) {
-      g_string_append_c (out, *p);
+      ek_buf_appendc (&out, *p);
       continue;
     }
     p += n;
@@ -73,15 +83,12 @@ ek_template_expand (EkPool *pool, const char *text, const char *user, bool path,
     if (path && leaves_folder (value)) {
       ek_fail (error, EK_DEFER, EINVAL, "the name \"%s\" gives no safe folder in \"%s\": %%%c would be \"%.*s\"",
                user, text, piece.part, EK_STR_ARG (value));
-      g_string_free (out, TRUE);
+      ek_buf_release (&out);
       return NULL;
     }
-    gsize from = out->len;
-    g_string_append_len (out, value.p, (gssize) value.n);
-    for (; piece.fold && from < out->len; from++)
-      out->str[from] = piece.fold == 'L' ? g_ascii_tolower (out->str[from]) : g_ascii_toupper (out->str[from]);
+    append_folded (&out, value, piece.fold);
   }
-  char *made = ek_pool_strndup (pool, out->str, out->len);
-  g_string_free (out, TRUE);
+  char *made = ek_pool_strndup (pool, ek_buf_at (&out), ek_buf_len (&out));
+  ek_buf_release (&out);
   return made;
 }
