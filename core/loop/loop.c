@@ -334,7 +334,9 @@ void
 ek_loop_turn (EkLoop *loop, bool may_block)
 {
   mine = loop;
+  g_main_context_push_thread_default (loop->context);
   g_main_context_iteration (loop->context, may_block);
+  g_main_context_pop_thread_default (loop->context);
 }
 
 void

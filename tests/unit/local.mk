@@ -85,3 +85,7 @@ tests_unit_test_text_SOURCES = tests/unit/test-text.c
 tests_unit_test_text_LDADD = $(TEST_LDADD)
 tests_unit_test_dsn_SOURCES = tests/unit/test-dsn.c
 tests_unit_test_dsn_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-auth
+tests_unit_test_auth_SOURCES = tests/unit/test-auth.c tests/unit/instance.h
+tests_unit_test_auth_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_auth_LDADD = tests/lib/libtesting.la $(TEST_LDADD)

@@ -1,0 +1,229 @@
+/* auth.c - runs of the directory's decisions: their life, copies, delays
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "auth/private.h"
+#include <string.h>
+
+static const EkOption options[] = {
+  EK_OPTION (EkAuthConf, timeout, "30s", "How long a passdb or userdb may take to answer: then the login, or the mail, is "
+             "deferred.", .allow = "100ms..10m"),
+  EK_OPTION (EkAuthConf, failure_delay, "2s", "How long the answer to a wrong name or password is held back. It doubles with "
+             "each further failure from the same address.", .allow = "0..1m"),
+  EK_OPTION (EkAuthConf, failure_delay_max, "16s", "The longest such delay.", .allow = "0..5m"),
+  EK_OPTIONS_END
+};
+
+const EkBlockType ek_auth_block = {
+  .kind = "auth", .doc = "How logins are checked.", .options = options, .size = sizeof (EkAuthConf),
+  .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+};
+
+static void
+free_secret (gpointer data)
+{
+  ek_wipe (data, strlen (data));
+  g_free (data);
+}
+
+EkAuth *
+ek_auth_new (EkJobPool *jobs)
+{
+  EkAuth *auth = g_new0 (EkAuth, 1);
+
+  auth->jobs = jobs;
+  auth->penalty = ek_penalty_new ();
+  auth->likes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_secret);
+  return auth;
+}
+
+void
+ek_auth_free (EkAuth *auth)
+{
+  if (auth == NULL)
+    return;
+  ek_penalty_free (auth->penalty);
+  g_hash_table_unref (auth->likes);
+  g_free (auth);
+}
+
+/* ---- copies: what lies in an operation's pool goes with it ---- */
+
+typedef struct { char *p; gsize n; } Secret;
+
+static void
+wipe_secret (gpointer data)
+{
+  Secret *secret = data;
+
+  ek_wipe (secret->p, secret->n);
+}
+
+EkStr
+ek_auth_copy_secret (EkPool *pool, EkStr from)
+{
+  Secret *secret = ek_pool_new0 (pool, Secret);
+
+  *secret = (Secret) { ek_pool_strndup (pool, from.p, from.n), from.n };
+  ek_pool_cleanup (pool, wipe_secret, secret);
+  return (EkStr) { secret->p, secret->n };
+}
+
+static const EkParam *
+copy_fields (EkPool *pool, const EkParam *fields, guint n)
+{
+  EkParam *copy = ek_pool_newv (pool, EkParam, n + 1);
+
+  for (guint i = 0; i < n; i++)
+    copy[i] = (EkParam) { ek_pool_strdup (pool, fields[i].name), ek_pool_str (pool, fields[i].value) };
+  return copy;
+}
+
+EkAccount
+ek_auth_copy_account (EkPool *pool, const EkAccount *account)
+{
+  EkAccount copy = { .n_fields = account->n_fields };
+
+  if (account->stored.p)
+    copy.stored = ek_auth_copy_secret (pool, account->stored);
+  copy.fields = copy_fields (pool, account->fields, account->n_fields);
+  return copy;
+}
+
+EkUser
+ek_auth_copy_user (EkPool *pool, const EkUser *user)
+{
+  EkUser copy = *user;
+
+  copy.name = ek_pool_strdup (pool, user->name);
+  copy.home = ek_pool_strdup (pool, user->home);
+  copy.mail = ek_pool_strdup (pool, user->mail);
+  copy.fields = copy_fields (pool, user->fields, user->n_fields);
+  return copy;
+}
+
+/* ---- runs ---- */
+
+EkAuthRun *
+ek_auth_run_new (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, gpointer data)
+{
+  EkPool *pool = ek_pool_new ();
+  EkAuthRun *run = ek_pool_new0 (pool, EkAuthRun);
+
+  run->auth = auth;
+  run->pool = pool;
+  run->timeout = conf->timeout;
+  run->delay = conf->failure_delay;
+  run->delay_max = conf->failure_delay_max;
+  run->chain = *chain;
+  run->data = data;
+  return run;
+}
+
+void
+ek_auth_run_free (EkAuthRun *run)
+{
+  ek_pool_free (run->pool);
+}
+
+void
+ek_auth_cancel (EkAuthRun *run)
+{
+  run->cancelled = true;
+  if (run->op)
+    ek_op_cancel (g_steal_pointer (&run->op));
+  if (!run->in_job)
+    ek_auth_run_free (run);
+}
+
+typedef struct {
+  EkJob      job;
+  EkAuthRun *run;
+  void     (*work) (EkAuthRun *run);
+  void     (*after) (EkAuthRun *run);
+} Work;
+
+static void
+work_run (EkJob *job, EkJobThread *thread)
+{
+  Work *work = (Work *) job;
+
+  if (work->work)
+    work->work (work->run);
+}
+
+static void
+work_done (EkJob *job)
+{
+  Work *work = (Work *) job;
+  EkAuthRun *run = work->run;
+  void (*after) (EkAuthRun *) = work->after;
+
+  g_free (work);
+  run->in_job = false;
+  if (run->cancelled)
+    ek_auth_run_free (run);
+  else
+    after (run);
+}
+
+void
+ek_auth_run_job (EkAuthRun *run, void (*work) (EkAuthRun *), void (*after) (EkAuthRun *))
+{
+  Work *w = g_new0 (Work, 1);
+
+  *w = (Work) { .job = { .run = work_run, .done = work_done }, .run = run, .work = work, .after = after };
+  run->in_job = true;
+  ek_job_submit (run->auth->jobs, &w->job);
+}
+
+/* ---- delays ---- */
+
+static EkTime
+delay_of (guint failures, EkTime delay, EkTime max)
+{
+  for (guint i = 1; i < failures && delay.us < max.us; i++)
+    delay.us *= 2;
+  return (EkTime) { MIN (delay.us, max.us) };
+}
+
+EkTime
+ek_auth_failed (EkAuth *auth, const EkAuthConf *conf, const char *client)
+{
+  guint n = ek_penalty_count (auth->penalty, client, ek_now (), true);
+
+  return delay_of (n, conf->failure_delay, conf->failure_delay_max);
+}
+
+guint
+ek_auth_failures (EkAuth *auth, const char *client)
+{
+  return ek_penalty_count (auth->penalty, client, ek_now (), false);
+}
+
+/* ---- the ends of a login ---- */
+
+static void
+end (EkAuthRun *run, const EkLoginResult *result)
+{
+  run->login_done (result, run->data);
+  ek_auth_run_free (run);
+}
+
+void
+ek_auth_end_ok (EkAuthRun *run)
+{
+  end (run, &(EkLoginResult) { .outcome = EK_LOGIN_OK, .user = &run->user });
+}
+
+void
+ek_auth_end_refused (EkAuthRun *run, const char *why)
+{
+  guint n = ek_penalty_count (run->auth->penalty, run->login.client, ek_now (), true);
+
+  end (run, &(EkLoginResult) { .outcome = EK_LOGIN_REFUSED, .why = why, .delay = delay_of (n, run->delay, run->delay_max) });
+}
+
+void
+ek_auth_end_unavailable (EkAuthRun *run, const char *why)
+{
+  end (run, &(EkLoginResult) { .outcome = EK_LOGIN_UNAVAILABLE, .why = why });
+}

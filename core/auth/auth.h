@@ -1,0 +1,84 @@
+/* auth.h - who may log in: a domain's passdbs and userdbs asked in their order
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The story of one login, in the directory role.  The caller has a name (as ek_address_key() made it),
+ * a secret and the chain of instances that the name's domain is bound to.
+ *
+ *   1. The passdbs are asked one after the other.  NOTFOUND goes on to the next; a right secret, a
+ *      wrong one and an outage each end it.  What a passdb only looks up is compared on a job thread.
+ *   2. Nobody knows the name: the secret is hashed all the same, against what a user who exists would
+ *      have had, so that the time does not tell names from passwords.
+ *   3. The account's fields are obeyed: nologin, allow_nets, user.
+ *   4. The userdbs are asked in the same way, and the user's record is complete.
+ *
+ * An outage anywhere is EK_LOGIN_UNAVAILABLE and never looks like a wrong password.  Wrong names and wrong
+ * passwords look the same to the client, come back with the same delay, and are told apart only in
+ * `why`, for the log.  The delay grows with the failures from one address (for IPv6: one /64).
+ *
+ * Loop thread.  `done` runs exactly once unless cancelled, never before the function has returned.
+ */
+#pragma once
+#include "auth/scheme.h"
+#include "loop/job.h"
+#include "module/call.h"
+#include "module/registry.h"
+
+typedef struct EkAuth    EkAuth;
+typedef struct EkAuthRun EkAuthRun;
+
+typedef struct {                     /* auth { }: register it for the directory role */
+  EkTime timeout;                    /* of each question to an instance */
+  EkTime failure_delay, failure_delay_max;
+} EkAuthConf;
+extern const EkBlockType ek_auth_block;
+
+/* A domain's bindings; NULL-terminated, borrowed until `done`.  Without userdbs, the user is made from
+ * the account's userdb_ fields (Dovecot's prefetch). */
+typedef struct {
+  EkInstance *const *passdbs;
+  EkInstance *const *userdbs;
+} EkAuthChain;
+
+/* `jobs`: where secrets are compared. */
+EkAuth *ek_auth_new (EkJobPool *jobs);
+void    ek_auth_free (EkAuth *auth);               /* nothing is under way; NULL is fine */
+
+/* ---- a login ---- */
+
+typedef enum {
+  EK_LOGIN_OK,
+  EK_LOGIN_REFUSED,                  /* no such user, wrong secret, or not allowed: do not tell which */
+  EK_LOGIN_UNAVAILABLE,              /* nobody can say now */
+} EkLoginOutcome;
+
+typedef struct {                     /* borrowed until `done` returns */
+  EkLoginOutcome outcome;
+  const EkUser  *user;               /* OK only */
+  const char    *why;                /* for the log: "unknown user", "wrong password (staff)"; NULL with OK */
+  EkTime         delay;              /* REFUSED: hold the answer for so long */
+} EkLoginResult;
+
+typedef void (*EkLoginDone) (const EkLoginResult *result, gpointer data);
+
+/* `login` is copied; the copy of the secret is wiped. */
+EkAuthRun *ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, const EkLogin *login,
+                          EkLoginDone done, gpointer data);
+/* The caller has lost interest: `done` will not run.  Not after `done`. */
+void       ek_auth_cancel (EkAuthRun *run);
+
+/* ---- a user without a login: mail for him, the CLI ---- */
+
+/* OK with *user, NOTFOUND, or DEFER; `why` is for the log.  Whom a userdb assumes exists only if a
+ * passdb knows him. */
+typedef void (*EkUserDone) (EkStatus status, const EkUser *user, const char *why, gpointer data);
+
+EkAuthRun *ek_auth_user (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, const char *name,
+                         EkUserDone done, gpointer data);
+
+/* ---- delays ---- */
+
+/* Counts a failure from a client's address and returns the delay that it costs: failure_delay,
+ * doubled with each further failure up to failure_delay_max; each half minute takes one failure back.  The table
+ * has a fixed size: under a flood of addresses the least recent are forgotten. */
+EkTime ek_auth_failed (EkAuth *auth, const EkAuthConf *conf, const char *client);
+guint  ek_auth_failures (EkAuth *auth, const char *client);

@@ -1,0 +1,222 @@
+/* login.c - one login: the passdbs in their order, then the account's fields
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "auth/private.h"
+#include "lookup/network.h"
+#include <string.h>
+
+typedef struct {                     /* one question; all of it in the operation's pool */
+  EkLogin   login;
+  EkAccount account;
+  bool      wrong;                   /* the secret: compared, or verify() said so */
+} Ask;
+
+static void ask_passdb (EkAuthRun *run);
+
+static const EkPassdbOps *
+ops_of (const EkInstance *self)
+{
+  return self->module ? self->module->passdb : NULL;
+}
+
+/* Does the core compare what this passdb looks up? */
+static bool
+compares (const EkInstance *self)
+{
+  return ops_of (self) && ops_of (self)->verify == NULL;
+}
+
+static EkLogin
+copy_login (EkPool *pool, const EkLogin *login)
+{
+  return (EkLogin) {
+    .service = ek_pool_strdup (pool, login->service), .name = ek_pool_strdup (pool, login->name),
+    .given = ek_pool_strdup (pool, login->given), .secret = ek_auth_copy_secret (pool, login->secret),
+    .client = ek_pool_strdup (pool, login->client), .tls = login->tls,
+  };
+}
+
+/* ---- on a job thread ---- */
+
+static EkStatus
+compare (const EkLogin *login, const EkAccount *account, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  if (account->stored.p == NULL)
+    return ek_fail (error, EK_DEFER, 0, "user \"%s\": the passdb gives no secret to compare with", login->name);
+  EkStatus status = ek_password_verify (login->secret, account->stored, "PLAIN", &why);
+  return status == EK_DEFER ? ek_fail (error, EK_DEFER, why->code, "user \"%s\": %s", login->name, why->message) : status;
+}
+
+static EkStatus
+run_passdb (EkInstance *self, EkCall *call, gpointer data)
+{
+  Ask *ask = data;
+  const EkPassdbOps *ops = ops_of (self);
+
+  ask->account = (EkAccount) { 0 };    /* an operation may run twice */
+  ask->wrong = false;
+  if (ops && ops->verify) {
+    EkStatus status = ops->verify (self, call, &ask->login, &ask->account);
+    ask->wrong = status == EK_FAIL && call->error == NULL;
+    return status;
+  }
+  if (ops == NULL || ops->lookup == NULL)
+    return ek_fail (&call->error, EK_DEFER, 0, "it is no passdb");
+  EkStatus status = ops->lookup (self, call, ask->login.name, &ask->account);
+  if (status != EK_OK || (self->module->flags & EK_EVENTED))
+    return status;                     /* evented: we are on the loop, and a hash is work for a job */
+  status = compare (&ask->login, &ask->account, &call->error);
+  ask->wrong = status == EK_FAIL;
+  return status;
+}
+
+static void
+work_compare (EkAuthRun *run)
+{
+  g_autoptr (GError) error = NULL;
+  EkStatus status = compare (&run->login, &run->account, &error);
+
+  run->wrong = status == EK_FAIL;
+  if (status == EK_DEFER) {
+    ek_log (EK_ERR, "auth", "%s", error->message);
+    run->account.stored.p = NULL;      /* tells after_compare() */
+  }
+}
+
+static void
+work_dummy (EkAuthRun *run)
+{
+  ek_password_dummy (run->login.secret, run->account.stored, "PLAIN");
+}
+
+/* ---- on the loop ---- */
+
+static void
+refused_unknown (EkAuthRun *run)
+{
+  ek_auth_end_refused (run, run->login.secret.n == 0 ? "empty password" : "unknown user");
+}
+
+/* No passdb knows the name. */
+static void
+nobody (EkAuthRun *run)
+{
+  const EkInstance *like = NULL;
+
+  for (guint i = 0; run->chain.passdbs[i] && like == NULL; i++)
+    if (compares (run->chain.passdbs[i]))
+      like = run->chain.passdbs[i];
+  const char *stored = like ? g_hash_table_lookup (run->auth->likes, like->name) : NULL;
+  run->account = (EkAccount) { .stored = ek_auth_copy_secret (run->pool, ek_str (stored)) };
+  ek_auth_run_job (run, like && run->login.secret.n > 0 ? work_dummy : NULL, refused_unknown);
+}
+
+/* The next unknown user shall cost what this one did. */
+static void
+remember (EkAuthRun *run, const EkInstance *passdb, EkStr stored)
+{
+  if (stored.n > 0 && compares (passdb))
+    g_hash_table_replace (run->auth->likes, g_strdup (passdb->name), g_strndup (stored.p, stored.n));
+}
+
+static void
+wrong_password (EkAuthRun *run)
+{
+  const char *passdb = run->chain.passdbs[run->at]->name;
+
+  ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", passdb));
+}
+
+/* The secret is right. */
+static void
+accepted (EkAuthRun *run)
+{
+  const EkAccount *account = &run->account;
+  EkStr nets = ek_param (account->fields, account->n_fields, "allow_nets");
+  EkStr user = ek_param (account->fields, account->n_fields, "user");
+  g_autoptr (GError) error = NULL;
+
+  EkStatus allowed = nets.p ? ek_network_list_has (nets, run->login.client, &error) : EK_OK;
+  if (allowed == EK_FAIL) {
+    ek_log (EK_ERR, "auth", "user \"%s\": allow_nets: %s", run->login.name, error->message);
+    ek_auth_end_unavailable (run, "allow_nets is wrong");
+    return;
+  }
+  if (allowed != EK_OK || ek_param (account->fields, account->n_fields, "nologin").p) {
+    ek_auth_end_refused (run, allowed != EK_OK ? "right password, but not from this address (allow_nets)"
+                                               : "right password, but no login (nologin)");
+    return;
+  }
+  run->name = user.n > 0 ? ek_pool_strndup (run->pool, user.p, user.n) : run->login.name;
+  ek_auth_run_users (run);
+}
+
+static void
+after_compare (EkAuthRun *run)
+{
+  if (run->account.stored.p == NULL)
+    ek_auth_end_unavailable (run, "the stored password cannot be compared");
+  else if (run->wrong)
+    wrong_password (run);
+  else
+    accepted (run);
+}
+
+static void
+passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
+{
+  EkAuthRun *run = user;
+  Ask *ask = data;
+  const EkInstance *passdb = run->chain.passdbs[run->at];
+
+  run->op = NULL;
+  if (status == EK_NOTFOUND) {
+    run->at++;
+    ask_passdb (run);
+    return;
+  }
+  if (status != EK_OK && !(status == EK_FAIL && ask->wrong)) {
+    ek_auth_end_unavailable (run, ek_pool_printf (run->pool, "%s: %s", passdb->name, why ? why->message : "no answer"));
+    return;
+  }
+  remember (run, passdb, ask->account.stored);
+  run->account = ek_auth_copy_account (run->pool, &ask->account);
+  if (status == EK_FAIL)
+    wrong_password (run);
+  else if (compares (passdb) && (passdb->module->flags & EK_EVENTED))
+    ek_auth_run_job (run, work_compare, after_compare);
+  else
+    accepted (run);
+}
+
+static void
+ask_passdb (EkAuthRun *run)
+{
+  EkInstance *passdb = run->chain.passdbs[run->at];
+
+  if (passdb == NULL) {
+    nobody (run);
+    return;
+  }
+  run->op = ek_op_new (passdb);
+  EkPool *pool = ek_op_pool (run->op);
+  Ask *ask = ek_pool_new0 (pool, Ask);
+  ask->login = copy_login (pool, &run->login);
+  ek_op_start (run->op, 0, run->timeout, run_passdb, ask, passdb_done, run);
+}
+
+EkAuthRun *
+ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, const EkLogin *login, EkLoginDone done,
+               gpointer data)
+{
+  EkAuthRun *run = ek_auth_run_new (auth, conf, chain, data);
+
+  run->login = copy_login (run->pool, login);
+  run->login_done = done;
+  if (login->secret.n == 0)            /* an LDAP server would take it for an anonymous bind, and agree */
+    ek_auth_run_job (run, NULL, refused_unknown);
+  else
+    ask_passdb (run);
+  return run;
+}

@@ -1,0 +1,52 @@
+/* private.h - what the files of auth/auth.h share
+ * SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+#include "auth/auth.h"
+
+typedef struct EkPenalty EkPenalty;
+EkPenalty *ek_penalty_new (void);
+void       ek_penalty_free (EkPenalty *penalty);
+/* The failures of a client that still count at `now` (monotonic us), with this one if `add`. */
+guint      ek_penalty_count (EkPenalty *penalty, const char *client, gint64 now, bool add);
+
+struct EkAuth {
+  EkJobPool  *jobs;
+  EkPenalty  *penalty;
+  GHashTable *likes;                 /* passdb's name -> the stored secret it gave last, for dummies */
+};
+
+struct EkAuthRun {                   /* one login, or one user looked for; loop thread */
+  EkAuth     *auth;
+  EkPool     *pool;                  /* owns this struct too */
+  EkTime      timeout, delay, delay_max;
+  EkAuthChain chain;
+  guint       at;                    /* in the passdbs or userdbs of the chain */
+  EkOp       *op;                    /* under way, or NULL */
+  bool        in_job, cancelled;     /* a job of our own is under way; nobody wants its answer */
+
+  EkLogin     login;                 /* of a login; its secret is wiped with the pool */
+  EkAccount   account;
+  EkLoginDone login_done;            /* NULL: not a login */
+  bool        wrong;                 /* a compare said so */
+
+  const char *name;                  /* the user looked for in the userdbs */
+  EkUser      user;
+  EkUserDone  user_done;
+  gpointer    data;
+};
+
+EkAuthRun *ek_auth_run_new (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, gpointer data);
+void       ek_auth_run_free (EkAuthRun *run);
+/* Runs `work` (NULL: nothing) on a job thread, then `after` on the loop unless cancelled. */
+void       ek_auth_run_job (EkAuthRun *run, void (*work) (EkAuthRun *run), void (*after) (EkAuthRun *run));
+
+/* Asks the userdbs for run->name, from the first on; then the end of the run. */
+void ek_auth_run_users (EkAuthRun *run);
+/* The ends of a login: they call `done` and free the run.  `why` is copied. */
+void ek_auth_end_ok (EkAuthRun *run);
+void ek_auth_end_refused (EkAuthRun *run, const char *why);
+void ek_auth_end_unavailable (EkAuthRun *run, const char *why);
+
+EkAccount ek_auth_copy_account (EkPool *pool, const EkAccount *account);
+EkUser    ek_auth_copy_user (EkPool *pool, const EkUser *user);
+EkStr     ek_auth_copy_secret (EkPool *pool, EkStr secret);      /* wiped with the pool */

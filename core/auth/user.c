@@ -1,0 +1,230 @@
+/* user.c - a user's record: the userdbs in their order; whom they only assume, a passdb confirms
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "auth/private.h"
+#include <string.h>
+
+typedef struct {                     /* one question; all of it in the operation's pool */
+  const char *name;
+  EkUser      user;
+  EkAccount   account;
+} Ask;
+
+static void ask_userdb (EkAuthRun *run);
+static void confirm (EkAuthRun *run);
+
+/* ---- the end ---- */
+
+static void
+end_user (EkAuthRun *run, EkStatus status, const char *why)
+{
+  if (run->login_done == NULL) {
+    run->user_done (status, status == EK_OK ? &run->user : NULL, why, run->data);
+    ek_auth_run_free (run);
+  }
+  else if (status == EK_OK)
+    ek_auth_end_ok (run);
+  else                                 /* also NOTFOUND: a passdb knows him, so it is not his fault */
+    ek_auth_end_unavailable (run, why);
+}
+
+/* ---- a user made from an account: Dovecot's prefetch ---- */
+
+static bool
+set_number (EkStr value, gint64 *number)
+{
+  guint64 n;
+
+  if (!ek_str_u64 (value, 4294967294u, &n))
+    return false;
+  *number = (gint64) n;
+  return true;
+}
+
+/* Takes userdb_ fields of an account into run->user; false: a uid or gid is no number. */
+static bool
+prefetch (EkAuthRun *run, const EkAccount *account)
+{
+  EkParam *others = ek_pool_newv (run->pool, EkParam, account->n_fields + 1);
+  bool good = true;
+
+  run->user = (EkUser) { .name = run->name, .uid = -1, .gid = -1, .fields = others };
+  for (guint i = 0; i < account->n_fields; i++) {
+    EkStr value = account->fields[i].value;
+    const char *key = account->fields[i].name;
+    if (!g_str_has_prefix (key, "userdb_"))
+      continue;
+    key += strlen ("userdb_");
+    if (strcmp (key, "home") == 0)
+      run->user.home = ek_pool_strndup (run->pool, value.p, value.n);
+    else if (strcmp (key, "mail") == 0)
+      run->user.mail = ek_pool_strndup (run->pool, value.p, value.n);
+    else if (strcmp (key, "uid") == 0)
+      good &= set_number (value, &run->user.uid);
+    else if (strcmp (key, "gid") == 0)
+      good &= set_number (value, &run->user.gid);
+    else
+      others[run->user.n_fields++] = (EkParam) { ek_pool_strdup (run->pool, key), ek_pool_str (run->pool, value) };
+  }
+  return good;
+}
+
+static void
+end_prefetched (EkAuthRun *run, const EkAccount *account)
+{
+  if (prefetch (run, account))
+    end_user (run, EK_OK, NULL);
+  else
+    end_user (run, EK_DEFER, "userdb_uid or userdb_gid is not a number");
+}
+
+/* ---- does a passdb know him? ---- */
+
+static bool
+can_confirm (const EkInstance *self)
+{
+  return self->module && self->module->passdb && self->module->passdb->lookup;
+}
+
+static EkStatus
+run_confirm (EkInstance *self, EkCall *call, gpointer data)
+{
+  Ask *ask = data;
+
+  ask->account = (EkAccount) { 0 };
+  return self->module->passdb->lookup (self, call, ask->name, &ask->account);
+}
+
+static void
+confirm_done (EkStatus status, gpointer data, const GError *why, gpointer user)
+{
+  EkAuthRun *run = user;
+  Ask *ask = data;
+
+  run->op = NULL;
+  if (status == EK_NOTFOUND) {
+    run->at++;
+    confirm (run);
+  }
+  else if (status != EK_OK)
+    end_user (run, EK_DEFER, ek_pool_printf (run->pool, "%s: %s", run->chain.passdbs[run->at]->name,
+                                             why ? why->message : "no answer"));
+  else if (run->user.assumed)
+    end_user (run, EK_OK, NULL);
+  else {
+    EkAccount account = ek_auth_copy_account (run->pool, &ask->account);
+    end_prefetched (run, &account);
+  }
+}
+
+/* From run->at on. */
+static void
+confirm (EkAuthRun *run)
+{
+  bool any = false;
+
+  for (guint i = 0; run->chain.passdbs[i]; i++)
+    any |= can_confirm (run->chain.passdbs[i]);
+  while (run->chain.passdbs[run->at] && !can_confirm (run->chain.passdbs[run->at]))
+    run->at++;
+  EkInstance *passdb = run->chain.passdbs[run->at];
+  if (passdb == NULL) {
+    end_user (run, any ? EK_NOTFOUND : EK_DEFER, any ? "no passdb knows him" : "no passdb can tell whether he exists: bind a "
+              "userdb that knows its users, or set all_users = yes");
+    return;
+  }
+  run->op = ek_op_new (passdb);
+  Ask *ask = ek_pool_new0 (ek_op_pool (run->op), Ask);
+  ask->name = ek_pool_strdup (ek_op_pool (run->op), run->name);
+  ek_op_start (run->op, 0, run->timeout, run_confirm, ask, confirm_done, run);
+}
+
+/* ---- the userdbs ---- */
+
+static EkStatus
+run_userdb (EkInstance *self, EkCall *call, gpointer data)
+{
+  Ask *ask = data;
+
+  ask->user = (EkUser) { .uid = -1, .gid = -1 };
+  if (self->module->userdb == NULL)
+    return ek_fail (&call->error, EK_DEFER, 0, "it is no userdb");
+  return self->module->userdb->lookup (self, call, ask->name, &ask->user);
+}
+
+static void
+userdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
+{
+  EkAuthRun *run = user;
+  Ask *ask = data;
+
+  run->op = NULL;
+  if (status == EK_NOTFOUND) {
+    run->at++;
+    ask_userdb (run);
+    return;
+  }
+  if (status != EK_OK) {
+    end_user (run, EK_DEFER, ek_pool_printf (run->pool, "%s: %s", run->chain.userdbs[run->at]->name,
+                                             why ? why->message : "no answer"));
+    return;
+  }
+  run->user = ek_auth_copy_user (run->pool, &ask->user);
+  if (run->user.name == NULL)
+    run->user.name = run->name;
+  if (run->user.assumed && run->login_done == NULL) {
+    run->at = 0;
+    confirm (run);
+    return;
+  }
+  end_user (run, EK_OK, NULL);
+}
+
+/* No userdb knows him, or there is none. */
+static void
+no_userdb (EkAuthRun *run)
+{
+  if (run->chain.userdbs[0])
+    end_user (run, EK_NOTFOUND, run->login_done ? "a passdb knows him, but no userdb does" : "no userdb knows him");
+  else if (run->login_done)
+    end_prefetched (run, &run->account);
+  else {
+    run->at = 0;
+    confirm (run);
+  }
+}
+
+static void
+ask_userdb (EkAuthRun *run)
+{
+  EkInstance *userdb = run->chain.userdbs[run->at];
+
+  if (userdb == NULL) {
+    no_userdb (run);
+    return;
+  }
+  run->op = ek_op_new (userdb);
+  Ask *ask = ek_pool_new0 (ek_op_pool (run->op), Ask);
+  ask->name = ek_pool_strdup (ek_op_pool (run->op), run->name);
+  ek_op_start (run->op, 0, run->timeout, run_userdb, ask, userdb_done, run);
+}
+
+void
+ek_auth_run_users (EkAuthRun *run)
+{
+  run->at = 0;
+  ask_userdb (run);
+}
+
+EkAuthRun *
+ek_auth_user (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, const char *name, EkUserDone done, gpointer data)
+{
+  EkAuthRun *run = ek_auth_run_new (auth, conf, chain, data);
+
+  run->name = ek_pool_strdup (run->pool, name);
+  run->user_done = done;
+  if (run->chain.userdbs[0])
+    ek_auth_run_users (run);
+  else
+    ek_auth_run_job (run, NULL, ek_auth_run_users);      /* nothing may end before we have returned */
+  return run;
+}

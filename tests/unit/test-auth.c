@@ -1,0 +1,497 @@
+/* test-auth.c - logins and users: chains of passdbs and userdbs, outages, fields, delays
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+#include "../lib/instance.h"
+#include "auth/private.h"
+#include "module/load.h"
+#include "unit/instance.h"
+
+static EkLoop *loop;
+static EkJobPool *jobs;
+static EkAuth *auth;
+static char *folder;
+static EkGeneration *gen;
+static EkAuthConf conf = {
+  .timeout = { 5 * G_USEC_PER_SEC }, .failure_delay = { 2 * G_USEC_PER_SEC }, .failure_delay_max = { 16 * G_USEC_PER_SEC },
+};
+
+/* ---- modules made here: one that verifies by itself, evented ones ---- */
+
+static char bind_state[16] = "ok";   /* set while nothing is under way */
+static guint n_binds;
+
+static EkStatus
+bind_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *account)
+{
+  n_binds++;
+  if (strcmp (bind_state, "down") == 0)
+    return ek_fail (&call->error, EK_DEFER, 0, "server down");
+  if (strcmp (bind_state, "broken") == 0)
+    return ek_fail (&call->error, EK_FAIL, 0, "no such base");
+  if (strcmp (login->name, "bound@c.example") != 0)
+    return EK_NOTFOUND;
+  if (!ek_str_eq (login->secret, EK_STR ("bindpass")))
+    return EK_FAIL;
+  static const EkParam fields[] = { { "userdb_home", { "/bound", 6 } }, { "userdb_uid", { "7", 1 } }, { "x", { "y", 1 } } };
+  *account = (EkAccount) { .fields = fields, .n_fields = 3 };
+  return EK_OK;
+}
+
+static const EkPassdbOps bind_passdb = { .verify = bind_verify };
+static const EkModule bind_module = { .abi = EK_ABI, .build = EK_BUILD, .name = "binder", .passdb = &bind_passdb };
+
+/* ---- asking ---- */
+
+typedef struct {
+  guint          n_done;
+  EkLoginOutcome outcome;
+  EkStatus       status;
+  gint64         delay;
+  gint64         uid;
+  guint64        quota;
+  char           name[64], home[64], why[200];
+} Got;
+
+static void
+keep_user (Got *got, const EkUser *user, const char *why)
+{
+  if (user) {
+    g_strlcpy (got->name, user->name, sizeof got->name);
+    g_strlcpy (got->home, user->home ? user->home : "-", sizeof got->home);
+    got->uid = user->uid;
+    got->quota = user->quota_bytes;
+  }
+  g_strlcpy (got->why, why ? why : "", sizeof got->why);
+  got->n_done++;
+}
+
+static void
+login_done (const EkLoginResult *result, gpointer data)
+{
+  Got *got = data;
+
+  got->outcome = result->outcome;
+  got->delay = result->delay.us;
+  g_assert_true ((result->user != NULL) == (result->outcome == EK_LOGIN_OK));
+  g_assert_true ((result->why == NULL) == (result->outcome == EK_LOGIN_OK));
+  keep_user (got, result->user, result->why);
+}
+
+static void
+user_done (EkStatus status, const EkUser *user, const char *why, gpointer data)
+{
+  Got *got = data;
+
+  got->status = status;
+  g_assert_true ((user != NULL) == (status == EK_OK));
+  keep_user (got, user, why);
+}
+
+/* Starts things where they start in earnest: in a turn of the loop, whose context GLib timers find. */
+typedef struct {
+  EkTask             task;
+  const EkAuthChain *chain;
+  const EkLogin     *login;          /* or NULL: a user */
+  const char        *name;
+  Got               *got;
+  EkAuthRun         *run;
+} Start;
+
+static void
+start_now (EkTask *task)
+{
+  Start *s = (Start *) task;
+
+  s->run = s->login ? ek_auth_login (auth, &conf, s->chain, s->login, login_done, s->got)
+                    : ek_auth_user (auth, &conf, s->chain, s->name, user_done, s->got);
+  g_assert_cmpuint (s->got->n_done, ==, 0);        /* never before it has returned */
+}
+
+static EkAuthRun *
+start (const EkAuthChain *chain, const EkLogin *who, const char *name, Got *got)
+{
+  Start s = { .task.func = start_now, .chain = chain, .login = who, .name = name, .got = got };
+
+  ek_loop_post (loop, &s.task);
+  while (s.run == NULL)
+    ek_loop_turn (loop, true);
+  return s.run;
+}
+
+/* "a b" as instances; free with g_free(). */
+static EkInstance **
+instances (const char *names)
+{
+  g_auto (GStrv) words = g_strsplit (names, " ", -1);
+  EkInstance **all = g_new0 (EkInstance *, g_strv_length (words) + 1);
+
+  for (guint i = 0; words[i] && *words[i]; i++) {
+    all[i] = ek_generation_instance (gen, words[i], 0);
+    g_assert_nonnull (all[i]);
+  }
+  return all;
+}
+
+static Got
+login_from (const char *passdbs, const char *userdbs, const char *name, const char *secret, const char *client)
+{
+  Got got = { 0 };
+  g_autofree EkInstance **pass = instances (passdbs), **user = instances (userdbs);
+  EkAuthChain chain = { pass, user };
+  EkLogin login = { .service = "imap", .name = name, .given = name, .secret = ek_str (secret), .client = client };
+
+  start (&chain, &login, NULL, &got);
+  while (got.n_done == 0)
+    ek_loop_turn (loop, true);
+  g_assert_cmpuint (got.n_done, ==, 1);
+  return got;
+}
+
+static Got
+login (const char *passdbs, const char *userdbs, const char *name, const char *secret)
+{
+  return login_from (passdbs, userdbs, name, secret, "192.0.2.1");
+}
+
+static Got
+find_user (const char *passdbs, const char *userdbs, const char *name)
+{
+  Got got = { 0 };
+  g_autofree EkInstance **pass = instances (passdbs), **user = instances (userdbs);
+  EkAuthChain chain = { pass, user };
+
+  start (&chain, NULL, name, &got);
+  while (got.n_done == 0)
+    ek_loop_turn (loop, true);
+  return got;
+}
+
+static void
+assert_refused (Got got, const char *why)
+{
+  g_assert_cmpint (got.outcome, ==, EK_LOGIN_REFUSED);
+  g_assert_true (test_has (got.why, why));
+}
+
+static void
+assert_unavailable (Got got, const char *why)
+{
+  g_assert_cmpint (got.outcome, ==, EK_LOGIN_UNAVAILABLE);
+  g_assert_true (test_has (got.why, why));
+  g_assert_cmpint (got.delay, ==, 0);
+}
+
+static void
+assert_ok (Got got, const char *name, const char *home)
+{
+  g_assert_cmpstr (got.why, ==, "");
+  g_assert_cmpint (got.outcome, ==, EK_LOGIN_OK);
+  g_assert_cmpstr (got.name, ==, name);
+  g_assert_cmpstr (got.home, ==, home);
+}
+
+/* ---- the tests ---- */
+
+static void
+test_chain (void)
+{
+  Got got = login ("one two", "one two", "anna@a.example", "geheim");
+
+  assert_ok (got, "anna@a.example", "/one/a.example/anna");
+  g_assert_cmpint (got.uid, ==, 1001);
+  assert_ok (login ("one two", "one two", "ben@b.example", "zwei"), "ben@b.example", "/two/ben");
+  assert_refused (login ("one two", "one two", "anna@a.example", "zwei"), "wrong password (one)");
+  /* the same name in both: the first that knows it decides */
+  assert_ok (login ("one two", "one two", "both@a.example", "eins"), "both@a.example", "/one/a.example/both");
+  assert_refused (login ("one two", "one two", "both@a.example", "zwei"), "wrong password (one)");
+  assert_ok (login ("two one", "two one", "both@a.example", "zwei"), "both@a.example", "/two/both");
+  assert_refused (login ("one two", "one two", "nobody@a.example", "x"), "unknown user");
+  assert_refused (login ("one two", "one two", "anna@a.example", ""), "empty password");
+  assert_refused (login ("", "one", "anna@a.example", "geheim"), "unknown user");
+  assert_unavailable (login ("one", "two", "anna@a.example", "geheim"), "no userdb does");
+}
+
+/* Three domains, three backends: the one whose backend is away defers, the others do not notice. */
+static void
+test_outage (void)
+{
+  for (guint i = 0; i < 3; i++) {
+    assert_ok (login ("one", "one", "anna@a.example", "geheim"), "anna@a.example", "/one/a.example/anna");
+    assert_unavailable (login ("down", "down", "user@c.example", "secret"), "deferred on request");
+    assert_ok (login ("two", "two", "ben@b.example", "zwei"), "ben@b.example", "/two/ben");
+  }
+  assert_unavailable (login ("down one", "one", "anna@a.example", "geheim"), "deferred on request");
+  assert_unavailable (login ("down one", "one", "anna@a.example", "wrong"), "deferred on request");
+  assert_ok (login ("one down", "one", "anna@a.example", "geheim"), "anna@a.example", "/one/a.example/anna");
+  assert_refused (login ("one down", "one", "anna@a.example", "wrong"), "wrong password (one)");
+  assert_unavailable (login ("one down", "one", "nobody@a.example", "x"), "deferred on request");
+  assert_unavailable (login ("one", "down", "anna@a.example", "geheim"), "deferred on request");
+  assert_unavailable (login ("away", "away", "fail@c.example", "x"), "failed on request");      /* not "wrong password" */
+  assert_unavailable (login ("missing", "one", "anna@a.example", "geheim"), "No such file");
+  assert_unavailable (login ("one", "one", "odd@a.example", "x"), "NOSUCH");
+  assert_unavailable (login ("one", "one", "broken@a.example", "x"), "is not base64");
+}
+
+static void
+test_timeout (void)
+{
+  EkAuthConf was = conf;
+
+  conf.timeout.us = 50000;
+  assert_unavailable (login ("away", "away", "slow-300@c.example", "secret"), "no answer in time");
+  assert_unavailable (login ("evented", "evented", "slow-300@c.example", "secret"), "no answer in time");
+  conf = was;
+  g_usleep (300000);                   /* let the job and the timer end: their answers go nowhere */
+  for (guint i = 0; i < 10; i++)
+    ek_loop_turn (loop, false);
+}
+
+static void
+test_evented (void)
+{
+  assert_ok (login ("evented", "evented", "slow-20@c.example", "secret"), "slow-20@c.example", "/h/slow-20");
+  assert_refused (login ("evented", "evented", "any@c.example", "wrong"), "wrong password (evented)");
+  assert_refused (login ("evented one", "evented", "notfound@c.example", "wrong"), "unknown user");
+  assert_unavailable (login ("evented", "evented", "defer@c.example", "secret"), "deferred on request");
+}
+
+static void
+test_verify (void)
+{
+  Got got = login ("binder", "", "bound@c.example", "bindpass");
+
+  assert_ok (got, "bound@c.example", "/bound");    /* from userdb_ fields: there is no userdb */
+  g_assert_cmpint (got.uid, ==, 7);
+  assert_refused (login ("binder one", "", "bound@c.example", "wrong"), "wrong password (binder)");
+  assert_ok (login ("binder one", "one", "anna@a.example", "geheim"), "anna@a.example", "/one/a.example/anna");
+  guint before = n_binds;
+  assert_refused (login ("binder", "", "bound@c.example", ""), "empty password");
+  g_assert_cmpuint (n_binds, ==, before);          /* it never saw the empty one */
+  strcpy (bind_state, "down");
+  assert_unavailable (login ("binder", "", "bound@c.example", "wrong"), "server down");
+  strcpy (bind_state, "broken");
+  assert_unavailable (login ("binder", "", "bound@c.example", "wrong"), "no such base");
+  strcpy (bind_state, "ok");
+}
+
+static void
+test_fields (void)
+{
+  assert_refused (login ("one", "one", "locked@a.example", "x"), "nologin");
+  assert_refused (login ("one", "one", "locked@a.example", "y"), "wrong password");
+  assert_ok (login_from ("one", "one", "inside@a.example", "x", "10.1.2.3"), "inside@a.example", "/one/a.example/inside");
+  assert_ok (login_from ("one", "one", "inside@a.example", "x", "2001:db8::9"), "inside@a.example", "/one/a.example/inside");
+  assert_refused (login_from ("one", "one", "inside@a.example", "x", "192.0.2.1"), "allow_nets");
+  assert_refused (login_from ("one", "one", "inside@a.example", "y", "10.1.2.3"), "wrong password");
+  assert_unavailable (login ("one", "one", "typo@a.example", "x"), "allow_nets is wrong");
+  assert_ok (login ("one", "one", "alias@a.example", "x"), "anna@a.example", "/one/a.example/anna");
+}
+
+/* A user who does not exist costs one hash, like the one who does, and of the same kind. */
+static void
+test_dummy (void)
+{
+  guint64 before = ek_password_n_dummies ();
+
+  login ("one two", "one", "nobody@a.example", "x");
+  g_assert_cmpuint (ek_password_n_dummies (), ==, before + 1);
+  login ("one two", "one", "anna@a.example", "wrong");
+  g_assert_cmpuint (ek_password_n_dummies (), ==, before + 1);
+  login ("one two", "one", "nobody@a.example", "");
+  login ("binder", "", "nobody@a.example", "x");   /* the server's own time */
+  g_assert_cmpuint (ek_password_n_dummies (), ==, before + 1);
+
+  gint64 start = ek_now ();
+  login ("slowhash", "", "rounds@a.example", "wrong");
+  gint64 real = ek_now () - start;
+  start = ek_now ();
+  login ("slowhash", "", "nobody@a.example", "wrong");
+  gint64 dummy = ek_now () - start;
+  g_test_message ("real %" G_GINT64_FORMAT " us, dummy %" G_GINT64_FORMAT " us", real, dummy);
+  g_assert_cmpint (real, >, 20000);                /* 200,000 rounds */
+  g_assert_cmpint (dummy, >, real / 8);
+  g_assert_cmpint (dummy, <, real * 8);
+}
+
+static void
+test_users (void)
+{
+  Got got = find_user ("one", "one", "anna@a.example");
+
+  g_assert_cmpint (got.status, ==, EK_OK);
+  g_assert_cmpstr (got.home, ==, "/one/a.example/anna");
+  g_assert_cmpint (find_user ("one", "one two", "ben@b.example").status, ==, EK_OK);
+  g_assert_cmpint (find_user ("one", "one", "nobody@a.example").status, ==, EK_NOTFOUND);
+  g_assert_cmpint (find_user ("one", "one down", "anna@a.example").status, ==, EK_OK);
+  g_assert_cmpint (find_user ("one", "one down", "nobody@a.example").status, ==, EK_DEFER);
+  g_assert_cmpint (find_user ("one", "missing", "anna@a.example").status, ==, EK_DEFER);
+  /* a static userdb assumes: a passdb has to know him */
+  got = find_user ("two one", "virtual", "anna@a.example");
+  g_assert_cmpint (got.status, ==, EK_OK);
+  g_assert_cmpstr (got.home, ==, "/v/a.example/anna");
+  g_assert_cmpuint (got.quota, ==, 1 << 20);
+  g_assert_cmpint (find_user ("two one", "virtual", "nobody@a.example").status, ==, EK_NOTFOUND);
+  g_assert_cmpint (find_user ("two down", "virtual", "anna@a.example").status, ==, EK_DEFER);
+  g_assert_cmpint (find_user ("binder one", "virtual", "anna@a.example").status, ==, EK_OK);
+  got = find_user ("binder", "virtual", "anna@a.example");
+  g_assert_cmpint (got.status, ==, EK_DEFER);
+  g_assert_true (test_has (got.why, "all_users"));
+  g_assert_cmpint (find_user ("", "everybody", "anna@a.example").status, ==, EK_OK);
+  assert_ok (login ("one", "virtual", "anna@a.example", "geheim"), "anna@a.example", "/v/a.example/anna");
+  /* no userdb: made from the account */
+  got = find_user ("one", "", "anna@a.example");
+  g_assert_cmpint (got.status, ==, EK_OK);
+  g_assert_cmpstr (got.home, ==, "-");
+  g_assert_cmpint (find_user ("one", "", "nobody@a.example").status, ==, EK_NOTFOUND);
+}
+
+static void
+test_cancel (void)
+{
+  static const char *const names[] = { "slow-50@c.example", "any@c.example" };
+  Got got = { 0 };
+  static const char *const chains[] = { "away", "evented", "slowhash" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (chains) * 2; i++) {
+    g_autofree EkInstance **pass = instances (chains[i / 2]), **user = instances ("");
+    EkAuthChain chain = { pass, user };
+    EkLogin who = { .service = "imap", .name = names[i % 2], .given = "x", .secret = EK_STR ("y"), .client = "192.0.2.1" };
+    EkAuthRun *run = start (&chain, &who, NULL, &got);
+    for (guint k = 0; i % 2 && k < 50 && got.n_done == 0 && !run->in_job; k++)
+      ek_loop_turn (loop, true);                   /* into the job that compares, where there is one */
+    if (got.n_done == 0)
+      ek_auth_cancel (run);
+    got.n_done = 0;
+  }
+  g_usleep (100000);
+  for (guint i = 0; i < 20; i++)
+    ek_loop_turn (loop, false);
+  g_assert_cmpuint (got.n_done, ==, 0);
+}
+
+static void
+test_delays (void)
+{
+  static const gint64 expected[] = { 2, 4, 8, 16, 16 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (expected); i++) {
+    Got got = login_from ("one", "one", i % 2 ? "nobody@a.example" : "anna@a.example", "x", "198.51.100.7");
+    g_assert_cmpint (got.delay, ==, expected[i] * G_USEC_PER_SEC);
+  }
+  g_assert_cmpuint (ek_auth_failures (auth, "198.51.100.7"), ==, 5);
+  g_assert_cmpuint (ek_auth_failures (auth, "198.51.100.8"), ==, 0);
+  g_assert_cmpint (login_from ("one", "one", "anna@a.example", "geheim", "198.51.100.7").delay, ==, 0);
+  g_assert_cmpint (ek_auth_failed (auth, &conf, "2001:db8::1").us, ==, 2 * G_USEC_PER_SEC);
+  g_assert_cmpint (ek_auth_failed (auth, &conf, "2001:db8::ffff:2").us, ==, 4 * G_USEC_PER_SEC);     /* the same /64 */
+  g_assert_cmpint (ek_auth_failed (auth, &conf, "2001:db8:0:1::1").us, ==, 2 * G_USEC_PER_SEC);
+  g_assert_cmpint (ek_auth_failed (auth, &conf, "unix").us, ==, 2 * G_USEC_PER_SEC);
+  EkAuthConf none = { 0 };
+  g_assert_cmpint (ek_auth_failed (auth, &none, "203.0.113.1").us, ==, 0);
+}
+
+static void
+test_penalty (void)
+{
+  EkPenalty *penalty = ek_penalty_new ();
+  gint64 now = 1000 * G_USEC_PER_SEC, half = 30 * G_USEC_PER_SEC;
+
+  for (guint i = 1; i <= 4; i++)
+    g_assert_cmpuint (ek_penalty_count (penalty, "192.0.2.1", now, true), ==, i);
+  g_assert_cmpuint (ek_penalty_count (penalty, "192.0.2.1", now + half - 1, false), ==, 4);
+  g_assert_cmpuint (ek_penalty_count (penalty, "192.0.2.1", now + 2 * half, false), ==, 2);
+  g_assert_cmpuint (ek_penalty_count (penalty, "192.0.2.1", now + 2 * half, true), ==, 3);
+  g_assert_cmpuint (ek_penalty_count (penalty, "192.0.2.1", now + 100 * half, false), ==, 0);
+  g_assert_cmpuint (ek_penalty_count (penalty, NULL, now, true), ==, 1);
+  for (guint i = 0; i < 1000; i++)
+    ek_penalty_count (penalty, "192.0.2.2", now, true);
+  g_assert_cmpuint (ek_penalty_count (penalty, "192.0.2.2", now, false), ==, 100);      /* bounded */
+  /* a flood of addresses: the table keeps its size, and who failed last is still known */
+  for (guint i = 0; i < 300000; i++) {
+    char address[32];
+    g_snprintf (address, sizeof address, "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
+    ek_penalty_count (penalty, address, now + i, true);
+  }
+  g_assert_cmpuint (ek_penalty_count (penalty, "10.4.147.223", now + 300000, false), ==, 1);
+  ek_penalty_free (penalty);
+}
+
+static void
+test_options (void)
+{
+  g_autoptr (EkProblems) problems = ek_problems_new ();
+
+  g_assert_true (ek_options_selftest (ek_auth_block.options, ek_auth_block.size, "auth", problems));
+}
+
+/* ---- */
+
+static const char users_one[] =
+  "anna@a.example:{PLAIN}geheim:1001:1001\nboth@a.example:{PLAIN}eins\nlocked@a.example:{PLAIN}x::::::nologin\n"
+  "inside@a.example:{PLAIN}x::::::allow_nets=10.0.0.0/8,2001:db8::/32\ntypo@a.example:{PLAIN}x::::::allow_nets=10.0.0.0/33\n"
+  "alias@a.example:{PLAIN}x::::::user=anna@a.example\nodd@a.example:{NOSUCH}x\nbroken@a.example:{SSHA}x\nempty@a.example:\n";
+
+static void
+write_files (void)
+{
+  g_autofree char *one = g_build_filename (folder, "one", NULL), *two = g_build_filename (folder, "two", NULL);
+  g_autofree char *slow = g_build_filename (folder, "slow", NULL);
+  g_autofree char *zwei = ek_password_make ("SSHA256", EK_STR ("zwei"), 0, NULL);
+  g_autofree char *rounds = ek_password_make ("SHA512-CRYPT", EK_STR ("x"), 200000, NULL);
+  g_autofree char *text_two = g_strdup_printf ("ben@b.example:%s\nboth@a.example:{PLAIN}zwei\n", zwei);
+  g_autofree char *text_slow = g_strdup_printf ("rounds@a.example:%s\n", rounds);
+
+  test_write (one, users_one, -1);
+  test_write (two, text_two, -1);
+  test_write (slow, text_slow, -1);
+}
+
+static void
+open_generation (void)
+{
+  g_autofree char *text = g_strdup_printf (
+    "file \"one\" { path = \"%s/one\"\n home = \"/one/%%d/%%n\" }\nfile \"two\" { path = \"%s/two\"\n home = \"/two/%%n\" }\n"
+    "file \"missing\" { path = \"%s/missing\" }\nfile \"slowhash\" { path = \"%s/slow\" }\n"
+    "test \"down\" { state = defer }\ntest \"away\" { home = \"/h/%%n\" }\ntest_evented \"evented\" { home = \"/h/%%n\" }\n"
+    "static \"virtual\" { home = \"/v/%%d/%%n\"\n quota = 1M }\nstatic \"everybody\" { all_users = yes }\n"
+    "binder { }\n", folder, folder, folder, folder);
+  g_autoptr (GError) error = NULL;
+
+  gen = ek_test_generation (text, EK_ROLES_ALL, NULL);
+  g_assert_true (ek_generation_start (gen, &error));
+  g_assert_no_error (error);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_setenv ("EKIDEN_LOG_LEVEL", "error", FALSE);
+  loop = ek_loop_new (NULL);
+  jobs = ek_job_pool_new (loop, 2, "test");
+  ek_op_use_jobs (jobs);
+  ek_module_add (&bind_module);
+  auth = ek_auth_new (jobs);
+  folder = test_folder ();
+  write_files ();
+  open_generation ();
+  g_test_add_func ("/auth/chain", test_chain);
+  g_test_add_func ("/auth/outage", test_outage);
+  g_test_add_func ("/auth/timeout", test_timeout);
+  g_test_add_func ("/auth/evented", test_evented);
+  g_test_add_func ("/auth/verify", test_verify);
+  g_test_add_func ("/auth/fields", test_fields);
+  g_test_add_func ("/auth/dummy", test_dummy);
+  g_test_add_func ("/auth/users", test_users);
+  g_test_add_func ("/auth/cancel", test_cancel);
+  g_test_add_func ("/auth/delays", test_delays);
+  g_test_add_func ("/auth/penalty", test_penalty);
+  g_test_add_func ("/auth/options", test_options);
+  int result = g_test_run ();
+  ek_op_use_jobs (NULL);
+  ek_job_pool_free (jobs);
+  ek_auth_free (auth);
+  ek_generation_unref (gen);
+  ek_loop_free (loop);
+  test_remove_folder (folder);
+  return result;
+}
