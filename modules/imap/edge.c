@@ -117,6 +117,7 @@ cmd_starttls (EkSession *s, ImapEdge *self, EkStr tag, ImapScan *scan)
     return;
   }
   reply (s, tag, "OK Begin TLS negotiation now.");
+  self->starting_tls = true;
   ek_session_starttls (s);
 }
 
@@ -348,13 +349,14 @@ imap_edge_input (EkSession *s, gpointer state, const char *bytes, gsize len)
     imap_edge_timeout (s, state);
     return len;
   }
-  /* A login in progress (self->tag) takes no input but the answer to a challenge. */
-  while (used < len && !self->leaving && (self->tag == NULL || self->challenged)) {
+  /* A login in progress (self->tag) takes no input but the answer to a challenge.  What was sent behind
+   * STARTTLS may be anybody's: it is dropped. */
+  while (used < len && !self->leaving && !self->starting_tls && (self->tag == NULL || self->challenged)) {
     ImapRead event = imap_reader_feed (&self->reader, bytes + used, len - used, &n);
     used += n;
     read_event (s, self, event);
   }
-  return self->leaving ? len : used;
+  return self->leaving || self->starting_tls ? len : used;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
@@ -366,6 +368,7 @@ imap_edge_open (EkSession *s, gpointer state)
 
   imap_reader_next (&self->reader);
   self->reader.max = IMAP_EDGE_COMMAND_MAX;
+  self->starting_tls = false;
   if (self->greeted)                 /* TLS has begun: RFC 3501 section 6.2.1 has no second greeting */
     return;
   self->greeted = true;

@@ -15,7 +15,7 @@ typedef struct {                     /* EkProtocolOps.state of the edge */
   gint64     opened;
   bool       greeted;
   bool       challenged;             /* the next line is an answer for the mechanism */
-  bool       leaving;
+  bool       leaving, starting_tls;
   guint8     bad_commands, failures;
   bool       disallowed;             /* a password came without TLS */
   char      *tag;                    /* of the login that is under way */

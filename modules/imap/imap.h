@@ -192,4 +192,3 @@ void imap_condstore (ImapSession *session, EkBuf *out);
 bool imap_set_uids (ImapCommand *command, ImapSet *set, EkRange **uids, guint *n);
 /* How many messages of the view are in the ranges. */
 guint imap_uids_count (EkView *view, const EkRange *uids, guint n);
-

@@ -48,8 +48,12 @@ free_all (ImapSession *self)
 static void
 command_over (ImapSession *self)
 {
+  bool idle = self->command->ops == &imap_idle;
+
   imap_command_free (self->command);
   self->command = NULL;
+  if (idle)
+    set_timeout (self);
   if (self->reader.message)          /* APPEND failed before its message was over */
     imap_reader_drop_message (&self->reader);
   if (self->mailbox_gone)
@@ -184,7 +188,8 @@ bad_command (ImapSession *self, EkStr tag, const char *name, const char *error)
   EkBuf out = { 0 };
 
   if (tag.n > 0)
-    ek_buf_printf (&out, "%.*s BAD Error in IMAP command %s%s%s.\r\n", EK_STR_ARG (tag), name, *name ? ": " : "", error);
+    ek_buf_printf (&out, "%.*s BAD Error in IMAP command%s%s: %s.\r\n", EK_STR_ARG (tag), *name ? " " : "",
+                   name, error);
   else
     ek_buf_printf (&out, "* BAD Error in IMAP command received by server: %s.\r\n", error);
   send_buf (self, &out);

@@ -11,7 +11,7 @@ DAY = 86400
 def conformance():
     """Bytes of the messages of $EKIDEN_CONFORMANCE/mime (read where it lies, never copied into the tree), each as
     it is and with CRLF."""
-    root = os.environ.get("EKIDEN_CONFORMANCE", "/work/shared/conformance")
+    root = os.environ.get("EKIDEN_CONFORMANCE") or os.path.join(os.environ["EKIDEN_TOP"], "../shared/conformance")
     for path in sorted(glob.glob(f"{root}/mime/resources/eml/*/*.eml")):
         with open(path, "rb") as f:
             data = f.read()

@@ -16,6 +16,7 @@ struct EkSession {
   EkAuthAnswer outcome;
   char       *login, *handed_off, *mechanism;
   gint64      timeout;
+  gsize       most_unsent;
   bool        waits, closing, closed, starttls, over_low_water;
 };
 
@@ -247,19 +248,25 @@ run_input (EkSession *s)
   return used > 0 || s->waits || s->answer;
 }
 
+bool
+mem_step (EkSession *s)
+{
+  bool busy = run_job (s);
+
+  s->most_unsent = MAX (s->most_unsent, ek_buf_len (&s->unsent));
+  busy |= run_output (s);
+  busy |= run_answer (s);
+  busy |= run_input (s);
+  if (s->closing && ek_buf_len (&s->unsent) == 0)
+    close_now (s, EK_CLOSED_BY_US);
+  return busy;
+}
+
 void
 mem_run (EkSession *s)
 {
-  bool busy = true;
-
-  while (busy) {
-    busy = run_job (s);
-    busy |= run_output (s);
-    busy |= run_answer (s);
-    busy |= run_input (s);
-    if (s->closing && ek_buf_len (&s->unsent) == 0)
-      close_now (s, EK_CLOSED_BY_US);
-  }
+  while (mem_step (s))
+    ;
 }
 
 void
@@ -305,6 +312,7 @@ mem_session_free (EkSession *s)
 gint64 mem_timeout_us (const EkSession *s) { return s->timeout; }
 EkStr mem_output (EkSession *s) { return ek_buf_str (&s->output); }
 void mem_output_clear (EkSession *s) { ek_buf_clear (&s->output); }
+gsize mem_most_unsent (const EkSession *s) { return s->most_unsent; }
 bool mem_closed (const EkSession *s) { return s->closed; }
 bool mem_idle (const EkSession *s) { return s->first == NULL && s->answer == NULL; }
 const char *mem_handed_off (const EkSession *s) { return s->handed_off; }

@@ -27,12 +27,14 @@ void       mem_session_free (EkSession *s);                /* calls closed() if 
 void       mem_feed (EkSession *s, const void *bytes, gsize len);
 /* Jobs, their completions, reading by the client, kept input: until nothing happens any more. */
 void       mem_run (EkSession *s);
+bool       mem_step (EkSession *s);                        /* one turn of that; false: nothing happened */
 void       mem_hang_up (EkSession *s);                     /* the client is gone: closed() */
 void       mem_timeout (EkSession *s);                     /* the time is up */
 gint64     mem_timeout_us (const EkSession *s);            /* what the protocol asked for last; 0: none */
 /* What the client has read and the program has not looked at yet. */
 EkStr      mem_output (EkSession *s);
 void       mem_output_clear (EkSession *s);
+gsize      mem_most_unsent (const EkSession *s);           /* the most bytes that waited for the client */
 bool       mem_closed (const EkSession *s);                /* by us or by mem_hang_up() */
 bool       mem_idle (const EkSession *s);                  /* nothing is under way */
 const char *mem_handed_off (const EkSession *s);           /* the tag; NULL: not */

@@ -89,3 +89,6 @@ check_PROGRAMS += tests/unit/test-auth
 tests_unit_test_auth_SOURCES = tests/unit/test-auth.c tests/unit/instance.h
 tests_unit_test_auth_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_auth_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-imap
+tests_unit_test_imap_SOURCES = tests/unit/test-imap.c
+tests_unit_test_imap_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)

@@ -100,7 +100,8 @@ test_reader_message (void)
                 "A M5+[a append {1}\r\nx (\\Seen) ] C[b NOOP] ");
   check_reader ("a APPEND x {5}\r\nb NOOP\r\n", 100, true, "M5[a APPEND x ] C[b NOOP] ");
   check_reader ("a APPEND x {500}\r\n", 20, true, "M500[a APPEND x ] ");
-  g_autofree char *log = read_all ("a APPEND x {3}\r\nabc\r\nb NOOP\r\n", 31, 31, 100, false);
+  const char *text = "a APPEND x {3}\r\nabc\r\nb NOOP\r\n";
+  g_autofree char *log = read_all (text, strlen (text), strlen (text), 100, false);
   g_assert_cmpstr (log, ==, "M3[a APPEND x ] C[] C[b NOOP] ");
 }
 
