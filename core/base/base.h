@@ -22,3 +22,6 @@ void    ek_hex_encode (EkStr bytes, EkBuf *out);          /* lower case */
 /* Empties a queue that held a secret: its memory is wiped, then freed.  To leave no copies behind,
  * make room for all of it before the first byte. */
 void    ek_buf_wipe (EkBuf *buf);
+
+/* One behind the last byte; NULL for an empty string without bytes, to which C may not even add 0. */
+#define EK_STR_END(s_) ((s_).p ? (s_).p + (s_).n : NULL)

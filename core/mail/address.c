@@ -253,6 +253,8 @@ read_mailbox (Scan *s, EkAddress *a)
            && !((s->flags & EK_PATH_POSTMASTER) && ek_str_ieq (a->local, EK_STR ("postmaster"))))
     return "the domain is missing";
   put_together (s->pool, a);
+  if (a->address.n - (a->domain.n > 0 ? a->domain.n + 1 : 0) > EK_LOCAL_MAX)       /* quotes made it longer */
+    return "the local part is longer than 64 octets";
   if (a->address.n > EK_ADDRESS_MAX)
     return "the address is longer than 254 octets";
   if (a->utf8 && u8_check ((const uint8_t *) a->address.p, a->address.n) != NULL)
@@ -291,7 +293,7 @@ read_path (Scan *s, EkAddress *a)
 const char *
 ek_address_path (EkPool *pool, EkStr text, guint flags, EkAddress *address, gsize *used)
 {
-  Scan s = { text.p, text.p + text.n, flags, pool };
+  Scan s = { text.p, EK_STR_END (text), flags, pool };
 
   *address = (EkAddress) { .address = EK_STR (""), .local = EK_STR (""), .domain = EK_STR ("") };
   const char *why = read_path (&s, address);
@@ -305,7 +307,7 @@ ek_address_path (EkPool *pool, EkStr text, guint flags, EkAddress *address, gsiz
 const char *
 ek_address_parse (EkPool *pool, EkStr text, guint flags, EkAddress *address)
 {
-  Scan s = { text.p, text.p + text.n, flags, pool };
+  Scan s = { text.p, EK_STR_END (text), flags, pool };
 
   *address = (EkAddress) { .address = EK_STR (""), .local = EK_STR (""), .domain = EK_STR ("") };
   if (text.n == 0)

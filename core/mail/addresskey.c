@@ -44,8 +44,9 @@ has_forbidden (EkStr s, bool domain)
   return false;
 }
 
-const char *
-ek_domain_key (EkPool *pool, EkStr domain, EkStr *key)
+/* The key of an ASCII domain: lower case, without the root's dot. */
+static const char *
+ascii_domain (EkPool *pool, EkStr domain, EkStr *key)
 {
   if (domain.n > 1 && domain.p[domain.n - 1] == '.')
     domain.n--;
@@ -55,22 +56,31 @@ ek_domain_key (EkPool *pool, EkStr domain, EkStr *key)
     return "the domain is longer than 255 octets";
   if (has_forbidden (domain, true))
     return "a character that may not stand in a domain";
-  if (is_ascii (domain)) {
-    *key = (EkStr) { lower (pool, domain), domain.n };
-    return NULL;
-  }
-  char *text = ek_pool_strndup (pool, domain.p, domain.n);
-  char *ace = NULL;
-  int rc = idn2_to_ascii_8z (text, &ace, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
-  if (rc != IDN2_OK || strlen (ace) > EK_DOMAIN_MAX) {
-    idn2_free (ace);
-    return "the domain is not a valid internationalised name";
-  }
-  *key = (EkStr) { lower (pool, ek_str (ace)), strlen (ace) };
-  idn2_free (ace);
-  if (has_forbidden (*key, true))                    /* compatibility mapping makes '/' of U+2100, '@' of U+FF20 */
+  if (domain.p[0] == '.' || domain.p[domain.n - 1] == '.' || memmem (domain.p, domain.n, "..", 2))
+    return "a label is missing in the domain";
+  *key = (EkStr) { lower (pool, domain), domain.n };
+  return NULL;
+}
+
+const char *
+ek_domain_key (EkPool *pool, EkStr domain, EkStr *key)
+{
+  char text[EK_DOMAIN_MAX + 1], *ace = NULL;
+
+  if (is_ascii (domain))
+    return ascii_domain (pool, domain, key);
+  if (domain.n > EK_DOMAIN_MAX)
+    return "the domain is longer than 255 octets";
+  if (has_forbidden (domain, true))
     return "a character that may not stand in a domain";
-  return key->n > 0 ? NULL : "the domain is missing";
+  memcpy (text, domain.p, domain.n);
+  text[domain.n] = 0;
+  int rc = idn2_to_ascii_8z (text, &ace, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  /* checked again: compatibility mapping makes "a/c" of U+2100, '@' of U+FF20, '.' of U+3002 */
+  const char *why = rc == IDN2_OK ? ascii_domain (pool, ek_str (ace), key)
+                                  : "the domain is not a valid internationalised name";
+  idn2_free (ace);
+  return why;
 }
 
 /* NFC, and case folding when asked for.  NFC comes last: folding can undo it. */

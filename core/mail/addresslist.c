@@ -132,7 +132,8 @@ read_phrase (List *l)
       ek_buf_appendc (&l->text, *l->p++);
     else
       read_atom (l, &l->text);
-    ek_buf_append (&l->local, ek_buf_at (&l->text) + from, ek_buf_len (&l->text) - from);
+    if (ek_buf_len (&l->text) > from)
+      ek_buf_append (&l->local, ek_buf_at (&l->text) + from, ek_buf_len (&l->text) - from);
     ph.empty = false;
     after_word = !dot;
     space = skip (l);
@@ -308,7 +309,7 @@ EkListAddr *
 ek_address_list (EkPool *pool, EkStr value, guint max)
 {
   EkListAddr *first = NULL;
-  List l = { .p = value.p, .end = value.p + value.n, .pool = pool, .max = max ? max : LIST_MAX, .tail = &first };
+  List l = { .p = value.p, .end = EK_STR_END (value), .pool = pool, .max = max ? max : LIST_MAX, .tail = &first };
   bool in_group = false, again;
 
   skip (&l);

@@ -213,7 +213,7 @@ read_year (Scan *s, int *year)
 bool
 ek_date_parse (EkStr text, gint64 *seconds, int *zone)
 {
-  Scan s = { text.p, text.p + text.n };
+  Scan s = { text.p, EK_STR_END (text) };
   int year = 0, month = 0, day = 0, hour, minute, second, offset = 0;
 
   skip (&s);
@@ -283,7 +283,7 @@ read_imap_day (Scan *s, int *year, int *month, int *day)
 bool
 ek_date_imap_parse (EkStr text, gint64 *seconds, int *zone)
 {
-  Scan s = { text.p, text.p + text.n };
+  Scan s = { text.p, EK_STR_END (text) };
   int year, month, day, hour, minute, second, offset;
 
   if (!read_imap_day (&s, &year, &month, &day) || !eat (&s, ' '))
@@ -302,7 +302,7 @@ ek_date_imap_parse (EkStr text, gint64 *seconds, int *zone)
 bool
 ek_date_imap_day (EkStr text, gint64 *seconds)
 {
-  Scan s = { text.p, text.p + text.n };
+  Scan s = { text.p, EK_STR_END (text) };
   int year, month, day;
 
   if (text.n == 0 || text.p[0] == ' ' || !read_imap_day (&s, &year, &month, &day) || s.p != s.end)

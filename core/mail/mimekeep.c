@@ -300,7 +300,7 @@ get_tree (Reader *r, EkMime *mime)
 EkMime *
 ek_mime_load (EkPool *pool, EkStr blob)
 {
-  Reader r = { blob.p, blob.p + blob.n, pool, false };
+  Reader r = { blob.p, EK_STR_END (blob), pool, false };
   EkMime *mime = ek_pool_new0 (pool, EkMime);
 
   if (blob.n < 3 || *r.p++ != FORM_VERSION || (guchar) *r.p > 3)

@@ -57,7 +57,7 @@ unfolded (EkPool *pool, EkStr value)
     value.p++, value.n--;
   char *copy = ek_pool_alloc (pool, value.n + 1);
   gsize n = 0;
-  for (const char *p = value.p, *end = value.p + value.n; p < end;) {
+  for (const char *p = value.p, *end = EK_STR_END (value); p < end;) {
     const char *nl = memchr (p, '\n', (gsize) (end - p));
     gsize len = (gsize) ((nl ? nl : end) - p);
     gsize keep = nl && len > 0 && p[len - 1] == '\r' ? len - 1 : len;

@@ -228,7 +228,7 @@ read_words (Scan *s, EkMimeType *type, bool slash)
 static void
 parse (EkPool *pool, EkStr value, EkMimeType *type, bool slash)
 {
-  Scan s = { value.p, value.p + value.n, pool };
+  Scan s = { value.p, EK_STR_END (value), pool };
 
   *type = (EkMimeType) { .subtype = EK_STR ("") };
   if (read_words (&s, type, slash))

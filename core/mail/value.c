@@ -151,7 +151,8 @@ decode_all (EkStr s, EkBuf *out)
     done = scan = at + word.size;
   }
   flush_word (&bytes, charset, out);
-  ek_utf8_append (out, (EkStr) { s.p + done, s.n - done });
+  if (done < s.n)
+    ek_utf8_append (out, (EkStr) { s.p + done, s.n - done });
   ek_buf_release (&bytes);
 }
 
@@ -223,10 +224,11 @@ ek_header_encode (EkBuf *out, EkStr utf8, gsize column)
 
   ek_utf8_append (&clean, utf8);
   EkStr s = ek_buf_str (&clean);
-  for (char *p = (char *) s.p; p < s.p + s.n; p++) {
-    if ((guchar) *p < ' ' || *p == 127)
-      *p = ' ';
-    plain &= (guchar) *p < 0x80;
+  for (gsize i = 0; i < s.n; i++) {
+    char *c = ek_buf_at (&clean) + i;
+    if ((guchar) *c < ' ' || *c == 127)
+      *c = ' ';
+    plain &= (guchar) *c < 0x80;
   }
   plain = plain && (s.n == 0 || g_strstr_len (s.p, (gssize) s.n, "=?") == NULL);
   if (plain)
