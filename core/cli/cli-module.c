@@ -127,16 +127,12 @@ where_is (const char *name, const GPtrArray *files)
 }
 
 static void
-names_of (const char *title, const EkOption *rows, EkBuf *out)
+list_rows (const char *title, const EkOption *rows, EkBuf *out)
 {
-  g_autoptr (GString) names = g_string_new (NULL);
-
+  if (rows && rows->name)
+    ek_buf_printf (out, "%s\n", title);
   for (const EkOption *row = rows; row && row->name; row++)
-    g_string_append_printf (names, "%s%s", names->len ? ", " : "", row->name);
-  if (names->len == 0)
-    return;
-  ek_buf_printf (out, "%s\n", title);
-  ek_doc_wrap (names->str, "          ", 78, out);
+    ek_buf_printf (out, "  %s = %s\n", row->name, row->dflt ? row->dflt : "(required)");
 }
 
 static void
@@ -151,11 +147,11 @@ show_text (const EkModule *module, const char *where, EkBuf *out)
   ek_buf_printf (out, "offers    %s\n", *tables ? tables : "nothing");
   ek_buf_printf (out, "roles     %s\n", *roles ? roles : "none");
   ek_buf_printf (out, "runs      %s\n", module->flags & EK_EVENTED ? "on the loop (evented)" : "on job threads");
-  names_of ("options", module->options, out);
+  list_rows ("options", module->options, out);
   if (module->protocol)
-    names_of ("options of a listener", module->protocol->options, out);
+    list_rows ("options of a listener", module->protocol->options, out);
   if (module->after_login)
-    names_of ("options of a listener, after login", module->after_login->options, out);
+    list_rows ("options of a listener, after login", module->after_login->options, out);
 }
 
 static void

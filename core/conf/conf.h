@@ -42,6 +42,7 @@ struct EkConfSetting {
   EkConfItem    *items;              /* none for `key =` and `key = []` */
   guint          n_items;
   bool           list;               /* written with brackets or a comma */
+  bool           broken;             /* an error was told about the value: its items are not all there */
   gsize          start, end;         /* bytes of the value in its file: what `config set` replaces */
 };
 

@@ -269,6 +269,8 @@ ek_option_convert (const EkOption *row, const EkConfSetting *setting, gpointer f
 
   if (field)
     memset (field, 0, type_size (row->type));
+  if (setting->broken)
+    return false;
   if (row->type == EK_LIST)
     return convert_list (&v, field);
   if (row->type == EK_REFS)

@@ -114,10 +114,10 @@ parse_setting (EkSource *source, EkConfBlock *block, EkStr key, const EkConfPos 
   setting->key = ek_pool_strndup (pool, key.p, key.n);
   setting->at = *at;
   if (!ek_parser_value (source, setting)) {
+    setting->broken = true;                        /* it is set all the same: nobody shall miss it */
     skip_statement (source);
-    return;
-  }
-  end_statement (source, "the value");
+  } else
+    end_statement (source, "the value");
   if (!is_name (key)) {
     ek_problems_add (source->parser->problems, at,
                      "`%s` cannot be the name of a setting: expected letters, digits and `_`", setting->key);
@@ -140,10 +140,10 @@ parse_variable (EkSource *source, EkConfBlock *block, EkStr word, const EkConfPo
   setting->key = ek_pool_strndup (parser->conf->pool, name.p, name.n);
   setting->at = *at;
   if (!ek_parser_value (source, setting)) {
+    setting->broken = true;
     skip_statement (source);
-    return;
-  }
-  end_statement (source, "the value");
+  } else
+    end_statement (source, "the value");
   if (!is_name (name))
     ek_problems_add (parser->problems, at,
                      "`$%s` cannot be a variable: expected letters, digits and `_` behind the `$`", setting->key);

@@ -197,7 +197,7 @@ ek_nearest (const char *word, const char *const *words, gsize n)
 {
   const char *best = NULL;
   gsize len = strlen (word);
-  guint limit = (guint) len / 3 + 1, best_distance = limit + 1;
+  guint limit = MAX (((guint) len + 1) / 3, 1), best_distance = limit + 1;
 
   if (len == 0 || len > WORD_MAX)
     return NULL;

@@ -7,6 +7,7 @@
 typedef struct {
   EkConfItem *items;
   guint       n, room;
+  bool        broken;                /* one is missing, told */
 } Items;
 
 static void
@@ -85,7 +86,7 @@ put_variable (EkSource *source, EkStr name, EkBuf *out, EkConfItem *item)
 {
   EkConfSetting *variable = find_variable (source, name, &item->at);
 
-  if (variable == NULL)
+  if (variable == NULL || variable->broken)
     return false;
   if (variable->n_items != 1) {
     ek_problems_add (source->parser->problems, &item->at,
@@ -197,7 +198,7 @@ parse_file (EkSource *source, const EkConfPos *at, Items *items)
   if (source->parser->flags & EK_CONF_NO_FILES)
     item.unread = true;
   else if (!ek_source_secret (source, item.text.p, at, &item.text))
-    item.text = EK_STR ("");                       /* told; the line itself is in order */
+    items->broken = true;                          /* told; the line itself is in order */
   return add_item (source, items, &item);
 }
 
@@ -206,6 +207,7 @@ splice_variable (EkSource *source, EkStr name, const EkConfPos *at, Items *items
 {
   EkConfSetting *variable = find_variable (source, name, at);
 
+  items->broken |= variable == NULL || variable->broken;
   for (guint i = 0; variable && i < variable->n_items; i++) {
     EkConfItem item = variable->items[i];
     item.at = *at;
@@ -242,6 +244,7 @@ parse_item (EkSource *source, Items *items)
   if (!ek_parser_text (source, &item)) {
     if (source->token.type != EK_TOKEN_WORD && source->token.type != EK_TOKEN_STRING)
       return false;
+    items->broken = true;
     ek_parser_next (source);                       /* a wrong escape or variable: the line goes on */
     return true;
   }
@@ -331,6 +334,7 @@ ek_parser_value (EkSource *source, EkConfSetting *setting)
   if (items.n > 0)
     memcpy (setting->items, items.items, items.n * sizeof *items.items);
   setting->n_items = items.n;
+  setting->broken = items.broken;
   g_free (items.items);
   return ok;
 }

@@ -49,7 +49,8 @@ add_values (EkGeneration *gen, const EkBlockType *type, const EkConfBlock *block
   v->block = block;
   v->values = target;
   index_values (gen, v);
-  ek_options_apply (type->options, target, &layer, 1, ek_conf_block_label (block, gen->pool), &context, gen->problems);
+  v->faulty = !ek_options_apply (type->options, target, &layer, 1, ek_conf_block_label (block, gen->pool), &context,
+                                 gen->problems);
 }
 
 static void
@@ -166,8 +167,8 @@ ek_block_unknown (EkGeneration *gen, const EkConfBlock *block, const char *why)
   }
   const char *near = ek_nearest (block->kind, (const char *const *) words->pdata, words->len);
   if (near)
-    ek_problems_add (gen->problems, &block->at, "nothing is called \"%s\", no block of the core and no module; did you mean "
-                     "\"%s\"?", block->kind, near);
+    ek_problems_add (gen->problems, &block->at, "nothing is called \"%s\", no block of the core and no module that is installed; "
+                     "did you mean \"%s\"?", block->kind, near);
   else
     ek_problems_add (gen->problems, &block->at, "%s", why);
 }
@@ -247,7 +248,7 @@ ek_blocks_check (EkGeneration *gen)
 {
   for (guint i = 0; i < gen->values->len; i++) {
     const EkBlockValues *v = gen->values->pdata[i];
-    if (v->type->check)
+    if (v->type->check && !v->faulty)
       v->type->check (v->values, v->block, gen->problems);
   }
   if (gen->roles != EK_ROLES_ALL)                  /* a role has not all that would make a word known */

@@ -47,6 +47,7 @@ typedef struct {
    * for in this block, the protocol's own block, then the top level.  Else NULL. */
   EkInstance        *protocol;
   gconstpointer      protocol_options, after_login_options;
+  bool               faulty;         /* while it is checked: an error was told, values may be missing */
 } EkBlockValues;
 
 /* Calls func for each block of the type, in the order of the files. */

@@ -52,7 +52,7 @@ typedef struct {
   gsize           size;              /* of the struct that the rows fill */
   guint           flags;
   guint32         roles;             /* bits: who gets these blocks */
-  /* NULL, or checks what rows cannot say; adds to problems.  Values are set. */
+  /* NULL, or checks what rows cannot say; adds to problems.  Not called when a value has an error. */
   void          (*check) (gconstpointer values, const EkConfBlock *block, EkProblems *problems);
 } EkBlockType;
 

@@ -125,6 +125,8 @@ static const struct { const char *text, *says; } bad[] = {
   { "a = file(\"x\"\n", "expected `)` behind the file's name" },
   { "a = file(\"/nonexistent/x\")\n", "t.conf:1:5: cannot read the secret in /nonexistent/x: No such file" },
   { "include \"/nonexistent/x.conf\"\n", "t.conf:1:9: cannot read /nonexistent/x.conf: No such file" },
+  { "$x = $y\na = $x\nb = \"$x\"\n", "t.conf:1:6: the variable $y is not set" },
+  { "$x = [1\n= 2\na = $x\n", "t.conf:2:1: expected `,` or `]` in the list of line 1" },
   { "a = \xff\n", "t.conf:1:5: this byte (\\xff) is not UTF-8" },
   { "a = \"\xc3\xa4\" x\n", "t.conf:1:9: expected the end of the line" },
 };
@@ -272,6 +274,7 @@ test_nearest (void)
   g_assert_cmpstr (ek_nearest ("idle_time_out", words, 4), ==, "idle_timeout");
   g_assert_cmpstr (ek_nearest ("Protocoll", words, 4), ==, "protocol");
   g_assert_null (ek_nearest ("hostname", words, 4));
+  g_assert_null (ek_nearest ("ldap", (const char *[]) { "imap" }, 1));
   g_assert_null (ek_nearest ("", words, 4));
 }
 

@@ -168,9 +168,16 @@ static const EkOption listener_options[] = {
   EK_OPTION (Listener, protocol, NULL, "What it speaks.", .allow = "protocol"),
   EK_OPTIONS_END
 };
+static void
+listener_check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
+{
+  g_assert_nonnull (((const Listener *) values)->protocol);       /* required, so it is there when this is called */
+}
+
 static const EkBlockType listener = {
   .kind = "listener", .doc = "An address.", .options = listener_options, .size = sizeof (Listener), .flags = EK_BLOCK_SCOPE,
   .roles = EK_ROLE_BIT (EK_ROLE_EDGE) | EK_ROLE_BIT (EK_ROLE_STORE) | EK_ROLE_BIT (EK_ROLE_MASTER),
+  .check = listener_check,
 };
 
 typedef struct { EkInstance **users; EkInstance *mailbox; } Domain;
@@ -317,8 +324,8 @@ test_remote (void)
 }
 
 static const struct { const char *text, *says; } bad[] = {
-  { "listner \"x\" { protocol = talk\n}\n", "test.conf:1:1: nothing is called \"listner\", no block of the core and no module; did "
-    "you mean \"listener\"?" },
+  { "listner \"x\" { protocol = talk\n}\n", "test.conf:1:1: nothing is called \"listner\", no block of the core and no module that is "
+    "installed; did you mean \"listener\"?" },
   { "ldap \"x\" { }\n", "test.conf:1:1: the module \"ldap\" is not installed: ldap.so is not in " },
   { "listener { protocol = talk\n}\n", "listener needs a name: expected `listener \"NAME\" {`" },
   { "queue \"x\" { }\n", "queue takes no name" },
