@@ -22,6 +22,9 @@ int ek_cli_config (int argc, char **argv);         /* check, show, set, referenc
 int ek_cli_module (int argc, char **argv);         /* list, show, doc */
 int ek_cli_trace (int argc, char **argv);          /* the story of a message */
 
+int ek_cli_user (int argc, char **argv);           /* add, passwd, list, delete */
+int ek_cli_pw (int argc, char **argv);             /* a stored password */
+
 /* ---- for commands ---- */
 
 /* Takes the options off; the words that are left are *argv[1..].  False: *status is the exit status (help

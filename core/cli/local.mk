@@ -4,3 +4,4 @@ libekiden_la_SOURCES += %D%/cli-trace.c
 bin_PROGRAMS += ekiden
 ekiden_SOURCES = %D%/main.c
 ekiden_LDADD = libekiden.la $(CORE_LIBS)
+libekiden_la_SOURCES += %D%/cli-user.c %D%/cli-pw.c %D%/password.c %D%/password.h

@@ -7,6 +7,8 @@ static const EkCli commands[] = {
   { "config", "check, show and change the configuration", ek_cli_config },
   { "module", "list and explain the modules", ek_cli_module },
   { "trace", "tell the whole story of a message", ek_cli_trace },
+  { "user", "add, list and delete users, set their passwords", ek_cli_user },
+  { "pw", "make and test stored passwords", ek_cli_pw },
   { NULL, NULL, NULL },
 };
 

@@ -40,7 +40,8 @@ struct EkTableFile {
   Snapshot          *held;           /* all that live, current first */
   gint64             looked;         /* monotonic; 0: never */
   bool               looking;        /* a thread is at it */
-  char              *why;            /* there is no table: the reason */
+  char              *why;            /* there is no table: the reason, and its errno value */
+  int                why_code;
 
   /* For the thread that looks. */
   FileId             loaded, broken, moving;
@@ -219,6 +220,7 @@ complain (EkTableFile *file, bool have, const GError *error)
     pthread_mutex_lock (&file->lock);
     g_free (file->why);
     file->why = g_steal_pointer (&why);
+    file->why_code = error->code;
     pthread_mutex_unlock (&file->lock);
   }
 }
@@ -322,7 +324,7 @@ ek_table_file_hold (EkTableFile *file, GError **error)
   if (snap)
     snap->refs++;
   else
-    ek_fail (error, EK_DEFER, ENOENT, "%s", file->why ? file->why : "the file is being read");
+    ek_fail (error, EK_DEFER, file->why ? file->why_code : EAGAIN, "%s", file->why ? file->why : "the file is being read");
   pthread_mutex_unlock (&file->lock);
   return snap ? snap->table : NULL;
 }

@@ -33,7 +33,8 @@ typedef struct {
 EkTableFile *ek_table_file_new (const char *label, const char *path, const EkTableKind *kind, gpointer user);
 void         ek_table_file_free (EkTableFile *file);       /* NULL is fine; nobody holds a table */
 
-/* The newest good table, held until ek_table_file_release(); NULL and *error: there never was one. */
+/* The newest good table, held until ek_table_file_release(); NULL and *error: there never was one
+ * (the code is an errno value: ENOENT, EINVAL for a wrong line). */
 gconstpointer ek_table_file_hold (EkTableFile *file, GError **error);
 void          ek_table_file_release (EkTableFile *file, gconstpointer table);
 /* Looks at the file now, even when it has just been looked at, and reads it if it has changed. */

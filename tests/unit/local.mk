@@ -92,3 +92,10 @@ tests_unit_test_auth_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-imap
 tests_unit_test_imap_SOURCES = tests/unit/test-imap.c
 tests_unit_test_imap_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-cli-user
+tests_unit_test_cli_user_SOURCES = tests/unit/test-cli-user.c tests/unit/instance.h
+tests_unit_test_cli_user_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_cli_user_LDADD = $(TEST_LDADD)
+if WITH_ARGON2
+tests_unit_test_cli_user_CPPFLAGS += -DWITH_ARGON2
+endif

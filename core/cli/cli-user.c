@@ -1,0 +1,437 @@
+/* cli-user.c - ekiden user: the users of our domains, in whatever passdb their domain is bound to
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration says which instances a domain's passwords are in; the first of them that can be
+ * written gets the change.  It is started here alone, beside the server that may be running.
+ */
+#include "auth/scheme.h"
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/password.h"
+#include "conf/option.h"
+#include "mail/address.h"
+#include "module/call.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static char *file, *scheme, *stored_given;
+static gint rounds;
+static gboolean json;
+
+#define CONFIG_ENTRY { "config", 'c', 0, G_OPTION_ARG_FILENAME, &file, "The configuration", "FILE" }
+#define END_ENTRY    { NULL, 0, 0, 0, NULL, NULL, NULL }
+
+typedef struct {                     /* a user, and where his password is */
+  EkGeneration *gen;
+  EkPool       *pool;
+  const char   *name;                /* the key */
+  EkInstance   *passdb;
+} Target;
+
+static void
+target_clear (Target *target)
+{
+  ek_generation_unref (target->gen);
+  ek_pool_free (target->pool);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Target, target_clear)
+
+/* ---- the configuration ---- */
+
+static EkGeneration *
+open_generation (void)
+{
+  g_autoptr (EkProblems) problems = ek_problems_new ();
+  EkGeneration *gen = ek_generation_new (ek_conf_load (file ? file : ek_conf_default_path (), 0, problems), EK_ROLES_ALL,
+                                         problems);
+  EkBuf out = { 0 };
+
+  if (gen)
+    for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
+      const EkModule *module = ek_generation_instance_at (gen, i)->module;
+      if (module && module->scheme)
+        ek_scheme_register (module->scheme);
+    }
+  ek_problems_print (problems, &out);
+  ek_cli_write (STDERR_FILENO, &out);
+  return gen;
+}
+
+/* The block of a domain's key; `key` empty: the default domain's, else the first. */
+static const EkConfBlock *
+find_domain (const EkGeneration *gen, EkPool *pool, EkStr key)
+{
+  const EkConfBlock *root = ek_generation_conf (gen)->root;
+
+  if (key.n == 0) {
+    const EkConfBlock *routing = ek_conf_find_block (root, "routing", NULL);
+    const EkConfSetting *dflt = routing ? ek_conf_find_setting (routing, "default_domain") : NULL;
+    if (dflt && dflt->n_items == 1 && ek_domain_key (pool, dflt->items[0].text, &key) != NULL)
+      return NULL;
+  }
+  for (const EkConfBlock *block = root->blocks; block; block = block->next) {
+    EkStr its;
+    if (strcmp (block->kind, "domain") == 0 && block->name && ek_domain_key (pool, ek_str (block->name), &its) == NULL
+        && (key.n == 0 || ek_str_eq (its, key)))
+      return block;
+  }
+  return NULL;
+}
+
+/* A domain's setting as one text; `dflt` when it has none. */
+static EkStr
+setting_of (const EkConfBlock *domain, const char *name, const char *dflt)
+{
+  const EkConfSetting *setting = ek_conf_find_setting (domain, name);
+
+  return setting && setting->n_items == 1 ? setting->items[0].text : ek_str (dflt);
+}
+
+/* The i-th instance of a domain's list of passdbs or userdbs; NULL behind the last. */
+static EkInstance *
+bound_instance (EkGeneration *gen, const EkConfBlock *domain, const char *list, EkTable table, guint i)
+{
+  const EkConfSetting *setting = ek_conf_find_setting (domain, list);
+
+  return setting && i < setting->n_items ? ek_generation_instance (gen, setting->items[i].text.p, 1u << table) : NULL;
+}
+
+/* The key of what was typed, by the domain's own rules. */
+static const char *
+make_name (EkPool *pool, const EkConfBlock *domain, EkStr given, GError **error)
+{
+  bool fold = true;
+  const char *why = NULL;
+  EkAddressKey key;
+  EkStr tags = setting_of (domain, "tag_delimiters", "+");
+
+  (void) ek_parse_bool (setting_of (domain, "fold_case", "yes"), &fold, &why);
+  why = ek_address_key (pool, given, fold ? EK_KEY_FOLD : 0, ek_pool_strndup (pool, tags.p, tags.n), &key);
+  if (why == NULL && key.tag.p)
+    why = "what is behind its delimiter is a tag and no part of the name";
+  if (why) {
+    ek_fail (error, EK_FAIL, EINVAL, "\"%.*s\" cannot be a user: %s", EK_STR_ARG (given), why);
+    return NULL;
+  }
+  EkStr dflt;
+  if (key.domain.n > 0 || ek_domain_key (pool, ek_str (domain->name), &dflt) != NULL)
+    return key.key.p;
+  return ek_pool_printf (pool, "%s@%s", key.key.p, dflt.p);
+}
+
+static bool
+find_passdb (Target *target, const EkConfBlock *domain, GError **error)
+{
+  EkInstance *passdb;
+
+  for (guint i = 0; (passdb = bound_instance (target->gen, domain, "auth", EK_TABLE_PASSDB, i)); i++)
+    if (passdb->module->passdb && passdb->module->passdb->set && passdb->module->passdb->lookup) {
+      target->passdb = passdb;
+      return passdb->module->start == NULL || passdb->module->start (passdb, error);
+    }
+  ek_fail (error, EK_FAIL, ENOTSUP, "%s:%u: none of the instances in `auth` of domain \"%s\" can be written: change its users "
+           "where they are kept", domain->at.file, domain->at.line, domain->name);
+  return false;
+}
+
+/* False: the exit status is in *status. */
+static bool
+target_open (Target *target, const char *given, int *status)
+{
+  g_autoptr (GError) error = NULL;
+  const char *at = strrchr (given, '@');
+  EkStr domain_key = EK_STR ("");
+
+  *status = EK_EXIT_FAILED;
+  target->pool = ek_pool_new ();
+  target->gen = open_generation ();
+  if (target->gen == NULL)
+    return false;
+  const char *why = at ? ek_domain_key (target->pool, ek_str (at + 1), &domain_key) : NULL;
+  const EkConfBlock *domain = why ? NULL : find_domain (target->gen, target->pool, domain_key);
+  if (domain == NULL)
+    ek_fail (&error, EK_FAIL, ENOENT, "\"%s\" is in no domain of ours%s%s: add `domain \"%s\" { ... }` to the configuration",
+             given, why ? ": " : "", why ? why : "", at ? at + 1 : "example.com");
+  else if ((target->name = make_name (target->pool, domain, ek_str (given), &error)) != NULL
+           && find_passdb (target, domain, &error))
+    return true;
+  *status = ek_cli_failed (error);
+  return false;
+}
+
+/* ---- calls ---- */
+
+typedef struct {
+  const char *name;
+  EkStr       stored;
+  EkAccount   account;
+} Ask;
+
+static EkStatus
+run_lookup (EkInstance *self, EkCall *call, gpointer data)
+{
+  Ask *ask = data;
+
+  return self->module->passdb->lookup (self, call, ask->name, &ask->account);
+}
+
+static EkStatus
+run_set (EkInstance *self, EkCall *call, gpointer data)
+{
+  Ask *ask = data;
+
+  return self->module->passdb->set (self, call, ask->name, ask->stored);
+}
+
+static EkStatus
+run_remove (EkInstance *self, EkCall *call, gpointer data)
+{
+  return self->module->passdb->remove (self, call, ((Ask *) data)->name);
+}
+
+static EkStatus
+call_passdb (const Target *target, EkOpRun run, EkStr stored, GError **error)
+{
+  Ask ask = { .name = target->name, .stored = stored };
+
+  return ek_op_call (target->passdb, target->pool, 0, run, &ask, error);
+}
+
+static int
+say (const Target *target, const char *done)
+{
+  EkBuf out = { 0 };
+  EkJson j = { .out = &out };
+
+  if (json) {
+    ek_json_object (&j, NULL);
+    ek_json_text (&j, "user", target->name);
+    ek_json_text (&j, "done", done);
+    ek_json_text (&j, "instance", target->passdb->name);
+    ek_json_end_object (&j);
+    ek_buf_appendc (&out, '\n');
+  } else
+    ek_buf_printf (&out, "%s: %s (%s \"%s\")\n", target->name, done, target->passdb->module->name, target->passdb->name);
+  ek_cli_write (STDOUT_FILENO, &out);
+  return EK_EXIT_OK;
+}
+
+/* ---- add, passwd, delete ---- */
+
+static const GOptionEntry set_entries[] = {
+  CONFIG_ENTRY,
+  { "scheme", 's', 0, G_OPTION_ARG_STRING, &scheme, "The password's scheme (" EK_SCHEME_DEFAULT ")", "SCHEME" },
+  { "rounds", 'r', 0, G_OPTION_ARG_INT, &rounds, "What the hash shall cost", "ROUNDS" },
+  { "hash", 0, 0, G_OPTION_ARG_STRING, &stored_given, "A stored password that `ekiden pw` made", "{SCHEME}HASH" },
+  { "json", 0, 0, G_OPTION_ARG_NONE, &json, "Write JSON", NULL }, END_ENTRY
+};
+
+/* "{SCHEME}hash" from what was given or asked for; NULL and *error. */
+static char *
+make_stored (GError **error)
+{
+  EkBuf secret = { 0 };
+  EkStr name = EK_STR ("");
+  char *stored = NULL;
+
+  if (stored_given) {
+    ek_scheme_split (ek_str (stored_given), &name);
+    if (name.n > 0 && ek_cli_scheme (name))
+      return g_strdup (stored_given);
+    ek_fail (error, EK_FAIL, EINVAL, "--hash begins with the {SCHEME} of a password: `ekiden pw -l` lists them");
+    return NULL;
+  }
+  const char *with = scheme ? scheme : EK_SCHEME_DEFAULT;
+  if (!ek_cli_scheme (ek_str (with)) || rounds < 0)
+    ek_fail (error, EK_FAIL, EINVAL, rounds < 0 ? "rounds are not negative" : "password scheme %s is not known: `ekiden pw "
+             "-l` lists them", with);
+  else if (ek_cli_password ("Password: ", true, &secret, error))
+    stored = ek_password_make (with, ek_buf_str (&secret), (guint) rounds, error);
+  ek_buf_wipe (&secret);
+  return stored;
+}
+
+static int
+set_password (int argc, char **argv, bool add)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Target) target = { 0 };
+  int status;
+
+  if (!ek_cli_options (&argc, &argv, set_entries, add ? "USER - add a user" : "USER - set a user's password",
+                       "Asks for the password, or reads a line from standard input.", &status))
+    return status;
+  if (argc != 2)
+    return ek_cli_usage (add ? "user add takes one word, the user's address" : "user passwd takes one word, the user's address");
+  if (!target_open (&target, argv[1], &status))
+    return status;
+  EkStatus there = call_passdb (&target, run_lookup, EK_STR (""), &error);
+  if (there != EK_OK && there != EK_NOTFOUND && !(add && error && error->code == ENOENT))
+    return ek_cli_failed (error);
+  g_clear_error (&error);              /* that a new file is not there yet */
+  if (add ? there == EK_OK : there != EK_OK)
+    ek_fail (&error, EK_FAIL, EEXIST, add ? "%s is a user already: `ekiden user passwd` sets his password"
+             : "there is no user %s: `ekiden user add` adds him", target.name);
+  char *stored = error ? NULL : make_stored (&error);
+  if (stored)
+    (void) call_passdb (&target, run_set, ek_str (stored), &error);
+  if (stored)
+    ek_wipe (stored, strlen (stored));
+  g_free (stored);
+  return error ? ek_cli_failed (error) : say (&target, add ? "added" : "password set");
+}
+
+static int
+user_add (int argc, char **argv)
+{
+  return set_password (argc, argv, true);
+}
+
+static int
+user_passwd (int argc, char **argv)
+{
+  return set_password (argc, argv, false);
+}
+
+static int
+user_delete (int argc, char **argv)
+{
+  static const GOptionEntry entries[] = {
+    CONFIG_ENTRY, { "json", 0, 0, G_OPTION_ARG_NONE, &json, "Write JSON", NULL }, END_ENTRY
+  };
+  g_autoptr (GError) error = NULL;
+  g_auto (Target) target = { 0 };
+  int status;
+
+  if (!ek_cli_options (&argc, &argv, entries, "USER - delete a user", "His mail stays where it is.", &status))
+    return status;
+  if (argc != 2)
+    return ek_cli_usage ("user delete takes one word, the user's address");
+  if (!target_open (&target, argv[1], &status))
+    return status;
+  if (target.passdb->module->passdb->remove == NULL)
+    ek_fail (&error, EK_FAIL, ENOTSUP, "%s \"%s\" cannot delete users", target.passdb->module->name, target.passdb->name);
+  else if (call_passdb (&target, run_remove, EK_STR (""), &error) == EK_NOTFOUND)
+    ek_fail (&error, EK_FAIL, ENOENT, "there is no user %s", target.name);
+  return error ? ek_cli_failed (error) : say (&target, "deleted");
+}
+
+/* ---- list ---- */
+
+typedef struct {
+  EkBuf        out;
+  EkJson       json;
+  const char  *domain;               /* its key */
+  const char  *pattern;              /* or NULL */
+  GHashTable  *seen;                 /* names */
+  GHashTable  *started;              /* instances; the generation stops them */
+} Listing;
+
+static void
+list_user (const EkUser *user, gpointer data)
+{
+  Listing *l = data;
+  const char *at = strrchr (user->name, '@');
+
+  if (at && strcmp (at + 1, l->domain) != 0)
+    return;                            /* of another domain that shares the instance */
+  g_autofree char *name = at ? g_strdup (user->name) : g_strdup_printf ("%s@%s", user->name, l->domain);
+  if ((l->pattern && !g_pattern_match_simple (l->pattern, name)) || !g_hash_table_add (l->seen, g_strdup (name)))
+    return;
+  if (json)
+    ek_json_text (&l->json, NULL, name);
+  else
+    ek_buf_printf (&l->out, "%s\n", name);
+  if (ek_buf_len (&l->out) > 65536)
+    ek_cli_write (STDOUT_FILENO, &l->out);
+}
+
+static EkStatus
+run_each (EkInstance *self, EkCall *call, gpointer data)
+{
+  return self->module->userdb->each (self, call, list_user, data);
+}
+
+/* The users of one domain: of its userdbs, or of its passdbs where those are userdbs too. */
+static bool
+list_domain (EkGeneration *gen, const EkConfBlock *domain, Listing *listing, GError **error)
+{
+  const EkConfSetting *users = ek_conf_find_setting (domain, "users");
+  const char *list = users && users->n_items > 0 ? "users" : "auth";
+  const EkConfSetting *bound = ek_conf_find_setting (domain, list);
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkStr key;
+
+  if (ek_domain_key (pool, ek_str (domain->name), &key) != NULL)
+    return true;
+  listing->domain = key.p;
+  for (guint i = 0; bound && i < bound->n_items; i++) {
+    EkInstance *self = bound_instance (gen, domain, list, EK_TABLE_USERDB, i);
+    if (self == NULL || self->module->userdb == NULL || self->module->userdb->each == NULL)
+      continue;
+    if (g_hash_table_add (listing->started, self) && self->module->start && !self->module->start (self, error))
+      return false;
+    EkStatus status = ek_op_call (self, pool, 0, run_each, listing, error);
+    if (status != EK_OK && status != EK_NOTFOUND)
+      return false;
+  }
+  return true;
+}
+
+static int
+user_list (int argc, char **argv)
+{
+  static const GOptionEntry entries[] = {
+    CONFIG_ENTRY, { "json", 0, 0, G_OPTION_ARG_NONE, &json, "Write JSON", NULL }, END_ENTRY
+  };
+  g_autoptr (GError) error = NULL;
+  g_auto (Target) target = { 0 };
+  int status;
+
+  if (!ek_cli_options (&argc, &argv, entries, "[PATTERN] - list the users", "PATTERN may have * and ?: '*@example.com'.\nOnly "
+                       "backends that can tell all their users are asked.", &status))
+    return status;
+  if (argc > 2)
+    return ek_cli_usage ("user list takes at most one word, a pattern");
+  target.gen = open_generation ();
+  if (target.gen == NULL)
+    return EK_EXIT_FAILED;
+  Listing listing = { .pattern = argc == 2 ? argv[1] : NULL };
+  listing.json.out = &listing.out;
+  listing.seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  listing.started = g_hash_table_new (NULL, NULL);
+  if (json)
+    ek_json_array (&listing.json, NULL);
+  const EkConfBlock *block = ek_generation_conf (target.gen)->root->blocks;
+  for (; block && error == NULL; block = block->next)
+    if (strcmp (block->kind, "domain") == 0 && block->name)
+      (void) list_domain (target.gen, block, &listing, &error);
+  if (json)
+    ek_json_end_array (&listing.json);
+  if (json)
+    ek_buf_appendc (&listing.out, '\n');
+  ek_cli_write (STDOUT_FILENO, &listing.out);
+  g_hash_table_unref (listing.seen);
+  g_hash_table_unref (listing.started);
+  return error ? ek_cli_failed (error) : EK_EXIT_OK;
+}
+
+int
+ek_cli_user (int argc, char **argv)
+{
+  static const EkCli verbs[] = {
+    { "add", "add a user", user_add },
+    { "passwd", "set a user's password", user_passwd },
+    { "list", "list the users", user_list },
+    { "delete", "delete a user; his mail stays", user_delete },
+    { NULL, NULL, NULL },
+  };
+
+  g_clear_pointer (&file, g_free);
+  g_clear_pointer (&scheme, g_free);
+  g_clear_pointer (&stored_given, g_free);
+  rounds = 0;
+  json = FALSE;
+  return ek_cli_dispatch (verbs, "ekiden user", argc, argv);
+}
