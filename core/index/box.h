@@ -233,7 +233,8 @@ typedef struct {
   guint64     unchanged_since;       /* G_MAXUINT64: unconditional */
 } EkStore;
 
-/* One mod-sequence for all.  Every row is reported to func as EK_CHANGE_FLAGS (NULL allowed); this
+/* One mod-sequence for all.  Every row is reported to func (NULL allowed) as EK_CHANGE_FLAGS, after one
+ * EK_CHANGE_KEYWORDS when there are new ones; this
  * view's next sync does not report them again.  `modified` (EkRange of UIDs, NULL allowed) gets
  * those that UNCHANGEDSINCE refused.  FAIL with ENOSPC: more than 64 keywords. */
 EkStatus ek_view_store (EkView *view, const EkRange *uids, guint n, const EkStore *store,

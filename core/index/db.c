@@ -172,6 +172,19 @@ db_fetch (Db *db, guint with)
 
 /* ---- transactions ---- */
 
+/* The lock file also says how many durable commits the index has had.  It is not synced, so it never
+ * tells of one that power loss took; when it tells of more than the index knows, somebody put back an
+ * old file or removed the log beside it, and its numbers must not be believed. */
+static void
+db_mark (Db *db)
+{
+  char text[48];
+
+  g_snprintf (text, sizeof text, "%10d %20" G_GUINT64_FORMAT "\n", (int) getpid (), db->commits);
+  if (pwrite (db->lock_fd, text, strlen (text), 0) < 0)
+    ek_log (EK_WARN, "index", "%s.lock: cannot write: %s", db->path, g_strerror (errno));
+}
+
 static EkStatus
 exec (Db *db, const char *text, GError **error)
 {
@@ -197,13 +210,22 @@ db_begin (Db *db, bool durable, GError **error)
 EkStatus
 db_commit (Db *db, GError **error)
 {
-  EkStatus status = exec (db, "COMMIT", error);
+  EkStatus status = EK_OK;
 
+  if (db->full)
+    status = db_run (db, error, ST_META_SET, "ti", EK_STR ("commits"), (gint64) db->commits + 1);
   if (status == EK_OK)
-    db->in_tx = false;
-  else
+    status = exec (db, "COMMIT", error);
+  if (status != EK_OK) {
     db_rollback (db);
-  return status;
+    return status;
+  }
+  db->in_tx = false;
+  if (db->full) {
+    db->commits++;
+    db_mark (db);
+  }
+  return EK_OK;
 }
 
 void
@@ -270,6 +292,11 @@ check (Db *db)
     return OPEN_BROKEN;
   if (version > VERSION)
     return OPEN_NEWER;
+  sqlite3_stmt *st = db_bind (db, ST_META_GET, "t", EK_STR ("commits"));
+  db->commits = db_row (db, st, NULL) == EK_OK ? (guint64) sqlite3_column_int64 (st, 0) : 0;
+  sqlite3_reset (st);
+  if (db->corrupt || db->commits < db->commits_told)
+    return OPEN_BROKEN;
   if (prepared (db, ST_BOX_ALL) == NULL || prepared (db, ST_MSG_GET) == NULL || prepared (db, ST_META_GET) == NULL)
     return OPEN_BROKEN;
   return OPEN_GOOD;
@@ -325,7 +352,7 @@ move_aside (const char *path)
     g_autofree char *from = g_strconcat (path, tails[i], NULL);
     g_autofree char *to = g_strdup_printf ("%s.broken-%" G_GINT64_FORMAT "%s", path, ek_wall () / G_USEC_PER_SEC, tails[i]);
     if (rename (from, to) == 0 && i == 0)
-      ek_log (EK_ERR, "index", "%s is damaged: moved to %s and begun anew; no mail is lost, clients will fetch "
+      ek_log (EK_ERR, "index", "%s is damaged or older than it should be: moved to %s and begun anew; no mail is lost, clients will fetch "
               "the mailboxes again (larger UIDVALIDITY)", path, to);
   }
 }
@@ -335,21 +362,18 @@ static EkStatus
 take_lock (Db *db, GError **error)
 {
   g_autofree char *path = g_strconcat (db->path, ".lock", NULL);
-  char pid[24] = "";
+  char text[64] = "";
+  int pid = 0;
 
   db->lock_fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (db->lock_fd < 0)
     return ek_fail (error, EK_DEFER, errno, "%s: cannot open: %s", path, g_strerror (errno));
-  if (flock (db->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-    gssize n = pread (db->lock_fd, pid, sizeof pid - 1, 0);
-    pid[n > 0 ? n : 0] = 0;
-    return ek_fail (error, EK_DEFER, EBUSY, "%s: the index is in use by process %s", db->path,
-                    g_strchomp (pid)[0] ? pid : "(unknown)");
-  }
-  int n = snprintf (pid, sizeof pid, "%d\n", (int) getpid ());
-  if (ftruncate (db->lock_fd, 0) < 0 || pwrite (db->lock_fd, pid, (gsize) n, 0) < 0)
-    ek_log (EK_WARN, "index", "%s: cannot write: %s", path, g_strerror (errno));
-  return EK_OK;
+  bool busy = flock (db->lock_fd, LOCK_EX | LOCK_NB) < 0;
+  gssize n = pread (db->lock_fd, text, sizeof text - 1, 0);
+  text[n > 0 ? n : 0] = 0;
+  if (sscanf (text, "%d %" G_GUINT64_FORMAT, &pid, &db->commits_told) != 2)
+    pid = 0, db->commits_told = 0;
+  return busy ? ek_fail (error, EK_DEFER, EBUSY, "%s: the index is in use by process %d", db->path, pid) : EK_OK;
 }
 
 EkStatus
@@ -371,13 +395,17 @@ db_open (const char *path, Db **out, GError **error)
     else {
       close_handle (db);
       move_aside (path);
+      db->corrupt = false;
+      db->commits_told = db->commits = 0;
     }
   }
-  if (status == EK_OK)
-    *out = db;
-  else
+  if (status != EK_OK) {
     db_close (db);
-  return status;
+    return status;
+  }
+  db_mark (db);
+  *out = db;
+  return EK_OK;
 }
 
 void

@@ -176,7 +176,7 @@ find_letters (Delivering *v)
 
   if (v->d->keywords == NULL || v->d->keywords[0] == NULL)
     return EK_OK;
-  pthread_mutex_lock (&v->ix->lock);
+  pthread_mutex_lock (&v->ix->table_lock);
   EkStatus status = OP (v->ix, v->pool, v->error, keywords, &v->folder, names, false);
   for (guint k = 0; status == EK_OK && v->d->keywords[k]; k++) {
     guint n = 0, hole = G_MAXUINT;
@@ -199,7 +199,7 @@ find_letters (Delivering *v)
   }
   if (status == EK_OK && grown)
     status = OP (v->ix, v->pool, v->error, keywords, &v->folder, names, true);
-  pthread_mutex_unlock (&v->ix->lock);
+  pthread_mutex_unlock (&v->ix->table_lock);
   return status;
 }
 

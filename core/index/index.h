@@ -87,6 +87,7 @@ struct Db {
   int           lock_fd;
   bool          in_tx, full, corrupt;
   bool          empty;               /* no table in it yet */
+  guint64       commits, commits_told;   /* durable ones: in the index; as the lock file says */
   sqlite3_stmt *st[N_STATEMENTS];
   sqlite3_stmt *fetch[N_FETCHES];
 };
@@ -138,6 +139,7 @@ struct EkIndex {
   char           *root;
   EkInstance     *format;
   const EkMailboxOps *ops;
+  pthread_mutex_t table_lock;        /* the keyword tables in the files: inside lock, or without it */
   pthread_mutex_t lock;              /* held from enter to leave: all below */
   GList           link;              /* in set->lru, when open (set->lock) */
   bool            linked;

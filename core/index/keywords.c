@@ -70,25 +70,36 @@ find (Box *box, const char *name)
   return -1;
 }
 
+/* Under the table's lock: a delivery with keywords may have written the files' table meanwhile. */
 static EkStatus
-add (Box *box, const char *name, int *number, GError **error)
+add_locked (Box *box, const char *name, int *number, GError **error)
 {
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkFolder folder = BOX_FOLDER (box);
   guint n = 0;
 
+  EkStatus status = merge_files (box, error);
+  if (status != EK_OK || (*number = find (box, name)) >= 0)
+    return status;
   while (n < box->keywords->len && box->keywords->pdata[n])
     n++;
   if (n >= KEYWORDS_MAX)
     return ek_fail (error, EK_FAIL, ENOSPC, "a mailbox can have at most %d different keywords", KEYWORDS_MAX);
-  EkStatus status = db_run (box->ix->db, error, ST_KEYWORD_SET, "iit", (gint64) box->id, (gint64) n, ek_str (name));
+  status = db_run (box->ix->db, error, ST_KEYWORD_SET, "iit", (gint64) box->id, (gint64) n, ek_str (name));
   if (status != EK_OK)
     return status;
   name_set (box, n, name);
   *number = (int) n;
-  if (n >= box->ix->ops->keywords_max)
-    return EK_OK;
-  g_autoptr (EkPool) pool = ek_pool_new ();
-  EkFolder folder = BOX_FOLDER (box);
-  return OP (box->ix, pool, error, keywords, &folder, box->keywords, true);
+  return n < box->ix->ops->keywords_max ? OP (box->ix, pool, error, keywords, &folder, box->keywords, true) : EK_OK;
+}
+
+static EkStatus
+add (Box *box, const char *name, int *number, GError **error)
+{
+  pthread_mutex_lock (&box->ix->table_lock);
+  EkStatus status = add_locked (box, name, number, error);
+  pthread_mutex_unlock (&box->ix->table_lock);
+  return status;
 }
 
 EkStatus

@@ -512,7 +512,18 @@ write_down (Box *box, Look *look, Verdict *v, GArray *missing, const EkStamp *st
   return status;
 }
 
-/* A second, full look: what the first one missed must be missed again. */
+/* Whether anything changed since the stamp was taken. */
+static bool
+disturbed (Box *box, EkPool *pool, const EkStamp *stamp)
+{
+  EkFolder folder = BOX_FOLDER (box);
+  EkStamp now = *stamp;
+
+  return OP (box->ix, pool, NULL, scan, &folder, &now, NULL, NULL) != EK_OK ||
+         memcmp (now.word, stamp->word, sizeof now.word) != 0;
+}
+
+/* A second, full look: what the first one missed must be missed again, while nobody changes anything. */
 static EkStatus
 second_look (Box *box, Look *first, Verdict *was, GError **error)
 {
@@ -526,7 +537,11 @@ second_look (Box *box, Look *first, Verdict *was, GError **error)
     status = compare (box, &look, stamp.scanned, &v, error);
   if (status == EK_OK) {
     bool again = intersect (was->missing, v.missing, missing) || look.doubles->len > 0;
-    part_doubles (box, first, &look);
+    if (missing->len + look.doubles->len > 0 && disturbed (box, look.pool, &stamp)) {
+      g_array_set_size (missing, 0);
+      again = true;
+    } else
+      part_doubles (box, first, &look);
     if (again)
       memset (&stamp, 0, sizeof stamp);
     status = write_down (box, &look, &v, missing, &stamp, error);

@@ -41,7 +41,7 @@ ek_indexes_new (const EkIndexConfig *config, GError **error)
   pthread_cond_init (&set->retired, NULL);
   pthread_cond_init (&set->called, NULL);
   set->users = g_hash_table_new (g_str_hash, g_str_equal);
-  set->guarded = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  set->guarded = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   g_queue_init (&set->lru);
   if (watch_init (set, error))
     return set;
@@ -53,6 +53,7 @@ static void
 index_free (EkIndex *ix)
 {
   pthread_mutex_destroy (&ix->lock);
+  pthread_mutex_destroy (&ix->table_lock);
   g_hash_table_unref (ix->boxes);
   g_free (ix->key);
   g_free (ix->user);
@@ -124,6 +125,7 @@ ek_index_new (EkIndexes *set, EkInstance *format, const EkUser *user, EkIndex **
     ix->link.data = ix;
     ix->boxes = g_hash_table_new_full (NULL, NULL, NULL, box_free);
     pthread_mutex_init (&ix->lock, NULL);
+    pthread_mutex_init (&ix->table_lock, NULL);
     g_hash_table_insert (set->users, ix->key, ix);
   }
   ix->refs++;

@@ -115,6 +115,10 @@ ek_view_store (EkView *view, const EkRange *uids, guint n, const EkStore *store,
     return status;
   bool current = view->modseq == s.box->modseq;
   status = keywords_bits (s.box, store->keywords, store->op != EK_STORE_REMOVE, &s.keywords, error);
+  if (status == EK_OK && func && s.box->keywords->len != view->n_keywords) {
+    func (&(EkChange) { .kind = EK_CHANGE_KEYWORDS }, data);       /* before the rows that use them */
+    view->n_keywords = (guint8) s.box->keywords->len;
+  }
   for (guint i = 0; i < n && status == EK_OK; i++)
     for (guint32 seq = ek_view_seq_from (view, uids[i].first);
          status == EK_OK && seq <= view->n && view->uids[seq - 1] <= uids[i].last; seq++) {

@@ -3,7 +3,8 @@
  *
  * A directory is read again when its time or inode differs from the last scan's, or when it was younger
  * than two seconds then: a coarse clock can hide a second change within one tick.  new/ is read before
- * cur/, so that a message on its way from one to the other is seen at least once. */
+ * cur/, so that a message on its way from one to the other is seen at least once; one that was not read
+ * is looked at again afterwards: a message that went from cur/ to new/ must not seem a second one. */
 #include "maildir.h"
 #include <dirent.h>
 #include <errno.h>
@@ -81,6 +82,8 @@ what_changed (const EkStamp *stamp, const struct stat st[2], gint64 now)
         ((stamp->word[W_DIRTY] >> i & 1) && now - t >= YOUNG))
       changed |= 1u << i;
   }
+  if (changed)                                     /* one that is young may have changed in the same tick */
+    changed |= (guint) stamp->word[W_DIRTY] & 3;
   return changed;
 }
 
@@ -95,11 +98,19 @@ maildir_scan (EkInstance *self, EkCall *call, const EkFolder *folder, EkStamp *s
   for (guint i = 0; i < 2; i++)
     if (!look (folder, i, path[i], &st[i]))
       return maildir_error (call, errno, "look at", path[i]);
-  guint changed = what_changed (stamp, st, now);
-  for (guint i = 0; func && i < 2; i++) {
-    EkStatus status = changed >> i & 1 ? read_dir (call, path[i], i, func, data) : EK_OK;
-    if (status != EK_OK)
-      return status;
+  guint changed = what_changed (stamp, st, now), done = 0;
+  while (func && changed != done) {
+    for (guint i = 0; i < 2; i++) {
+      EkStatus status = (changed & ~done) >> i & 1 ? read_dir (call, path[i], i, func, data) : EK_OK;
+      if (status != EK_OK)
+        return status;
+    }
+    done = changed;
+    for (guint i = 0; i < 2; i++)                  /* what was seen may have come from there just now */
+      if (!(done >> i & 1) && !look (folder, i, path[i], &st[i]))
+        return maildir_error (call, errno, "look at", path[i]);
+    if (done)
+      changed |= what_changed (stamp, st, now);
   }
   for (guint i = 0; i < 2; i++) {
     gint64 t = ns (&st[i].st_mtim);

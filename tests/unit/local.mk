@@ -99,3 +99,13 @@ tests_unit_test_cli_user_LDADD = $(TEST_LDADD)
 if WITH_ARGON2
 tests_unit_test_cli_user_CPPFLAGS += -DWITH_ARGON2
 endif
+check_PROGRAMS += tests/unit/test-index
+tests_unit_test_index_SOURCES = tests/unit/test-index.c tests/unit/mailbox.h $(modules_maildir_maildir_la_SOURCES)
+tests_unit_test_index_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests -DEK_SRCDIR=\"$(abs_top_srcdir)\"
+tests_unit_test_index_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/unit/maildir-behind.sh
+check_PROGRAMS += tests/unit/test-deliver
+tests_unit_test_deliver_SOURCES = tests/unit/test-deliver.c tests/unit/mailbox.h tests/lib/failsync.c \
+  $(modules_maildir_maildir_la_SOURCES)
+tests_unit_test_deliver_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
+tests_unit_test_deliver_LDADD = $(TEST_LDADD)

@@ -89,6 +89,16 @@ mail_text (guint n, const char *eol)
                           eol, n, eol, eol, eol, n, eol);
 }
 
+/* Overwrites in place and cuts: GLib 2.74 leaves the old tail. */
+static inline void
+mail_overwrite (const char *path, const char *text)
+{
+  int fd = open (path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+  g_assert_cmpint (write (fd, text, strlen (text)), ==, (gssize) strlen (text));
+  close (fd);
+}
+
 /* Puts a file there as another program would. */
 static inline char *
 mail_drop (Mail *m, const char *sub, const char *name, guint n)

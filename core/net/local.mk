@@ -1,1 +1,0 @@
-libekiden_la_SOURCES += %D%/listen.c %D%/listen.h %D%/resolver.h
