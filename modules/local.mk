@@ -12,3 +12,4 @@ include modules/sasl_plain/local.mk
 include modules/spool/local.mk
 include modules/maildir/local.mk
 include modules/imap/local.mk
+include modules/smtp/local.mk

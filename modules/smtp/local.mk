@@ -1,0 +1,11 @@
+EXTRA_LTLIBRARIES += %D%/smtp.la %D%/libbuiltin.la
+modules_smtp_smtp_la_SOURCES = %D%/smtp.c %D%/smtp.h %D%/options.c %D%/session.c %D%/command.c %D%/filters.c \
+  %D%/body.c %D%/header.c %D%/message.c %D%/cmd-helo.c %D%/cmd-starttls.c %D%/cmd-auth.c %D%/cmd-mail.c \
+  %D%/cmd-rcpt.c %D%/cmd-data.c %D%/cmd-bdat.c %D%/cmd-other.c
+modules_smtp_smtp_la_LDFLAGS = $(module_link)
+modules_smtp_smtp_la_CFLAGS = $(AM_CFLAGS)
+modules_smtp_smtp_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_smtp_libbuiltin_la_SOURCES = $(modules_smtp_smtp_la_SOURCES)
+modules_smtp_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_smtp_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
