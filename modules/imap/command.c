@@ -49,7 +49,7 @@ imap_command_free (ImapCommand *command)
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-static bool
+static bool G_GNUC_PRINTF (3, 0)
 answer (ImapCommand *command, const char *status, const char *fmt, va_list args)
 {
   g_autofree char *text = g_strdup_vprintf (fmt, args);

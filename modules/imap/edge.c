@@ -314,7 +314,7 @@ static void
 read_event (EkSession *s, ImapEdge *self, ImapRead event)
 {
   ImapReader *reader = &self->reader;
-  EkStr text = ek_buf_str (&reader->text), tag;
+  EkStr text = ek_buf_len (&reader->text) ? ek_buf_str (&reader->text) : EK_STR (""), tag;
   ImapScan scan = { .p = text.p, .end = text.p + text.n };
 
   switch (event) {

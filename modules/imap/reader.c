@@ -136,7 +136,7 @@ line_ended (ImapReader *reader)
 
   if (end > reader->line && text[end - 1] == '\r')
     end--;
-  if (reader->quoted || !literal_at_end (text + reader->line, end - reader->line, &literal)) {
+  if (len == 0 || reader->quoted || !literal_at_end (text + reader->line, end - reader->line, &literal)) {
     reader->text.end -= len - end;
     reader->done = true;
     return IMAP_READ_COMMAND;

@@ -285,7 +285,7 @@ read_line (ImapSession *self, EkStr text)
 static void
 read_event (ImapSession *self, ImapRead event)
 {
-  EkStr text = ek_buf_str (&self->reader.text);
+  EkStr text = ek_buf_len (&self->reader.text) ? ek_buf_str (&self->reader.text) : EK_STR ("");
 
   switch (event) {
   case IMAP_READ_MORE:
@@ -323,6 +323,7 @@ append_input (ImapSession *self, const char *bytes, gsize len)
 
   if (command->wants_input && used < len) {
     gsize n;
+    self->reader.append = false;     /* no command begins here, whatever the words are */
     read_event (self, imap_reader_feed (&self->reader, bytes + used, len - used, &n));
     used += n;
   }

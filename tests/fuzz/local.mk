@@ -58,3 +58,7 @@ tests_fuzz_fuzz_mime_LDADD = $(TEST_LDADD)
 tests_fuzz_fuzz_text_SOURCES = %D%/fuzz-text.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_text_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_text_LDADD = $(TEST_LDADD)
+check_PROGRAMS += %D%/fuzz-imap
+tests_fuzz_fuzz_imap_SOURCES = %D%/fuzz-imap.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_imap_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_imap_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)

@@ -219,6 +219,7 @@ test_append (void)
           "d BAD Error in IMAP command APPEND: Invalid system flag.\r\ne OK NOOP completed.\r\n");
   expect_part (s, "f APPEND INBOX {99999999999}\r\n", "f NO [LIMIT] ");
   expect_part (s, "g APPEND INBOX {10+}\r\n0123456789 {3+}\r\nabc\r\n", "g BAD ");
+  expect_part (s, "g APPEND INBOX {3+}\r\nabcg APPEND INBOX {3+}\r\nabc\r\n", "g BAD ");
   expect (s, "h APPEND INBOX\r\n", "h BAD Error in IMAP command APPEND: The message must be a literal.\r\n");
   expect (s, "i APPEND INBOX {10}\r\n", "+ OK\r\n");
   expect (s, "0123", "");
