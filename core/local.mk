@@ -25,4 +25,5 @@ include core/auth/local.mk
 include core/lookup/local.mk
 include core/trace/local.mk
 include core/cli/local.mk
+include core/net/local.mk
 include core/flow/local.mk

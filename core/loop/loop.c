@@ -5,6 +5,7 @@
  * descriptor costs two microseconds.  The same holds for time-outs, hence the heap.
  */
 #include "loop/loop.h"
+#include "base/log.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
@@ -270,11 +271,12 @@ source_dispatch (GSource *base, GSourceFunc func, gpointer data)
 {
   EkLoop *loop = ((Source *) base)->loop;
 
-  for (int i = 0; i < ROUNDS && !loop->quit; i++) {
+  for (int i = 0; i < ROUNDS; i++) {
     bool more = run_descriptors (loop);
     run_timers (loop);
     run_later (loop);
-    if (!more)
+    ek_log_flush ();
+    if (!more || loop->quit)
       break;
   }
   return G_SOURCE_CONTINUE;

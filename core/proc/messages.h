@@ -8,17 +8,17 @@
 
 enum {
   /* master and every worker */
-  EK_M_HELLO = 1,       /* master -> worker: t build, u role bits, u index, t user, t group, t chroot,
-                           t hostname, u log level */
+  EK_M_HELLO = 1,       /* master -> worker: t build, u role bits, u index, i uid, i gid, t chroot,
+                           t hostname, u log level, u n, n times u workers of role */
   EK_M_CONFIG,          /* master -> worker: s piece of ek_conf_serialise() */
   EK_M_GENERATION,      /* master => worker: u number; answer: u ok, t problems */
   EK_M_ACTIVATE,        /* master -> worker: u number; u 0: forget the pending one */
   EK_M_PEER,            /* master -> worker: u own role, u peer's role, u peer's index; fd */
-  EK_M_LISTENER,        /* master -> worker: t listener, t address; fd */
+  EK_M_LISTENER,        /* master -> worker: u role, t listener, t address, u login; fd */
   EK_M_START,           /* master -> worker: all of the above was sent; worker answers READY */
   EK_M_READY,           /* worker -> master */
   EK_M_STOP,            /* master -> worker: u deadline in ms: finish what is under way, then exit */
-  EK_M_UNLISTEN,        /* master -> worker: t listener, t address: stop accepting there */
+  EK_M_UNLISTEN,        /* master -> worker: u role, t listener, t address: stop accepting there */
   EK_M_TICKET_KEYS,     /* master -> tls: s keys, newest first, 80 bytes each */
   EK_M_CERTIFICATE,     /* master -> tls: t name, s certificate chain PEM, s key PEM; empty name: the default */
   EK_M_LOG_SOURCE,      /* master -> log: t role, u pid; fd: reading end of that worker's log pipe */

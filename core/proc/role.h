@@ -21,7 +21,8 @@ typedef struct {
   void  (*message) (EkRole peer, guint index, EkMsg *msg);
   void  (*peer_up) (EkRole peer, guint index, EkChannel *channel);
   void  (*peer_gone) (EkRole peer, guint index);             /* its channel is freed after this */
-  void  (*listener) (const char *listener, const char *address, int fd);    /* takes the descriptor */
+  /* Takes the descriptor.  login: its clients log in to a mailbox. */
+  void  (*listener) (const char *listener, const char *address, bool login, int fd);
   void  (*unlisten) (const char *listener, const char *address);
   void  (*master) (EkMsg *msg);                  /* messages of master that the host does not know */
   /* Take no new work; call ek_role_done() when nothing is under way, at the latest at the deadline. */
@@ -37,8 +38,11 @@ EkLoop       *ek_role_loop (void);
 EkJobPool    *ek_role_jobs (void);               /* this worker's job threads */
 EkGeneration *ek_role_generation (void);         /* the current one; NULL before start */
 EkChannel    *ek_role_peer (EkRole own, EkRole peer, guint index);    /* NULL: not there (now) */
+guint         ek_role_peer_index (EkChannel *channel);     /* of a peer's channel */
 /* Any live worker of that role, spread round-robin; NULL: none. */
 EkChannel    *ek_role_any (EkRole own, EkRole peer);
+/* The same among those with first <= index < last; among all when none of them is there. */
+EkChannel    *ek_role_any_of (EkRole own, EkRole peer, guint first, guint last);
 guint         ek_role_peers (EkRole own, EkRole peer);     /* how many are there */
 guint         ek_role_workers (EkRole role);     /* how many master runs, there or not (stores: for slots) */
 guint         ek_role_index (void);              /* this worker's own */

@@ -1,0 +1,395 @@
+/* directory.c - the directory role: who is who and where mail goes
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A backend that does not answer makes its own domains wait (DEFER); nothing here ever turns that into "no
+ * such user".  Answers are remembered for a few seconds, so that one message does not ask twice.
+ */
+#include "config.h"
+#include "flow/directory.h"
+#include "flow/facts.h"
+#include "flow/route.h"
+#include "flow/submit.h"
+#include "mail/address.h"
+#include "module/call.h"
+#include "proc/control.h"
+#include <string.h>
+
+#define CACHE_MAX 50000
+#define SLOTS     1024
+#define TIMEOUT   (30 * G_USEC_PER_SEC)
+
+typedef struct {                     /* an answer that is remembered */
+  EkPool  *pool;
+  EkStatus status;
+  EkUser   user;
+  gint64   until;
+} Cached;
+
+static struct {
+  EkGeneration        *generation;
+  const EkRoutingConf *routing;
+  char                *default_domain;
+  GHashTable          *cache;        /* key -> Cached */
+  EkTimer              sweep;
+} dir;
+
+/* ---- configuration ---- */
+
+static void
+first_domain (const EkBlockValues *v, gpointer data)
+{
+  char **name = data;
+
+  if (*name == NULL && v->block->name)
+    *name = g_ascii_strdown (v->block->name, -1);
+}
+
+static void
+configure (void)
+{
+  ek_generation_unref (dir.generation);
+  dir.generation = ek_generation_ref (ek_role_generation ());
+  dir.routing = ek_generation_values (dir.generation, &ek_routing_block, NULL);
+  g_free (dir.default_domain);
+  dir.default_domain = g_strdup (dir.routing->default_domain);
+  if (dir.default_domain == NULL)
+    ek_generation_each (dir.generation, &ek_domain_block, first_domain, &dir.default_domain);
+  g_hash_table_remove_all (dir.cache);
+  ek_directory_auth_configure (dir.generation);
+}
+
+static void
+cached_free (gpointer data)
+{
+  ek_pool_free (((Cached *) data)->pool);
+}
+
+static gboolean
+is_old (gpointer key, gpointer value, gpointer data)
+{
+  return ((Cached *) value)->until < ek_now ();
+}
+
+static void
+sweep (EkTimer *timer)
+{
+  g_hash_table_foreach_remove (dir.cache, is_old, NULL);
+  ek_timer_set (ek_role_loop (), timer, 10 * G_USEC_PER_SEC);
+}
+
+static bool
+start (GError **error)
+{
+  dir.cache = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, cached_free);
+  dir.sweep.func = sweep;
+  ek_timer_set (ek_role_loop (), &dir.sweep, 10 * G_USEC_PER_SEC);
+  ek_op_use_jobs (ek_role_jobs ());
+  ek_directory_auth_start ();
+  configure ();
+  return true;
+}
+
+guint
+ek_directory_store (const char *user)
+{
+  return (guint) (ek_hash64 (user, strlen (user)) % SLOTS) % MAX (ek_role_workers (EK_ROLE_STORE), 1);
+}
+
+/* ---- users ---- */
+
+typedef struct {                     /* one lookup on its way through the userdbs */
+  EkPool             *pool;
+  EkUserFunc          func;
+  gpointer            data;
+  const EkDomainConf *domain;
+  const char         *domain_name, *key;
+  EkGeneration       *generation;
+  EkInstance        **dbs;
+  guint               at;
+} Hunt;
+
+static void
+remember (const char *key, EkStatus status, const EkUser *user)
+{
+  EkPool *pool;
+  EkBuf copy = { 0 };
+  gint64 keep = status == EK_OK ? dir.routing->cache.us : MIN (dir.routing->cache.us, G_USEC_PER_SEC);
+
+  if (keep == 0 || status == EK_DEFER || g_hash_table_size (dir.cache) >= CACHE_MAX)
+    return;
+  pool = ek_pool_new ();
+  Cached *c = ek_pool_new0 (pool, Cached);
+  *c = (Cached) { .pool = pool, .status = status, .until = ek_now () + keep };
+  if (user) {
+    ek_pack_user (&copy, user);
+    EkUnpack in = ek_unpack (ek_buf_str (&copy));
+    ek_unpack_user (&in, pool, &c->user);
+    ek_buf_release (&copy);
+  }
+  g_hash_table_replace (dir.cache, ek_pool_strdup (pool, key), c);
+}
+
+static void
+hunt_end (Hunt *h, EkStatus status, const EkUser *user)
+{
+  EkUserFound found = { .status = status, .domain = h->domain, .domain_name = h->domain_name, .key = h->key, .user = user };
+
+  if (h->generation == dir.generation && h->domain)
+    remember (h->key, status, user);
+  h->func (&found, h->data);
+  g_free (h->dbs);
+  ek_generation_unref (h->generation);
+  ek_pool_free (h->pool);
+}
+
+static void hunt_on (Hunt *h);
+
+static void
+asked (EkStatus status, gpointer data, const GError *why, gpointer user)
+{
+  Hunt *h = user;
+  EkUserLookup *q = data;
+
+  if (status == EK_NOTFOUND) {
+    h->at++;
+    hunt_on (h);
+    return;
+  }
+  if (status == EK_OK && q->user.name == NULL)
+    q->user.name = h->key;
+  hunt_end (h, status == EK_OK ? EK_OK : EK_DEFER, status == EK_OK ? &q->user : NULL);
+}
+
+static void
+hunt_on (Hunt *h)
+{
+  EkInstance *db = h->dbs[h->at];
+
+  if (db == NULL) {
+    hunt_end (h, EK_NOTFOUND, NULL);
+    return;
+  }
+  EkOp *op = ek_op_new (db);
+  EkUserLookup *q = ek_pool_new0 (ek_op_pool (op), EkUserLookup);
+  q->name = ek_pool_strdup (ek_op_pool (op), h->key);
+  q->user = (EkUser) { .uid = -1, .gid = -1 };
+  ek_op_start (op, 0, (EkTime) { TIMEOUT }, ek_run_user, q, asked, h);
+}
+
+/* What the cache knows, at once and without a copy. */
+static bool
+from_cache (const char *key, const EkDomainConf *domain, const char *domain_name, EkUserFunc func, gpointer data)
+{
+  Cached *c = g_hash_table_lookup (dir.cache, key);
+
+  if (c == NULL || c->until < ek_now ())
+    return false;
+  EkUserFound found = { .status = c->status, .domain = domain, .domain_name = domain_name, .key = key,
+                        .user = c->status == EK_OK ? &c->user : NULL };
+  func (&found, data);
+  return true;
+}
+
+bool
+ek_directory_key (EkPool *pool, EkStr address, EkName *name)
+{
+  EkAddressKey key;
+  const char *wrong = ek_address_key (pool, address, EK_KEY_FOLD, NULL, &key);
+
+  *name = (EkName) { 0 };
+  if (wrong == NULL && key.domain.n == 0 && dir.default_domain) {
+    EkStr full = ek_str (ek_pool_printf (pool, "%.*s@%s", EK_STR_ARG (address), dir.default_domain));
+    wrong = ek_address_key (pool, address = full, EK_KEY_FOLD, NULL, &key);
+  }
+  if (wrong)
+    return false;
+  name->domain_name = ek_pool_strndup (pool, key.domain.p, key.domain.n);
+  name->domain = ek_domain_find (dir.generation, name->domain_name);
+  if (name->domain)
+    ek_address_key (pool, address, name->domain->fold_case ? EK_KEY_FOLD : 0, name->domain->tag_delimiters, &key);
+  name->key = key.key.p;
+  return true;
+}
+
+void
+ek_directory_user (EkStr address, EkUserFunc func, gpointer data)
+{
+  EkPool *pool = ek_pool_new ();
+  EkName name;
+
+  if (!ek_directory_key (pool, address, &name)) {
+    EkUserFound none = { .status = EK_NOTFOUND };
+    func (&none, data);
+    ek_pool_free (pool);
+    return;
+  }
+  Hunt *h = ek_pool_new0 (pool, Hunt);
+  *h = (Hunt) { .pool = pool, .func = func, .data = data, .domain = name.domain, .domain_name = name.domain_name, .key = name.key,
+                .generation = ek_generation_ref (dir.generation) };
+  if (name.domain == NULL || name.domain->transport)
+    hunt_end (h, EK_OK, NULL);
+  else if (from_cache (h->key, name.domain, name.domain_name, func, data)) {
+    ek_generation_unref (h->generation);
+    ek_pool_free (pool);
+  }
+  else {
+    h->dbs = ek_domain_userdbs (name.domain);
+    hunt_on (h);
+  }
+}
+
+/* ---- questions of edges and queue ---- */
+
+typedef struct {
+  EkChannel *channel;
+  EkRole     role;
+  guint      index;
+  guint32    id;
+  bool       route;
+  char       address[];
+} Question;
+
+static Question *
+question_new (EkMsg *msg, EkRole role, guint index, bool route, EkStr address)
+{
+  Question *q = g_malloc0 (sizeof *q + address.n + 1);
+
+  *q = (Question) { .channel = msg->channel, .role = role, .index = index, .id = msg->id, .route = route };
+  memcpy (q->address, address.p, address.n);
+  return q;
+}
+
+/* The channel it came from, if that is still the same. */
+static EkChannel *
+asker (const Question *q)
+{
+  EkChannel *now = ek_role_peer (EK_ROLE_DIRECTORY, q->role, q->index);
+
+  return now == q->channel ? now : NULL;
+}
+
+static void
+rcpt_found (const EkUserFound *f, gpointer data)
+{
+  Question *q = data;
+  EkChannel *edge = asker (q);
+  EkRcptClass class = f->domain == NULL ? EK_RCPT_REMOTE : f->domain->transport ? EK_RCPT_RELAY : EK_RCPT_LOCAL;
+  EkStatus status = f->status;
+  const char *dsn = NULL, *text = NULL;
+
+  if (status == EK_DEFER) {
+    dsn = "4.3.0";
+    text = "Temporary lookup failure";
+  }
+  else if (status == EK_OK && class == EK_RCPT_REMOTE && dir.routing->transport == NULL) {
+    dsn = "5.7.1";
+    text = "Relay access denied";
+    status = EK_FAIL;
+  }
+  if (edge) {
+    EkBuf *out = ek_channel_answer (edge, q->id);
+    ek_pack_u64 (out, status);
+    ek_pack_u64 (out, class);
+    ek_pack_text (out, dsn);
+    ek_pack_text (out, text);
+    ek_channel_end (edge);
+  }
+  g_free (q);
+}
+
+static void
+pack_route (EkBuf *out, const EkUserFound *f)
+{
+  if (f->status == EK_DEFER || (f->status == EK_OK && f->domain == NULL && dir.routing->transport == NULL)) {
+    ek_pack_u64 (out, EK_ROUTE_DEFER);
+    ek_pack_text (out, "4.3.0");
+    ek_pack_text (out, f->status == EK_DEFER ? "user lookup failed temporarily" : "no transport for other domains is configured");
+  }
+  else if (f->status != EK_OK) {
+    ek_pack_u64 (out, EK_ROUTE_NOTFOUND);
+    ek_pack_text (out, "5.1.1");
+    ek_pack_text (out, "User unknown in virtual mailbox table");
+  }
+  else if (f->domain && f->domain->transport == NULL) {
+    ek_pack_u64 (out, EK_ROUTE_LOCAL);
+    ek_pack_user (out, f->user);
+    ek_pack_text (out, f->domain->mailboxes->name);
+    ek_pack_u64 (out, ek_directory_store (f->user->name));
+    ek_pack_text (out, NULL);
+  }
+  else {
+    const char *hop = f->domain ? f->domain->next_hop : dir.routing->relayhost;
+    ek_pack_u64 (out, EK_ROUTE_REMOTE);
+    ek_pack_text (out, f->domain ? f->domain->transport->name : dir.routing->transport->name);
+    ek_pack_text (out, hop ? hop : f->domain_name);
+  }
+}
+
+static void
+route_found (const EkUserFound *f, gpointer data)
+{
+  Question *q = data;
+  EkChannel *queue = asker (q);
+
+  if (queue) {
+    pack_route (ek_channel_answer (queue, q->id), f);
+    ek_channel_end (queue);
+  }
+  g_free (q);
+}
+
+static void
+message (EkRole peer, guint index, EkMsg *msg)
+{
+  if (peer == EK_ROLE_EDGE && msg->type == EK_D_RCPT && msg->id) {
+    EkStr address = ek_unpack_str (&msg->in);
+    if (ek_unpack_ok (&msg->in))
+      ek_directory_user (address, rcpt_found, question_new (msg, peer, index, false, address));
+    else
+      ek_channel_break (msg->channel, "a damaged question");
+  }
+  else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_ROUTE && msg->id) {
+    EkStr address = ek_unpack_str (&msg->in);
+    ek_unpack_str (&msg->in);
+    if (ek_unpack_ok (&msg->in))
+      ek_directory_user (address, route_found, question_new (msg, peer, index, true, address));
+    else
+      ek_channel_break (msg->channel, "a damaged question");
+  }
+  else if (peer == EK_ROLE_EDGE)
+    ek_directory_auth (msg, index);
+  else if (peer == EK_ROLE_CONTROL && msg->type == EK_C_REQUEST)
+    ek_control_answer (msg, EK_FAIL, EK_STR ("directory knows no such verb"));
+  else
+    ek_channel_break (msg->channel, "a message that directory does not take");
+}
+
+static void
+peer_gone (EkRole peer, guint index)
+{
+  if (peer == EK_ROLE_EDGE)
+    ek_directory_auth_gone (index);
+}
+
+static void
+stop (gint64 deadline)
+{
+  ek_role_done (EK_ROLE_DIRECTORY);
+}
+
+static void
+end (void)
+{
+  ek_directory_auth_end ();
+  ek_op_use_jobs (NULL);
+  ek_timer_cancel (ek_role_loop (), &dir.sweep);
+  g_hash_table_unref (dir.cache);
+  ek_generation_unref (dir.generation);
+  g_free (dir.default_domain);
+  memset (&dir, 0, sizeof dir);
+}
+
+const EkRoleOps ek_directory_role = {
+  .role = EK_ROLE_DIRECTORY, .start = start, .reload = configure, .message = message, .peer_gone = peer_gone, .stop = stop,
+  .end = end,
+};

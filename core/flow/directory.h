@@ -1,0 +1,34 @@
+/* directory.h - the directory role: who is who, where mail goes, whose password is right
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#pragma once
+#include "flow/domain.h"
+#include "proc/role.h"
+
+extern const EkRoleOps ek_directory_role;
+
+typedef struct {                     /* what became of a user lookup; borrowed until the callback returns */
+  EkStatus            status;        /* OK, NOTFOUND (our domain, nobody of that name), DEFER */
+  const EkDomainConf *domain;        /* NULL: not our domain (status OK) */
+  const char         *domain_name;
+  const char         *key;           /* canonical name */
+  const EkUser       *user;          /* with OK and a local domain */
+} EkUserFound;
+
+typedef void (*EkUserFunc) (const EkUserFound *found, gpointer data);
+
+/* Finds the domain of an address or login and asks its userdbs, with the cache.  func may run before this returns. */
+void  ek_directory_user (EkStr address, EkUserFunc func, gpointer data);
+guint ek_directory_store (const char *user);     /* the store worker that owns this user's mailboxes */
+typedef struct {                     /* a name's canonical form and its domain */
+  const char         *key, *domain_name;
+  const EkDomainConf *domain;        /* NULL: not ours */
+} EkName;
+/* False: no name at all.  Strings in the pool. */
+bool  ek_directory_key (EkPool *pool, EkStr address, EkName *keyed);
+/* directoryauth.c */
+void  ek_directory_auth_start (void);
+void  ek_directory_auth_configure (EkGeneration *gen);
+void  ek_directory_auth (EkMsg *msg, guint edge);
+void  ek_directory_auth_gone (guint edge);
+void  ek_directory_auth_end (void);

@@ -1,0 +1,293 @@
+/* directoryauth.c - logins asked for by edges: the mechanism, the passdbs, the token
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * On success store hears {token, user record} from us, the edge only the token: it can hand over its client's
+ * stream, but it can name no user.
+ */
+#include "config.h"
+#include "auth/auth.h"
+#include "auth/sasl.h"
+#include "flow/directory.h"
+#include "flow/facts.h"
+#include "flow/login.h"
+#include "mail/address.h"
+#include "proc/blocks.h"
+#include <string.h>
+
+#define LOGINS_MAX 20000
+#define TOKEN_LEN  16
+
+typedef struct {                     /* one login under way */
+  char        key[48];               /* "edge session" */
+  guint       edge;
+  EkChannel  *channel;               /* whose question it is: compared with the live one */
+  guint32     answer;                /* 0: none is owed */
+  EkSasl     *sasl;
+  EkAuthRun  *run;
+  EkTimer     delay;
+  EkPool     *pool;
+  EkClient    client;
+  const char *service, *listener, *mechanism, *name, *text;
+  const EkDomainConf *domain;
+  EkInstance **userdbs;
+  EkGeneration *generation;
+} Login;
+
+static GHashTable *logins;           /* key -> Login */
+static EkAuth     *auth;
+
+static void
+login_free (gpointer data)
+{
+  Login *l = data;
+
+  if (l->run)
+    ek_auth_cancel (l->run);
+  ek_timer_cancel (ek_role_loop (), &l->delay);
+  ek_sasl_free (l->sasl);
+  g_free (l->userdbs);
+  ek_generation_unref (l->generation);
+  ek_pool_free (l->pool);
+  g_free (l);
+}
+
+static void
+answer (Login *l, EkAuthOutcome outcome, EkStr challenge, const char *user, EkStr token, guint store)
+{
+  EkChannel *edge = ek_role_peer (EK_ROLE_DIRECTORY, EK_ROLE_EDGE, l->edge);
+
+  if (l->answer && edge && edge == l->channel) {
+    EkBuf *out = ek_channel_answer (edge, l->answer);
+    ek_pack_u64 (out, outcome);
+    ek_pack_str (out, challenge);
+    ek_pack_text (out, user);
+    ek_pack_text (out, l->text);
+    ek_pack_str (out, token);
+    ek_pack_u64 (out, store);
+    ek_channel_end (edge);
+  }
+  l->answer = 0;
+}
+
+static void
+finish (Login *l, EkAuthOutcome outcome, const char *text)
+{
+  l->text = text;
+  answer (l, outcome, EK_STR (""), NULL, EK_STR (""), 0);
+  g_hash_table_remove (logins, l->key);
+}
+
+/* ---- the outcome ---- */
+
+static void
+vouch (Login *l, const EkUser *user)
+{
+  guint8 token[TOKEN_LEN];
+  EkStr bytes = { (char *) token, sizeof token };
+  guint index = ek_directory_store (user->name);
+  EkChannel *store = ek_role_peer (EK_ROLE_DIRECTORY, EK_ROLE_STORE, index);
+
+  ek_random (token, sizeof token);
+  if (store && l->domain && l->domain->mailboxes) {
+    EkBuf *out = ek_channel_send (store, EK_S_VOUCH);
+    ek_pack_str (out, bytes);
+    ek_pack_user (out, user);
+    ek_pack_text (out, l->domain->mailboxes->name);
+    ek_channel_end (store);
+  }
+  answer (l, EK_AUTH_OK, EK_STR (""), user->name, bytes, index);
+  ek_wipe (token, sizeof token);
+  g_hash_table_remove (logins, l->key);
+}
+
+static void
+served (EkTimer *timer)
+{
+  Login *l = (Login *) ((char *) timer - G_STRUCT_OFFSET (Login, delay));
+
+  finish (l, EK_AUTH_REFUSED, "Authentication failed");
+}
+
+static void
+logged_in (const EkLoginResult *r, gpointer data)
+{
+  Login *l = data;
+
+  l->run = NULL;
+  if (r->why)
+    ek_log (EK_INFO, "auth", "%s: %s from %s, %s: %s", l->service, r->outcome == EK_LOGIN_UNAVAILABLE ? "cannot tell" : "refused",
+            l->client.address, l->name, r->why);
+  if (r->outcome == EK_LOGIN_OK)
+    vouch (l, r->user);
+  else if (r->outcome == EK_LOGIN_UNAVAILABLE)
+    finish (l, EK_AUTH_UNAVAILABLE, "Temporary authentication failure");
+  else {
+    l->delay.func = served;
+    ek_timer_set (ek_role_loop (), &l->delay, r->delay.us);
+  }
+}
+
+/* A name of no domain of ours: costs and looks as any other unknown name. */
+static const EkAuthChain nobody = { .passdbs = (EkInstance *const[]) { NULL }, .userdbs = (EkInstance *const[]) { NULL } };
+
+static void
+verify (Login *l)
+{
+  const EkSaslFacts *facts = ek_sasl_facts (l->sasl);
+  const EkAuthConf *conf = ek_generation_values (l->generation, &ek_auth_block, NULL);
+  EkName keyed;
+  EkAuthChain chain = nobody;
+
+  bool known = ek_directory_key (l->pool, facts->authcid, &keyed);
+  l->name = known ? keyed.key : "(malformed name)";
+  if (known && keyed.domain && keyed.domain->transport == NULL) {
+    l->domain = keyed.domain;
+    l->userdbs = ek_domain_userdbs (keyed.domain);
+    chain = (EkAuthChain) { .passdbs = keyed.domain->auth, .userdbs = l->userdbs };
+  }
+  EkLogin login = {
+    .service = l->service, .name = l->name, .given = facts->authcid.p, .secret = facts->secret, .client = l->client.address,
+    .tls = l->client.tls,
+  };
+  l->run = ek_auth_login (auth, conf, &chain, &login, logged_in, l);
+}
+
+static void
+step (Login *l, EkStr response)
+{
+  switch (ek_sasl_step (l->sasl, response)) {
+  case EK_SASL_MORE:
+    answer (l, EK_AUTH_CHALLENGE, ek_sasl_text (l->sasl), NULL, EK_STR (""), 0);
+    break;
+  case EK_SASL_VERIFY:
+    verify (l);
+    break;
+  default:
+    finish (l, EK_AUTH_MALFORMED, ek_sasl_why (l->sasl) ? ek_sasl_why (l->sasl) : "Invalid authentication exchange");
+  }
+}
+
+/* ---- questions ---- */
+
+static bool
+mechanism_allowed (const Login *l, const EkMechanismOps *ops)
+{
+  const EkListenerConf *conf = l->listener ? ek_generation_values (l->generation, &ek_listener_block, l->listener) : NULL;
+
+  if (ops == NULL || conf == NULL || (ops->plaintext && !l->client.tls && !conf->plaintext_auth))
+    return false;
+  for (guint i = 0; conf->mechanisms[i]; i++)
+    if (g_ascii_strcasecmp (conf->mechanisms[i], ops->name) == 0)
+      return true;
+  return false;
+}
+
+static void
+on_auth (EkMsg *msg, guint edge)
+{
+  Login *l = g_new0 (Login, 1);
+  EkUnpack *in = &msg->in;
+
+  l->pool = ek_pool_new ();
+  l->edge = edge;
+  l->channel = msg->channel;
+  l->answer = msg->id;
+  l->generation = ek_generation_ref (ek_role_generation ());
+  g_snprintf (l->key, sizeof l->key, "%u %" G_GUINT64_FORMAT, edge, ek_unpack_u64 (in));
+  l->mechanism = ek_unpack_text (in, l->pool);
+  bool has = ek_unpack_max (in, 1) == 1;
+  EkStr initial = ek_unpack_str (in);
+  l->service = ek_unpack_text (in, l->pool);
+  l->listener = ek_unpack_text (in, l->pool);
+  ek_unpack_client (in, l->pool, &l->client);
+  if (!ek_unpack_ok (in) || l->mechanism == NULL || l->service == NULL || l->client.address == NULL) {
+    ek_channel_break (msg->channel, "a damaged login");
+    login_free (l);
+    return;
+  }
+  g_hash_table_replace (logins, l->key, l);
+  const EkMechanismOps *ops = ek_sasl_find (ek_str (l->mechanism));
+  if (g_hash_table_size (logins) > LOGINS_MAX)
+    finish (l, EK_AUTH_UNAVAILABLE, "Too many logins at once");
+  else if (!mechanism_allowed (l, ops))
+    finish (l, EK_AUTH_MALFORMED, "Unsupported authentication mechanism");
+  else {
+    l->sasl = ek_sasl_new (ops);
+    step (l, has ? initial : (EkStr) { NULL, 0 });
+  }
+}
+
+static Login *
+known (EkMsg *msg, guint edge)
+{
+  char key[48];
+
+  g_snprintf (key, sizeof key, "%u %" G_GUINT64_FORMAT, edge, ek_unpack_u64 (&msg->in));
+  return g_hash_table_lookup (logins, key);
+}
+
+static void
+on_more (EkMsg *msg, guint edge)
+{
+  Login *l = known (msg, edge);
+  EkStr response = ek_unpack_str (&msg->in);
+
+  if (l == NULL || l->answer != 0 || !ek_unpack_ok (&msg->in)) {
+    ek_channel_break (msg->channel, "an answer to no challenge");
+    return;
+  }
+  l->answer = msg->id;
+  step (l, response);
+}
+
+void
+ek_directory_auth (EkMsg *msg, guint edge)
+{
+  if (msg->type == EK_D_AUTH && msg->id)
+    on_auth (msg, edge);
+  else if (msg->type == EK_D_AUTH_MORE && msg->id)
+    on_more (msg, edge);
+  else if (msg->type == EK_D_AUTH_ABORT) {
+    Login *l = known (msg, edge);
+    if (l)
+      g_hash_table_remove (logins, l->key);
+  }
+  else
+    ek_channel_break (msg->channel, "a message that directory does not take");
+}
+
+static gboolean
+of_edge (gpointer key, gpointer value, gpointer data)
+{
+  return ((Login *) value)->edge == GPOINTER_TO_UINT (data);
+}
+
+void
+ek_directory_auth_gone (guint edge)
+{
+  g_hash_table_foreach_remove (logins, of_edge, GUINT_TO_POINTER (edge));
+}
+
+void
+ek_directory_auth_configure (EkGeneration *gen)
+{
+  for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
+    EkInstance *instance = ek_generation_instance_at (gen, i);
+    if (!ek_instance_is_remote (instance) && instance->module->mechanisms)
+      ek_sasl_register (instance->module->mechanisms);
+  }
+}
+
+void
+ek_directory_auth_start (void)
+{
+  logins = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, login_free);
+  auth = ek_auth_new (ek_role_jobs ());
+}
+
+void
+ek_directory_auth_end (void)
+{
+  g_clear_pointer (&logins, g_hash_table_unref);
+  g_clear_pointer (&auth, ek_auth_free);
+}

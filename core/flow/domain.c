@@ -1,0 +1,84 @@
+/* domain.c - domains and what each is bound to, and where other mail goes
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "flow/domain.h"
+#include <string.h>
+
+static const EkOption domain_rows[] = {
+  EK_OPTION (EkDomainConf, auth, "[]", "Instances that check this domain's passwords, asked in this order.", .allow = "passdb"),
+  EK_OPTION (EkDomainConf, users, "[]", "Instances that know this domain's users, asked in this order. Empty: those of auth "
+             "that know users.", .allow = "userdb"),
+  EK_OPTION (EkDomainConf, mailboxes, "", "The instance that keeps this domain's mailboxes: maildir \"mail\" { ... }.",
+             .allow = "mailbox"),
+  EK_OPTION (EkDomainConf, transport, "", "Takes this domain's mail elsewhere: then it has no mailboxes here, and mail for it is "
+             "accepted from anybody (a backup or front MX).", .allow = "transport"),
+  EK_OPTION (EkDomainConf, next_hop, "", "Where transport takes it: \"[mx.internal]:25\", or a domain whose MX is asked. Empty: the "
+             "domain itself."),
+  EK_OPTION (EkDomainConf, tag_delimiters, "\"+\"", "Characters that separate a user from a tag: user+list@ goes to user@."),
+  EK_OPTION (EkDomainConf, fold_case, "yes", "Whether User@ and user@ are the same."),
+  EK_OPTIONS_END
+};
+
+static void
+domain_check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
+{
+  const EkDomainConf *c = values;
+
+  if (block->name == NULL)
+    ek_problems_add (problems, &block->at, "a domain needs its name: domain \"example.com\" { ... }");
+  if (c->transport && c->mailboxes)
+    ek_problems_add (problems, &block->at, "domain \"%s\" has mailboxes and a transport: one of them is too many",
+                     block->name ? block->name : "");
+  if (c->transport == NULL && c->mailboxes == NULL)
+    ek_problems_add (problems, &block->at, "domain \"%s\" has neither mailboxes nor a transport: add mailboxes = INSTANCE, where "
+                     "INSTANCE is a block such as maildir \"mail\" { ... }", block->name ? block->name : "");
+  else if (c->mailboxes && c->auth[0] == NULL && c->users[0] == NULL)
+    ek_problems_add (problems, &block->at, "domain \"%s\" has mailboxes but nobody knows its users: add auth = INSTANCE or users = "
+                     "INSTANCE", block->name ? block->name : "");
+}
+
+const EkBlockType ek_domain_block = {
+  .kind = "domain", .doc = "A domain whose mail we take, and what it is bound to.", .options = domain_rows,
+  .size = sizeof (EkDomainConf), .flags = EK_BLOCK_SCOPE, .check = domain_check,
+  .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+};
+
+static const EkOption routing_rows[] = {
+  EK_OPTION (EkRoutingConf, transport, "", "Takes mail for other people's domains out. Empty: such mail is refused.",
+             .allow = "transport"),
+  EK_OPTION (EkRoutingConf, relayhost, "", "Where all of it goes: \"[smtp.example.com]:587\". Empty: to each domain's MX."),
+  EK_OPTION (EkRoutingConf, default_domain, "", "Added to logins and local addresses that have no domain. Empty: the first domain."),
+  EK_OPTION (EkRoutingConf, cache, "5s", "How long an answer about a user is remembered.", .allow = "0..1h"),
+  EK_OPTIONS_END
+};
+
+const EkBlockType ek_routing_block = {
+  .kind = "routing", .doc = "Where mail goes that is not for a domain of ours.", .options = routing_rows,
+  .size = sizeof (EkRoutingConf), .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+};
+
+void
+ek_domain_blocks_register (void)
+{
+  ek_block_register (&ek_domain_block);
+  ek_block_register (&ek_routing_block);
+}
+
+const EkDomainConf *
+ek_domain_find (EkGeneration *gen, const char *domain)
+{
+  return ek_generation_values (gen, &ek_domain_block, domain);
+}
+
+EkInstance **
+ek_domain_userdbs (const EkDomainConf *domain)
+{
+  GPtrArray *found = g_ptr_array_new ();
+  EkInstance **from = domain->users[0] ? domain->users : domain->auth;
+
+  for (guint i = 0; from[i]; i++)
+    if (from[i]->module && from[i]->module->userdb)
+      g_ptr_array_add (found, from[i]);
+  g_ptr_array_add (found, NULL);
+  return (EkInstance **) g_ptr_array_free (found, FALSE);
+}

@@ -1,0 +1,30 @@
+/* domain.h - domains and what each is bound to, and where other mail goes
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#pragma once
+#include "module/generation.h"
+
+typedef struct {                     /* domain "example.com" { } */
+  EkInstance **auth;                 /* passdbs, asked in this order */
+  EkInstance **users;                /* userdbs; empty: those of `auth` that are userdbs too */
+  EkInstance  *mailboxes;            /* in directory a remote instance: its name counts */
+  EkInstance  *transport;            /* not local: passed on */
+  const char  *next_hop;
+  const char  *tag_delimiters;
+  bool         fold_case;
+} EkDomainConf;
+
+typedef struct {                     /* routing { }: mail for other people's domains */
+  EkInstance *transport;
+  const char *relayhost;
+  const char *default_domain;
+  EkTime      cache;
+} EkRoutingConf;
+
+extern const EkBlockType ek_domain_block, ek_routing_block;
+void ek_domain_blocks_register (void);
+
+/* The conf of a domain (its key form), NULL when it is not ours. */
+const EkDomainConf *ek_domain_find (EkGeneration *gen, const char *domain);
+/* The userdbs to ask, NULL-terminated; free it (not what it holds) with g_free. */
+EkInstance **ek_domain_userdbs (const EkDomainConf *domain);

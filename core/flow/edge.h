@@ -1,0 +1,13 @@
+/* edge.h - the edge role: clients until they are logged in
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#pragma once
+#include "flow/session.h"
+#include "proc/role.h"
+
+extern const EkRoleOps ek_edge_role;
+
+/* For ek_submit_*: queue's word on whether it takes mail. */
+void ek_edge_accepting (bool accepting, const char *why);
+/* Whether the client's address is in `trusted`. */
+bool ek_session_trusted (EkSession *s);

@@ -1,0 +1,80 @@
+/* facts.c - what several channel messages carry: a client's connection, a user's record
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "flow/facts.h"
+
+#define FIELDS_MAX 256
+
+void
+ek_pack_client (EkBuf *buf, const EkClient *c)
+{
+  ek_pack_text (buf, c->address);
+  ek_pack_u64 (buf, c->port);
+  ek_pack_text (buf, c->local_address);
+  ek_pack_u64 (buf, c->local_port);
+  ek_pack_text (buf, c->host);
+  ek_pack_u64 (buf, c->tls);
+  ek_pack_text (buf, c->tls_version);
+  ek_pack_text (buf, c->tls_cipher);
+  ek_pack_text (buf, c->tls_sni);
+  ek_pack_text (buf, c->tls_alpn);
+  ek_pack_u64 (buf, (guint64) c->tls_bits);
+  ek_pack_str (buf, c->tls_exporter);
+}
+
+EkStr
+ek_unpack_copy (EkUnpack *in, EkPool *pool)
+{
+  return ek_pool_str (pool, ek_unpack_str (in));
+}
+
+void
+ek_unpack_client (EkUnpack *in, EkPool *pool, EkClient *c)
+{
+  *c = (EkClient) { .address = ek_unpack_text (in, pool) };
+  c->port = (guint16) ek_unpack_max (in, 65535);
+  c->local_address = ek_unpack_text (in, pool);
+  c->local_port = (guint16) ek_unpack_max (in, 65535);
+  c->host = ek_unpack_text (in, pool);
+  c->tls = ek_unpack_max (in, 1) == 1;
+  c->tls_version = ek_unpack_text (in, pool);
+  c->tls_cipher = ek_unpack_text (in, pool);
+  c->tls_sni = ek_unpack_text (in, pool);
+  c->tls_alpn = ek_unpack_text (in, pool);
+  c->tls_bits = (int) ek_unpack_max (in, 65535);
+  c->tls_exporter = ek_unpack_copy (in, pool);
+}
+
+void
+ek_pack_user (EkBuf *buf, const EkUser *u)
+{
+  ek_pack_text (buf, u->name);
+  ek_pack_text (buf, u->home);
+  ek_pack_text (buf, u->mail);
+  ek_pack_i64 (buf, u->uid);
+  ek_pack_i64 (buf, u->gid);
+  ek_pack_u64 (buf, u->quota_bytes);
+  ek_pack_u64 (buf, MIN (u->n_fields, FIELDS_MAX));
+  for (guint i = 0; i < MIN (u->n_fields, FIELDS_MAX); i++) {
+    ek_pack_text (buf, u->fields[i].name);
+    ek_pack_str (buf, u->fields[i].value);
+  }
+}
+
+void
+ek_unpack_user (EkUnpack *in, EkPool *pool, EkUser *u)
+{
+  *u = (EkUser) { .name = ek_unpack_text (in, pool) };
+  u->home = ek_unpack_text (in, pool);
+  u->mail = ek_unpack_text (in, pool);
+  u->uid = ek_unpack_i64 (in);
+  u->gid = ek_unpack_i64 (in);
+  u->quota_bytes = ek_unpack_u64 (in);
+  u->n_fields = (guint) ek_unpack_max (in, FIELDS_MAX);
+  EkParam *fields = ek_pool_newv (pool, EkParam, u->n_fields + 1);
+  for (guint i = 0; i < u->n_fields; i++) {
+    const char *name = ek_unpack_text (in, pool);
+    fields[i] = (EkParam) { .name = name ? name : "", .value = ek_unpack_copy (in, pool) };
+  }
+  u->fields = fields;
+}

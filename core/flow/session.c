@@ -1,0 +1,659 @@
+/* session.c - a protocol's session over a stream: bytes in, replies out, time-outs, the end
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The protocol is never called from within its own callbacks: what it asks for (resume, close,
+ * STARTTLS) happens in a task at the end of the loop's turn, and all replies of a turn leave in one
+ * write.  While a session waits its input is read no further than input_max, then not at all, so the
+ * kernel's buffer fills and the client waits.
+ */
+#include "config.h"
+#include "flow/session.h"
+#include "proc/role.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_SIZE  65536
+#define LOW_WATER  16384
+#define LINGER     (2 * G_USEC_PER_SEC)
+#define INPUT_MAX  65536             /* when the protocol names none */
+
+struct EkSession {
+  EkWatch        watch;
+  EkTimer        timer;
+  EkTask         task;
+  EkLoop        *loop;
+  GList          link;               /* in the list of all */
+  const EkProtocolOps *ops;
+  gconstpointer  options;
+  EkGeneration  *generation;
+  EkSessionHost  host;
+  gpointer       host_data;
+  EkPool        *pool;
+  EkClient       client;
+  const char    *listener, *hostname;
+  EkEventId      event;
+  EkBuf          in, out;
+  gint64         idle;               /* us; 0: none */
+  guint          refs;
+  EkCloseReason  why;
+  bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed;
+  const char    *user, *mechanism;
+  const EkSessionLogin *login;
+  char           state[] __attribute__ ((aligned (16)));
+};
+
+static GQueue all;
+static char *shared;                 /* READ_SIZE bytes, for all sessions */
+
+static void readable (EkWatch *watch, guint32 events);
+static void timed_out (EkTimer *timer);
+static void task_run (EkTask *task);
+
+EkEventId
+ek_event_new (void)
+{
+  static guint64 base, count;
+
+  if (base == 0)                     /* time, then 20 random bits for this process, then a counter */
+    base = ((guint64) (ek_wall () / G_USEC_PER_SEC) << 32) ^ (ek_random64 () << 12);
+  guint64 id = base + count++;
+  return id ? id : 1;
+}
+
+static void
+copy_client (EkSession *s, const EkClient *c)
+{
+  EkPool *p = s->pool;
+
+  s->client = *c;
+  s->client.address = ek_pool_strdup (p, c->address ? c->address : "unknown");
+  s->client.local_address = ek_pool_strdup (p, c->local_address ? c->local_address : "unknown");
+  s->client.host = ek_pool_strdup (p, c->host ? c->host : "unknown");
+  s->client.tls_version = ek_pool_strdup (p, c->tls_version);
+  s->client.tls_cipher = ek_pool_strdup (p, c->tls_cipher);
+  s->client.tls_sni = ek_pool_strdup (p, c->tls_sni);
+  s->client.tls_alpn = ek_pool_strdup (p, c->tls_alpn);
+  s->client.tls_exporter = ek_pool_str (p, c->tls_exporter);
+}
+
+EkSession *
+ek_session_new (const EkSessionStart *start, const EkSessionHost *host)
+{
+  EkSession *s = g_malloc0 (sizeof *s + start->ops->state_size);
+
+  s->loop = ek_loop_mine ();
+  s->refs = 1;
+  s->ops = start->ops;
+  s->options = start->options;
+  s->generation = start->generation ? ek_generation_ref (start->generation) : NULL;
+  s->host = *host;
+  s->pool = ek_pool_new ();
+  s->event = start->event;
+  s->tls_possible = start->tls_possible;
+  s->listener = ek_pool_strdup (s->pool, start->listener);
+  s->hostname = ek_pool_strdup (s->pool, start->hostname);
+  copy_client (s, start->client);
+  s->watch = (EkWatch) { .fd = start->fd, .func = readable };
+  s->timer.func = timed_out;
+  s->task.func = task_run;
+  s->link.data = s;
+  g_queue_push_tail_link (&all, &s->link);
+  return s;
+}
+
+/* ---- what modules ask ---- */
+
+const EkClient *ek_session_client (const EkSession *s) { return &s->client; }
+EkEventId ek_session_event (const EkSession *s) { return s->event; }
+EkPool *ek_session_pool (EkSession *s) { return s->pool; }
+gpointer ek_session_state (EkSession *s) { return s->state; }
+gconstpointer ek_session_options (const EkSession *s) { return s->options; }
+const char *ek_session_hostname (const EkSession *s) { return s->hostname; }
+const char *ek_session_listener (const EkSession *s) { return s->listener; }
+gsize ek_session_unsent (const EkSession *s) { return ek_buf_len (&s->out); }
+bool ek_session_is_closed (const EkSession *s) { return s->closed || s->closing; }
+bool ek_session_tls_offered (const EkSession *s) { return s->tls_possible && !s->client.tls; }
+const char *ek_session_login (const EkSession *s) { return s->user; }
+const char *ek_session_login_mechanism (const EkSession *s) { return s->mechanism; }
+EkStr ek_session_tag (const EkSession *s) { return s->login->tag; }
+const EkUser *ek_session_user (const EkSession *s) { return &s->login->user; }
+EkIndex *ek_session_index (EkSession *s) { return s->login->index; }
+guint64 ek_session_login_id (const EkSession *s) { return s->login->id; }
+
+gpointer ek_session_host_data (const EkSession *s) { return s->host_data; }
+void ek_session_set_host_data (EkSession *s, gpointer data) { s->host_data = data; }
+EkGeneration *ek_session_generation (const EkSession *s) { return s->generation; }
+const EkProtocolOps *ek_session_protocol (const EkSession *s) { return s->ops; }
+void ek_session_set_login (EkSession *s, const EkSessionLogin *login) { s->login = login; }
+const EkSessionLogin *ek_session_get_login (const EkSession *s) { return s->login; }
+
+void
+ek_session_set_user (EkSession *s, const char *user, const char *mechanism)
+{
+  s->user = ek_pool_strdup (s->pool, user);
+  s->mechanism = ek_pool_strdup (s->pool, mechanism);
+}
+
+bool
+ek_session_idle (const EkSession *s)
+{
+  return !s->waiting && ek_buf_len (&s->in) == 0 && ek_buf_len (&s->out) == 0;
+}
+
+void
+ek_session_ref (EkSession *s)
+{
+  s->refs++;
+}
+
+void
+ek_session_unref (EkSession *s)
+{
+  if (--s->refs > 0)
+    return;
+  g_assert (s->closed);
+  if (s->task.queued) {              /* the loop holds the task: it comes back here */
+    s->refs = 1;
+    return;
+  }
+  ek_generation_unref (s->generation);
+  ek_pool_free (s->pool);
+  g_free (s);
+}
+
+static void
+soon (EkSession *s)
+{
+  if (s->loop)
+    ek_loop_later (s->loop, &s->task);
+}
+
+/* ---- output ---- */
+
+void
+ek_session_send (EkSession *s, const void *bytes, gsize len)
+{
+  if (s->closed || s->lingering || len == 0)
+    return;
+  ek_buf_append (&s->out, bytes, len);
+  if (!s->blocked)
+    soon (s);
+}
+
+void
+ek_session_sends (EkSession *s, const char *text)
+{
+  ek_session_send (s, text, strlen (text));
+}
+
+void
+ek_session_sendf (EkSession *s, const char *fmt, ...)
+{
+  va_list args;
+
+  if (s->closed || s->lingering)
+    return;
+  va_start (args, fmt);
+  ek_buf_vprintf (&s->out, fmt, args);
+  va_end (args);
+  if (!s->blocked)
+    soon (s);
+}
+
+static void
+watch_for (EkSession *s)
+{
+  bool read = !s->eof && !s->starttls && (s->lingering || !s->closing)
+              && !(s->waiting && ek_buf_len (&s->in) >= (s->ops->input_max ? s->ops->input_max : INPUT_MAX));
+
+  if (s->watch.fd >= 0)
+    ek_watch_set (s->loop, &s->watch, (read ? EPOLLIN : 0) | (s->blocked ? EPOLLOUT : 0));
+}
+
+/* False: the stream is broken and the session ended. */
+static bool
+flush (EkSession *s)
+{
+  if (s->watch.fd < 0) {
+    if (s->host.output && ek_buf_len (&s->out) > 0)
+      s->host.output (s, ek_buf_at (&s->out), ek_buf_len (&s->out));
+    ek_buf_clear (&s->out);
+  }
+  while (ek_buf_len (&s->out) > 0) {
+    ssize_t n = send (s->watch.fd, ek_buf_at (&s->out), ek_buf_len (&s->out), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      s->blocked = true;
+      break;
+    }
+    if (n < 0) {
+      ek_session_end (s, EK_CLOSED_BY_CLIENT);
+      return false;
+    }
+    ek_buf_consume (&s->out, (gsize) n);
+    s->blocked = false;
+  }
+  if (ek_buf_len (&s->out) == 0) {
+    s->blocked = false;
+    ek_buf_release (&s->out);
+  }
+  if (ek_buf_len (&s->out) > LOW_WATER)
+    s->above = true;
+  return true;
+}
+
+/* ---- input ---- */
+
+static bool
+may_read (const EkSession *s)
+{
+  return !s->waiting && !s->closing && !s->closed && !s->starttls;
+}
+
+/* Gives the protocol what is there until it wants no more; returns the bytes consumed. */
+static gsize
+offer (EkSession *s, const char *bytes, gsize n)
+{
+  gsize at = 0;
+
+  s->in_input = true;
+  while (at < n && may_read (s)) {
+    gsize took = s->ops->input (s, s->state, bytes + at, n - at);
+    g_assert (took <= n - at);
+    at += took;
+    if (took == 0)
+      break;
+  }
+  s->in_input = false;
+  return at;
+}
+
+static void
+digest (EkSession *s, const char *bytes, gsize n)
+{
+  gsize max = s->ops->input_max ? s->ops->input_max : INPUT_MAX;
+
+  if (ek_buf_len (&s->in) > 0) {
+    ek_buf_append (&s->in, bytes, n);
+    gsize took = offer (s, ek_buf_at (&s->in), ek_buf_len (&s->in));
+    ek_buf_consume (&s->in, took);
+  }
+  else {
+    gsize took = offer (s, bytes, n);
+    if (took < n)
+      ek_buf_append (&s->in, bytes + took, n - took);
+  }
+  if (ek_buf_len (&s->in) == 0)
+    ek_buf_release (&s->in);
+  else if (may_read (s) && ek_buf_len (&s->in) > max)
+    ek_session_end (s, EK_CLOSED_ERROR);
+}
+
+static void
+linger (EkSession *s)
+{
+  ssize_t n;
+
+  while ((n = recv (s->watch.fd, shared, READ_SIZE, MSG_DONTWAIT)) > 0)
+    ;
+  if (n == 0 || (errno != EAGAIN && errno != EINTR))
+    ek_session_end (s, s->why);
+}
+
+static void
+restart_timer (EkSession *s)
+{
+  if (s->idle > 0)
+    ek_timer_set (s->loop, &s->timer, s->idle);
+}
+
+static void
+readable (EkWatch *watch, guint32 events)
+{
+  EkSession *s = (EkSession *) ((char *) watch - G_STRUCT_OFFSET (EkSession, watch));
+
+  if (shared == NULL)
+    shared = g_malloc (READ_SIZE);
+  if (s->lingering) {
+    linger (s);
+    return;
+  }
+  ek_session_ref (s);
+  if (events & EPOLLOUT) {
+    s->blocked = false;
+    soon (s);
+  }
+  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+    ssize_t n = recv (s->watch.fd, shared, READ_SIZE, MSG_DONTWAIT);
+    if (n > 0) {
+      restart_timer (s);
+      digest (s, shared, (gsize) n);
+    }
+    else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+      s->eof = true;
+      if (n < 0 || (events & EPOLLERR))
+        ek_session_end (s, EK_CLOSED_BY_CLIENT);
+    }
+    if (!s->closed)
+      soon (s);
+  }
+  ek_session_unref (s);
+}
+
+void
+ek_session_feed (EkSession *s, const char *bytes, gsize n)
+{
+  ek_session_ref (s);
+  if (!s->closed && !s->closing)
+    digest (s, bytes, n);
+  if (!s->closed)
+    soon (s);
+  ek_session_unref (s);
+}
+
+void
+ek_session_wait (EkSession *s)
+{
+  s->waiting = true;
+}
+
+void
+ek_session_resume (EkSession *s)
+{
+  if (!s->waiting)
+    return;
+  s->waiting = false;
+  s->resumed = true;
+  soon (s);
+}
+
+/* ---- time ---- */
+
+void
+ek_session_timeout (EkSession *s, EkTime idle)
+{
+  s->idle = idle.us;
+  if (s->loop == NULL)
+    return;
+  if (idle.us > 0)
+    restart_timer (s);
+  else
+    ek_timer_cancel (s->loop, &s->timer);
+}
+
+static void
+timed_out (EkTimer *timer)
+{
+  EkSession *s = (EkSession *) ((char *) timer - G_STRUCT_OFFSET (EkSession, timer));
+
+  if (s->waiting && ek_buf_len (&s->out) == 0) {     /* it is our turn, not the client's */
+    restart_timer (s);
+    return;
+  }
+  if (s->lingering || s->closing || s->ops->timeout == NULL || ek_buf_len (&s->out) > 0) {
+    ek_session_end (s, s->lingering || s->closing ? s->why : EK_CLOSED_TIMEOUT);
+    return;
+  }
+  ek_session_ref (s);
+  s->why = EK_CLOSED_TIMEOUT;
+  restart_timer (s);
+  s->ops->timeout (s, s->state);
+  ek_session_unref (s);
+}
+
+/* ---- the end ---- */
+
+void
+ek_session_close (EkSession *s)
+{
+  if (s->closed || s->closing)
+    return;
+  s->closing = true;
+  if (s->why != EK_CLOSED_TIMEOUT && s->why != EK_CLOSED_SHUTDOWN)
+    s->why = EK_CLOSED_BY_US;
+  soon (s);
+}
+
+void
+ek_session_shutdown (EkSession *s)
+{
+  if (s->closed || s->closing)
+    return;
+  s->why = EK_CLOSED_SHUTDOWN;
+  ek_session_ref (s);
+  if (s->ops->shutdown)
+    s->ops->shutdown (s, s->state);
+  else
+    ek_session_close (s);
+  ek_session_unref (s);
+}
+
+void
+ek_session_end (EkSession *s, EkCloseReason why)
+{
+  if (s->closed)
+    return;
+  s->closed = true;
+  s->why = why;
+  if (s->watch.fd >= 0) {
+    ek_watch_set (s->loop, &s->watch, 0);
+    close (s->watch.fd);
+    s->watch.fd = -1;
+  }
+  if (s->loop)
+    ek_timer_cancel (s->loop, &s->timer);
+  ek_buf_release (&s->out);
+  if (!s->in_input)
+    ek_buf_release (&s->in);
+  g_queue_unlink (&all, &s->link);
+  if (s->ops->closed)
+    s->ops->closed (s, s->state, why);
+  if (s->host.closed)
+    s->host.closed (s);
+  soon (s);                          /* the last reference goes when no callback is on the stack */
+}
+
+/* What was sent has left.  Bytes the client sent meanwhile would turn our close() into a reset that may
+ * overtake the reply: then say "no more", and read on for a moment. */
+static void
+finish (EkSession *s)
+{
+  int unread = 0;
+
+  if (s->watch.fd >= 0 && !s->eof && ioctl (s->watch.fd, FIONREAD, &unread) == 0
+      && (unread > 0 || ek_buf_len (&s->in) > 0) && shutdown (s->watch.fd, SHUT_WR) == 0) {
+    s->lingering = true;
+    ek_buf_release (&s->in);
+    ek_timer_set (s->loop, &s->timer, LINGER);
+    watch_for (s);
+    return;
+  }
+  ek_session_end (s, s->why);
+}
+
+int
+ek_session_detach (EkSession *s, EkBuf *unread)
+{
+  int fd = s->watch.fd;
+
+  if (s->closed)
+    return -1;
+  if (!flush (s) || ek_buf_len (&s->out) > 0) {      /* a client that does not even read a greeting */
+    ek_session_end (s, EK_CLOSED_ERROR);
+    return -1;
+  }
+  if (fd >= 0)
+    ek_watch_set (s->loop, &s->watch, 0);
+  s->watch.fd = -1;
+  ek_buf_append (unread, ek_buf_at (&s->in), ek_buf_len (&s->in));
+  ek_session_end (s, EK_CLOSED_BY_US);
+  return fd;
+}
+
+/* ---- STARTTLS ---- */
+
+void
+ek_session_starttls (EkSession *s)
+{
+  s->starttls = true;
+  soon (s);
+}
+
+void
+ek_session_tls_done (EkSession *s, int fd, const EkClient *facts)
+{
+  if (s->closed || fd < 0) {
+    if (fd >= 0)
+      close (fd);
+    if (!s->closed)
+      ek_session_end (s, EK_CLOSED_ERROR);
+    return;
+  }
+  EkClient client = s->client;
+  client.tls = true;
+  client.tls_version = facts->tls_version;
+  client.tls_cipher = facts->tls_cipher;
+  client.tls_sni = facts->tls_sni;
+  client.tls_alpn = facts->tls_alpn;
+  client.tls_bits = facts->tls_bits;
+  client.tls_exporter = facts->tls_exporter;
+  copy_client (s, &client);
+  s->watch.fd = fd;
+  s->starttls = false;
+  ek_buf_release (&s->in);           /* plain text sent before the handshake never counts */
+  s->ops->open (s, s->state);
+  if (!s->closed)
+    soon (s);
+}
+
+static void
+begin_tls (EkSession *s)
+{
+  int fd = s->watch.fd;
+
+  if (fd < 0 || s->host.starttls == NULL) {
+    ek_session_end (s, EK_CLOSED_ERROR);
+    return;
+  }
+  ek_watch_set (s->loop, &s->watch, 0);
+  s->watch.fd = -1;
+  ek_buf_release (&s->in);
+  s->host.starttls (s, fd);
+}
+
+/* ---- the turn's end ---- */
+
+static void
+task_run (EkTask *task)
+{
+  EkSession *s = (EkSession *) ((char *) task - G_STRUCT_OFFSET (EkSession, task));
+
+  if (s->closed) {
+    ek_buf_release (&s->in);
+    ek_session_unref (s);            /* the stream's reference */
+    return;
+  }
+  s->refs++;
+  if (s->resumed) {
+    s->resumed = false;
+    if (may_read (s) && ek_buf_len (&s->in) > 0)
+      digest (s, "", 0);
+  }
+  if (!s->closed && flush (s) && !s->closed) {
+    bool empty = ek_buf_len (&s->out) == 0;
+    if (s->above && ek_buf_len (&s->out) <= LOW_WATER) {
+      s->above = false;
+      if (s->ops->drained && !s->closing)
+        s->ops->drained (s, s->state);
+    }
+    if (empty && s->closing && !s->lingering)
+      finish (s);
+    else if (empty && s->starttls && s->watch.fd >= 0)
+      begin_tls (s);
+    else if (s->eof && !s->closing && !s->waiting && !s->starttls)
+      ek_session_end (s, EK_CLOSED_BY_CLIENT);
+    else
+      watch_for (s);
+  }
+  ek_session_unref (s);
+}
+
+void
+ek_session_begin (EkSession *s, EkStr unread)
+{
+  ek_session_ref (s);
+  s->ops->open (s, s->state);
+  if (!s->closed && unread.n > 0)
+    digest (s, unread.p, unread.n);
+  if (!s->closed)
+    soon (s);
+  ek_session_unref (s);
+}
+
+void
+ek_session_use (EkSession *s, EkGeneration *generation, gconstpointer options)
+{
+  EkGeneration *old = s->generation;
+
+  s->generation = ek_generation_ref (generation);
+  s->options = options;
+  ek_generation_unref (old);
+}
+
+/* ---- all of them ---- */
+
+guint
+ek_sessions_count (void)
+{
+  return all.length;
+}
+
+void
+ek_sessions_each (void (*func) (EkSession *s, gpointer data), gpointer data)
+{
+  for (GList *l = all.head, *next; l; l = next) {
+    next = l->next;
+    func (l->data, data);
+  }
+}
+
+/* ---- jobs of a session in store ---- */
+
+typedef struct {
+  EkJob      job;
+  EkJob     *users;
+  EkSession *session;
+} Wrapped;
+
+static void
+wrapped_run (EkJob *job, EkJobThread *thread)
+{
+  EkJob *users = ((Wrapped *) job)->users;
+
+  users->run (users, thread);
+}
+
+static void
+wrapped_done (EkJob *job)
+{
+  Wrapped w = *(Wrapped *) job;
+
+  g_free (job);
+  w.users->done (w.users);
+  ek_session_unref (w.session);
+}
+
+void
+ek_session_job (EkSession *s, EkJob *job)
+{
+  Wrapped *w = g_new0 (Wrapped, 1);
+
+  ek_session_ref (s);
+  *w = (Wrapped) { .job = { .key = s->login->job_key, .run = wrapped_run, .done = wrapped_done },
+                   .users = job, .session = s };
+  ek_job_submit (ek_role_jobs (), &w->job);
+}

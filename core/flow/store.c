@@ -1,0 +1,422 @@
+/* store.c - the store role: takes over logged-in clients, on directory's word alone
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * directory vouches {token, user} on its channel, an edge hands over {token, stream} on its own; whichever comes
+ * first waits ten seconds for the other.  An edge can name no user.
+ */
+#include "config.h"
+#include "flow/store.h"
+#include "flow/facts.h"
+#include "flow/session.h"
+#include "index/deliver.h"
+#include "proc/blocks.h"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATIENCE  (10 * G_USEC_PER_SEC)
+#define TOKEN_LEN 16
+#define WAITING_MAX 10000
+
+typedef struct {                     /* block store { } */
+  gint64      index_open_max;
+  const char *separator, *index_folder;
+  gint64      connections_per_user;
+} StoreConf;
+
+typedef struct {                     /* block special "Sent" { } */
+  const char *use;
+  bool        create, subscribe;
+} SpecialConf;
+
+static const EkOption store_rows[] = {
+  EK_OPTION (StoreConf, index_open_max, "128", "How many users' indexes stay open in a process.", .allow = "1..100000"),
+  EK_OPTION (StoreConf, separator, "\".\"", "Between the levels of mailbox names.", .allow = ".|/"),
+  EK_OPTION (StoreConf, index_folder, "", "Where the indexes lie, with a folder for each user. Empty: with the mail."),
+  EK_OPTION (StoreConf, connections_per_user, "50", "Most sessions of one user from one address.", .allow = "1..100000"),
+  EK_OPTIONS_END
+};
+
+static const EkBlockType store_block = {
+  .kind = "store", .doc = "Mailboxes and their indexes.", .options = store_rows, .size = sizeof (StoreConf),
+  .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_STORE),
+};
+
+static const EkOption special_rows[] = {
+  EK_OPTION (SpecialConf, use, "", "Special use (RFC 6154): \\Drafts, \\Sent, \\Trash, \\Junk, \\Archive."),
+  EK_OPTION (SpecialConf, create, "yes", "Whether each user has it from the start."),
+  EK_OPTION (SpecialConf, subscribe, "yes", "Whether each user is subscribed to it from the start."),
+  EK_OPTIONS_END
+};
+
+static const EkBlockType special_block = {
+  .kind = "special", .doc = "A mailbox that each user has: special \"Sent\" { use = \\\\Sent }.",
+  .options = special_rows, .size = sizeof (SpecialConf), .roles = EK_ROLE_BIT (EK_ROLE_STORE),
+};
+
+void
+ek_store_blocks_register (void)
+{
+  ek_block_register (&store_block);
+  ek_block_register (&special_block);
+}
+
+typedef struct {                     /* a listener whose clients come here after login */
+  const EkProtocolOps *ops;
+  gconstpointer        options;
+} Service;
+
+typedef struct {                     /* waits for its other half */
+  gint64   since;
+  bool     vouched;
+  EkPool  *pool;
+  EkUser   user;                     /* vouched */
+  const char *format;
+  const char *listener, *hostname, *mechanism;     /* handed over */
+  EkEventId   event;
+  EkClient    client;
+  EkStr       tag, unread;
+  int         fd;
+} Half;
+
+static struct {
+  EkIndexes  *set;
+  EkWatch     indexes;
+  GHashTable *services;              /* listener -> Service */
+  EkGeneration *generation;
+  const StoreConf *conf;
+  GHashTable *halves;                /* token (GBytes) -> Half */
+  GHashTable *counts;                /* "user\naddress" -> sessions */
+  EkTimer     sweep;
+} st;
+
+/* ---- configuration ---- */
+
+static void
+add_service (const EkBlockValues *v, gpointer data)
+{
+  if (v->protocol == NULL || ek_instance_is_remote (v->protocol) || v->protocol->module->after_login == NULL)
+    return;
+  Service *s = g_new0 (Service, 1);
+  s->ops = v->protocol->module->after_login;
+  s->options = v->after_login_options ? v->after_login_options : v->protocol_options;
+  g_hash_table_replace (st.services, g_strdup (v->block->name ? v->block->name : ""), s);
+}
+
+static void
+configure (void)
+{
+  EkGeneration *gen = ek_role_generation ();
+
+  if (st.services)
+    g_hash_table_unref (st.services);
+  st.services = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  ek_generation_each (gen, &ek_listener_block, add_service, NULL);
+  st.conf = ek_generation_values (gen, &store_block, NULL);
+  ek_generation_unref (st.generation);
+  st.generation = ek_generation_ref (gen);
+}
+
+static void
+move_on (EkSession *s, gpointer data)
+{
+  Service *service = g_hash_table_lookup (st.services, ek_session_listener (s));
+
+  if (service && service->ops == ek_session_protocol (s) && ek_session_idle (s))
+    ek_session_use (s, st.generation, service->options);
+}
+
+static void
+reload (void)
+{
+  configure ();
+  ek_sessions_each (move_on, NULL);
+}
+
+EkInstance *
+ek_store_format (const char *name)
+{
+  return name ? ek_generation_instance (st.generation, name, 1u << EK_TABLE_MAILBOX) : NULL;
+}
+
+static void
+add_special (const EkBlockValues *v, gpointer data)
+{
+  const SpecialConf *c = v->values;
+  EkSpecial row = { .name = v->block->name, .use = c->use, .create = c->create, .subscribe = c->subscribe };
+
+  if (v->block->name)
+    g_array_append_val ((GArray *) data, row);
+}
+
+static void
+changed (EkWatch *watch, guint32 events)
+{
+  ek_indexes_dispatch (st.set);
+}
+
+static void sweep (EkTimer *timer);
+static void half_free (gpointer data);
+
+static bool
+start (GError **error)
+{
+  g_autoptr (GArray) specials = g_array_new (FALSE, FALSE, sizeof (EkSpecial));
+
+  configure ();
+  ek_generation_each (st.generation, &special_block, add_special, specials);
+  EkIndexConfig config = {
+    .open_max = (guint) st.conf->index_open_max, .separator = st.conf->separator[0], .folder = st.conf->index_folder,
+    .linger = true,                  /* a user always comes to the same worker */
+    .specials = (const EkSpecial *) (void *) specials->data, .n_specials = specials->len,
+  };
+  st.set = ek_indexes_new (&config, error);
+  if (st.set == NULL)
+    return false;
+  st.indexes = (EkWatch) { .fd = ek_indexes_fd (st.set), .func = changed };
+  ek_watch_set (ek_role_loop (), &st.indexes, EPOLLIN);
+  st.halves = g_hash_table_new_full (g_bytes_hash, g_bytes_equal, (GDestroyNotify) g_bytes_unref, half_free);
+  st.counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  st.sweep.func = sweep;
+  ek_timer_set (ek_role_loop (), &st.sweep, PATIENCE);
+  ek_store_deliver_start (st.set);
+  return true;
+}
+
+/* ---- the two halves of a login ---- */
+
+static void
+half_free (gpointer data)
+{
+  Half *h = data;
+
+  if (h->fd >= 0)
+    close (h->fd);
+  ek_pool_free (h->pool);
+  g_free (h);
+}
+
+static gboolean
+is_old (gpointer key, gpointer value, gpointer data)
+{
+  return ek_now () - ((Half *) value)->since > PATIENCE;
+}
+
+static void
+sweep (EkTimer *timer)
+{
+  g_hash_table_foreach_remove (st.halves, is_old, NULL);
+  ek_timer_set (ek_role_loop (), timer, PATIENCE);
+}
+
+static void
+session_gone (EkSession *s)
+{
+  char *key = ek_session_host_data (s);
+
+  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (st.counts, key));
+  if (n > 1)
+    g_hash_table_replace (st.counts, g_strdup (key), GUINT_TO_POINTER (n - 1));
+  else
+    g_hash_table_remove (st.counts, key);
+  ek_store_maybe_done ();
+}
+
+void
+ek_store_maybe_done (void)
+{
+  if (ek_role_stopping () && ek_sessions_count () == 0 && ek_store_delivering () == 0)
+    ek_role_done (EK_ROLE_STORE);
+}
+
+static void
+unref_index (gpointer data)
+{
+  ek_index_unref (data);
+}
+
+static void
+begin (const Half *vouch, Half *hand)
+{
+  static const EkSessionHost host = { .closed = session_gone };
+  g_autoptr (GError) error = NULL;
+  Service *service = hand->listener ? g_hash_table_lookup (st.services, hand->listener) : NULL;
+  EkInstance *format = ek_store_format (vouch->format);
+  EkIndex *ix = NULL;
+
+  if (hand->fd < 0)
+    return;                          /* the client went away at the edge */
+  if (service == NULL || format == NULL)
+    ek_log (EK_ERR, "store", "%s: no %s here: is the configuration being changed?", vouch->user.name,
+            service == NULL ? "protocol of that listener" : "mailbox instance of that name");
+  else if (ek_index_new (st.set, format, &vouch->user, &ix, &error) != EK_OK)
+    ek_log (EK_ERR, "store", "%s: %s", vouch->user.name, error->message);
+  g_autofree char *key = g_strconcat (vouch->user.name, "\n", hand->client.address, NULL);
+  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (st.counts, key));
+  if (ix && n >= (guint) st.conf->connections_per_user) {
+    ek_log (EK_WARN, "store", "%s: more than %d sessions from %s (store.connections_per_user)", vouch->user.name,
+            (int) st.conf->connections_per_user, hand->client.address);
+    ek_index_unref (g_steal_pointer (&ix));
+  }
+  if (ix == NULL)
+    return;
+  fcntl (hand->fd, F_SETFL, O_NONBLOCK);
+  EkSessionStart start = {
+    .ops = service->ops, .options = service->options, .generation = st.generation, .listener = hand->listener,
+    .hostname = hand->hostname, .client = &hand->client, .event = hand->event, .fd = hand->fd,
+  };
+  hand->fd = -1;
+  EkSession *s = ek_session_new (&start, &host);
+  EkPool *pool = ek_session_pool (s);
+  EkSessionLogin *login = ek_pool_new0 (pool, EkSessionLogin);
+  login->tag = ek_pool_str (pool, hand->tag);
+  EkBuf copy = { 0 };                /* the user record moves into the session's pool by way of its packed form */
+  ek_pack_user (&copy, &vouch->user);
+  EkUnpack in = ek_unpack (ek_buf_str (&copy));
+  ek_unpack_user (&in, pool, &login->user);
+  ek_buf_release (&copy);
+  login->index = ix;
+  login->id = hand->event;
+  login->job_key = ek_hash64 (login->user.name, strlen (login->user.name)) | 1;
+  ek_pool_cleanup (pool, unref_index, ix);
+  ek_session_set_login (s, login);
+  ek_session_set_user (s, login->user.name, hand->mechanism);
+  g_hash_table_replace (st.counts, g_strdup (key), GUINT_TO_POINTER (n + 1));
+  ek_session_set_host_data (s, ek_pool_strdup (pool, key));
+  ek_session_begin (s, hand->unread);
+}
+
+/* Joins with the other half when it is here, else waits for it.  Takes `half`. */
+static void
+meet (EkStr token, Half *half)
+{
+  GBytes *key = g_bytes_new (token.p, token.n);
+  Half *other = g_hash_table_lookup (st.halves, key);
+
+  half->since = ek_now ();
+  if (other && other->vouched != half->vouched) {
+    begin (half->vouched ? half : other, half->vouched ? other : half);
+    g_hash_table_remove (st.halves, key);
+    g_bytes_unref (key);
+    half_free (half);
+  }
+  else if (other || g_hash_table_size (st.halves) >= WAITING_MAX) {
+    g_bytes_unref (key);             /* a token is good for one login */
+    half_free (half);
+  }
+  else
+    g_hash_table_insert (st.halves, key, half);
+}
+
+static Half *
+half_new (bool vouched)
+{
+  Half *h = g_new0 (Half, 1);
+
+  h->fd = -1;
+  h->vouched = vouched;
+  h->pool = ek_pool_new ();
+  return h;
+}
+
+static void
+on_vouch (EkMsg *msg)
+{
+  Half *h = half_new (true);
+  EkStr token = ek_unpack_str (&msg->in);
+
+  ek_unpack_user (&msg->in, h->pool, &h->user);
+  h->format = ek_unpack_text (&msg->in, h->pool);
+  if (!ek_unpack_ok (&msg->in) || token.n != TOKEN_LEN || h->user.name == NULL) {
+    ek_channel_break (msg->channel, "a damaged vouch");
+    half_free (h);
+    return;
+  }
+  meet (token, h);
+}
+
+static void
+on_handoff (EkMsg *msg)
+{
+  Half *h = half_new (false);
+  EkStr token = ek_unpack_str (&msg->in);
+
+  h->tag = ek_unpack_copy (&msg->in, h->pool);
+  ek_unpack_text (&msg->in, h->pool);            /* the protocol: the listener says it */
+  h->listener = ek_unpack_text (&msg->in, h->pool);
+  h->hostname = ek_unpack_text (&msg->in, h->pool);
+  h->event = ek_unpack_u64 (&msg->in);
+  h->mechanism = ek_unpack_text (&msg->in, h->pool);
+  ek_unpack_client (&msg->in, h->pool, &h->client);
+  h->unread = ek_unpack_copy (&msg->in, h->pool);
+  h->fd = ek_msg_take_fd (msg, 0);
+  if (!ek_unpack_ok (&msg->in) || token.n != TOKEN_LEN || h->tag.n > 255 || h->client.address == NULL) {
+    ek_channel_break (msg->channel, "a damaged hand-over");
+    half_free (h);
+    return;
+  }
+  meet (token, h);
+}
+
+static void
+message (EkRole peer, guint index, EkMsg *msg)
+{
+  if (peer == EK_ROLE_DIRECTORY && msg->type == EK_S_VOUCH)
+    on_vouch (msg);
+  else if (peer == EK_ROLE_EDGE && msg->type == EK_S_HANDOFF)
+    on_handoff (msg);
+  else if (peer == EK_ROLE_QUEUE && msg->type == EK_S_DELIVER && msg->id)
+    ek_store_deliver (msg);
+  else if (peer == EK_ROLE_QUEUE && msg->type == EK_S_RETIRED) {
+    guint64 id = ek_unpack_u64 (&msg->in);
+    guint32 rcpt = (guint32) ek_unpack_max (&msg->in, G_MAXUINT32);
+    guint32 action = (guint32) ek_unpack_max (&msg->in, G_MAXUINT32);
+    if (ek_unpack_ok (&msg->in))
+      ek_delivery_retired (st.set, id, rcpt, action);
+  }
+  else
+    ek_channel_break (msg->channel, "a message that store does not take");
+}
+
+/* ---- the end ---- */
+
+static void
+say_goodbye (EkSession *s, gpointer data)
+{
+  ek_session_shutdown (s);
+}
+
+static void
+stop (gint64 deadline)
+{
+  ek_sessions_each (say_goodbye, NULL);
+  ek_store_maybe_done ();
+}
+
+static void
+end_session (EkSession *s, gpointer data)
+{
+  ek_session_end (s, EK_CLOSED_SHUTDOWN);
+}
+
+static void
+end (void)
+{
+  ek_sessions_each (end_session, NULL);
+  ek_store_deliver_end ();
+  while (ek_job_waiting (ek_role_jobs ()) > 0)
+    ek_loop_turn (ek_role_loop (), true);
+  ek_loop_turn (ek_role_loop (), false);
+  ek_watch_set (ek_role_loop (), &st.indexes, 0);
+  ek_timer_cancel (ek_role_loop (), &st.sweep);
+  g_hash_table_unref (st.halves);
+  g_hash_table_unref (st.counts);
+  g_hash_table_unref (st.services);
+  ek_indexes_free (st.set);
+  ek_generation_unref (st.generation);
+  memset (&st, 0, sizeof st);
+}
+
+const EkRoleOps ek_store_role = {
+  .role = EK_ROLE_STORE, .start = start, .reload = reload, .message = message, .stop = stop, .end = end,
+};

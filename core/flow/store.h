@@ -1,0 +1,17 @@
+/* store.h - the store role: mailboxes, sessions after login, local delivery
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#pragma once
+#include "index/box.h"
+#include "proc/role.h"
+
+extern const EkRoleOps ek_store_role;
+
+void ek_store_blocks_register (void);
+/* storedeliver.c: EK_S_DELIVER. */
+void ek_store_deliver (EkMsg *msg);
+void ek_store_deliver_start (EkIndexes *set);
+void ek_store_deliver_end (void);
+guint ek_store_delivering (void);
+EkInstance *ek_store_format (const char *name);        /* the mailbox instance of that name, or NULL */
+void ek_store_maybe_done (void);

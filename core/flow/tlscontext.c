@@ -1,0 +1,253 @@
+/* tlscontext.c - certificates, SNI, tickets: OpenSSL contexts of the tls role
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "config.h"
+#include "flow/tlscontext.h"
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+typedef struct {
+  char    *name;
+  SSL_CTX *ctx;
+  X509    *leaf;                     /* borrowed from ctx */
+} Certificate;
+
+static GPtrArray *certificates;      /* of Certificate */
+static guint8 keys[EK_TICKET_KEYS][EK_TICKET_KEY_LEN];
+static bool   have_keys;
+
+/* Where an SSL keeps the ALPN name of its listener. */
+static int
+protocol_slot (void)
+{
+  static int slot = -1;
+
+  if (slot < 0)
+    slot = SSL_get_ex_new_index (0, NULL, NULL, NULL, NULL);
+  return slot;
+}
+
+guint
+ek_tls_contexts (void)
+{
+  return certificates ? certificates->len : 0;
+}
+
+static void
+certificate_free (gpointer data)
+{
+  Certificate *c = data;
+
+  SSL_CTX_free (c->ctx);
+  g_free (c->name);
+  g_free (c);
+}
+
+void
+ek_tls_contexts_free (void)
+{
+  g_clear_pointer (&certificates, g_ptr_array_unref);
+  ek_wipe (keys, sizeof keys);
+  have_keys = false;
+}
+
+/* ---- tickets: RFC 5077, 8446 4.6.1; keys are master's, the same in every worker ---- */
+
+void
+ek_tls_ticket_keys (EkStr bytes)
+{
+  if (bytes.n != sizeof keys)
+    return;
+  memcpy (keys, bytes.p, sizeof keys);
+  have_keys = true;
+}
+
+static int
+ticket_key (SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH], EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+            int encrypt)
+{
+  guint i = 0;
+
+  if (!have_keys)
+    return 0;
+  if (encrypt) {
+    memcpy (name, keys[0], 16);
+    ek_random (iv, 16);
+  }
+  else {
+    while (i < EK_TICKET_KEYS && memcmp (name, keys[i], 16) != 0)
+      i++;
+    if (i == EK_TICKET_KEYS)
+      return 0;                      /* not ours (any more): a full handshake */
+  }
+  OSSL_PARAM params[] = {
+    OSSL_PARAM_construct_octet_string (OSSL_MAC_PARAM_KEY, keys[i] + 48, 32),
+    OSSL_PARAM_construct_utf8_string (OSSL_MAC_PARAM_DIGEST, (char *) "sha256", 0),
+    OSSL_PARAM_construct_end (),
+  };
+  if (EVP_CipherInit_ex2 (cipher, EVP_aes_256_cbc (), keys[i] + 16, iv, encrypt, NULL) != 1
+      || EVP_MAC_CTX_set_params (mac, params) != 1)
+    return -1;
+  return encrypt || i == 0 ? 1 : 2;  /* 2: good, and give a new one */
+}
+
+/* ---- names ---- */
+
+static Certificate *
+find (const char *name)
+{
+  for (guint i = 0; certificates && i < certificates->len; i++) {
+    Certificate *c = certificates->pdata[i];
+    if (strcmp (c->name, name) == 0)
+      return c;
+  }
+  return NULL;
+}
+
+static bool
+allowed (char *const *list, const char *name)
+{
+  return list == NULL || list[0] == NULL || g_strv_contains ((const char *const *) list, name);
+}
+
+/* SNI (RFC 6066): the first certificate of the listener that is valid for the name; without one the default. */
+static int
+server_name (SSL *ssl, int *alert, void *data)
+{
+  const char *name = SSL_get_servername (ssl, TLSEXT_NAMETYPE_host_name);
+  char *const *list = SSL_get_app_data (ssl);
+
+  for (guint i = 0; name && i < certificates->len; i++) {
+    Certificate *c = certificates->pdata[i];
+    if (allowed (list, c->name) && c->leaf && X509_check_host (c->leaf, name, 0, 0, NULL) == 1) {
+      SSL_set_SSL_CTX (ssl, c->ctx);
+      return SSL_TLSEXT_ERR_OK;
+    }
+  }
+  return SSL_TLSEXT_ERR_OK;
+}
+
+/* A client that names only other protocols talks to the wrong port, or is being made to: refuse (RFC 7301). */
+static int
+alpn (SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned char *in, unsigned int n, void *data)
+{
+  const char *ours = SSL_get_ex_data (ssl, protocol_slot ());
+
+  (void) data;
+  for (unsigned int i = 0; ours && i < n && i + 1u + in[i] <= n; i += in[i] + 1u)
+    if (in[i] == strlen (ours) && memcmp (in + i + 1, ours, in[i]) == 0) {
+      *out = in + i + 1;
+      *outlen = in[i];
+      return SSL_TLSEXT_ERR_OK;
+    }
+  return ours ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
+}
+
+/* ---- contexts ---- */
+
+static bool
+trouble (GError **error, const char *name, const char *what)
+{
+  char text[256];
+
+  ERR_error_string_n (ERR_get_error (), text, sizeof text);
+  ERR_clear_error ();
+  ek_fail (error, EK_FAIL, 0, "certificate \"%s\": %s: %s", name, what, text);
+  return false;
+}
+
+static bool
+use_pem (SSL_CTX *ctx, const char *name, EkStr chain, EkStr key, GError **error)
+{
+  BIO *bio = BIO_new_mem_buf (chain.p, (int) chain.n);
+  X509 *x = PEM_read_bio_X509_AUX (bio, NULL, NULL, NULL);
+  bool ok = x && SSL_CTX_use_certificate (ctx, x) == 1;
+
+  X509_free (x);
+  while (ok && (x = PEM_read_bio_X509 (bio, NULL, NULL, NULL)))
+    ok = SSL_CTX_add0_chain_cert (ctx, x) == 1;
+  BIO_free (bio);
+  if (!ok)
+    return trouble (error, name, "the chain cannot be read");
+  ERR_clear_error ();                /* the end of the file is told as an error */
+  bio = BIO_new_mem_buf (key.p, (int) key.n);
+  EVP_PKEY *pkey = PEM_read_bio_PrivateKey (bio, NULL, NULL, (void *) "");
+  BIO_free (bio);
+  ok = pkey && SSL_CTX_use_PrivateKey (ctx, pkey) == 1 && SSL_CTX_check_private_key (ctx) == 1;
+  EVP_PKEY_free (pkey);
+  return ok || trouble (error, name, "the key cannot be read, needs a passphrase, or is another certificate's");
+}
+
+static SSL_CTX *
+context_new (const char *name, EkStr chain, EkStr key, const EkTlsConf *conf, GError **error)
+{
+  SSL_CTX *ctx = SSL_CTX_new (TLS_server_method ());
+  bool ok = ctx != NULL;
+
+  if (ok) {
+    SSL_CTX_set_min_proto_version (ctx, strcmp (conf->min_version, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    SSL_CTX_set_options (ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE
+                         | SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF | (conf->tickets ? 0 : SSL_OP_NO_TICKET));
+    SSL_CTX_set_mode (ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode (ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_timeout (ctx, (long) (conf->ticket_lifetime.us / G_USEC_PER_SEC));
+    SSL_CTX_set_num_tickets (ctx, conf->tickets ? 1 : 0);
+    SSL_CTX_set_session_id_context (ctx, (const unsigned char *) "ekiden", 6);
+    SSL_CTX_set_tlsext_ticket_key_evp_cb (ctx, ticket_key);
+    SSL_CTX_set_tlsext_servername_callback (ctx, server_name);
+    SSL_CTX_set_alpn_select_cb (ctx, alpn, NULL);
+    if (SSL_CTX_set_cipher_list (ctx, conf->ciphers ? conf->ciphers : "HIGH:!aNULL:!kRSA:!PSK:!SRP:!3DES") != 1)
+      ok = trouble (error, name, "tls.ciphers names no cipher that OpenSSL has");
+    else if (conf->groups && SSL_CTX_set1_groups_list (ctx, conf->groups) != 1)
+      ok = trouble (error, name, "tls.groups names a group that OpenSSL does not have");
+    else
+      ok = use_pem (ctx, name, chain, key, error);
+  }
+  else
+    trouble (error, name, "no context");
+  if (!ok)
+    g_clear_pointer (&ctx, SSL_CTX_free);
+  return ctx;
+}
+
+bool
+ek_tls_certificate (const char *name, EkStr chain, EkStr key, const EkTlsConf *conf, GError **error)
+{
+  SSL_CTX *ctx = context_new (name, chain, key, conf, error);
+  Certificate *c = find (name);
+
+  if (ctx == NULL)
+    return false;
+  if (c == NULL) {
+    if (certificates == NULL)
+      certificates = g_ptr_array_new_with_free_func (certificate_free);
+    c = g_new0 (Certificate, 1);
+    c->name = g_strdup (name);
+    g_ptr_array_add (certificates, c);
+  }
+  SSL_CTX_free (c->ctx);             /* connections hold a reference of their own */
+  c->ctx = ctx;
+  c->leaf = SSL_CTX_get0_certificate (ctx);
+  return true;
+}
+
+SSL *
+ek_tls_new (char *const *list, const char *protocol)
+{
+  for (guint i = 0; certificates && i < certificates->len; i++) {
+    Certificate *c = certificates->pdata[i];
+    if (!allowed (list, c->name))
+      continue;
+    SSL *ssl = SSL_new (c->ctx);
+    if (ssl) {
+      SSL_set_app_data (ssl, (void *) list);
+      SSL_set_ex_data (ssl, protocol_slot (), (void *) protocol);
+      SSL_set_accept_state (ssl);
+    }
+    return ssl;
+  }
+  return NULL;
+}

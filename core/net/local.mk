@@ -1,0 +1,1 @@
+libekiden_la_SOURCES += %D%/listen.c %D%/listen.h %D%/resolver.h

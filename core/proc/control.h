@@ -1,0 +1,17 @@
+/* control.h - the control socket: asked by `ekiden`, parsed without rights, answered by the roles
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * run_dir/control/socket.  A request is one line of words, a space between them, with %XX for spaces,
+ * percent signs and control characters; an answer is lines ": text", then "= ok" or "! what is wrong".
+ * The control role parses it, looks at the caller's uid, and passes verb and words on to the role that
+ * knows: master, queue, directory or store.
+ */
+#pragma once
+#include "proc/channel.h"
+
+/* In master: verbs status, reload, stop, upgrade, reopen. */
+void ek_control_master (EkMsg *msg);
+void ek_control_reloaded (const char *why);      /* NULL: the new generation is active */
+
+/* In any role: an answer to EK_C_REQUEST. */
+void ek_control_answer (EkMsg *msg, EkStatus status, EkStr text);

@@ -1,0 +1,637 @@
+/* master.c - starts, watches and restarts the roles; parses nothing from the net
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Master reads the configuration as root, has it checked by a child without rights, binds the
+ * ports and hands them out.  SIGHUP: read it again.  SIGTERM: stop in order.  SIGUSR2, or a worker that
+ * turns out to be another build: stop in order, then run the new program with the same listening sockets, so
+ * that clients wait a moment and nobody is refused.
+ */
+#include "config.h"
+#include "proc/master.h"
+#include "base/log.h"
+#include "net/listen.h"
+#include "proc/control.h"
+#include "proc/notify.h"
+#include "proc/spawn.h"
+#include "proc/workers.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef enum { STARTING, RUNNING, STOPPING } State;
+
+static struct {
+  const EkMasterOptions *options;
+  EkLoop  *loop;
+  EkPlan  *plan;
+  guint64  generation;
+  State    state;
+  EkWatch  signals;
+  EkTimer  tickets, deadline;
+  int      pidfile;
+  guint    phase;                    /* of the stop */
+  bool     again;                    /* run the new program when all have stopped */
+  int      status;
+
+  EkPlan  *next;                     /* a reload under way */
+  guint    answers;
+  GString *refusals;
+} m;
+
+static void go_on (void);
+
+static void
+tell_starter (const char *error)
+{
+  if (m.options->ready)
+    m.options->ready (error);
+}
+
+/* ---- starting ---- */
+
+static bool
+make_folder (const char *path, gint64 uid, gint64 gid, mode_t mode, GError **error)
+{
+  if (g_mkdir_with_parents (path, 0755) < 0) {
+    ek_fail (error, EK_FAIL, errno, "cannot make the folder %s: %s", path, g_strerror (errno));
+    return false;
+  }
+  struct stat st;
+  if (uid >= 0 && stat (path, &st) == 0 && st.st_uid == 0 && (chown (path, (uid_t) uid, (gid_t) gid) < 0 || chmod (path, mode) < 0)) {
+    ek_fail (error, EK_FAIL, errno, "cannot hand the folder %s to its role: %s", path, g_strerror (errno));
+    return false;
+  }
+  return true;
+}
+
+static bool
+make_folders (GError **error)
+{
+  const EkPlan *p = m.plan;
+  const struct { const char *base, *name; EkRole role; mode_t mode; } rows[] = {
+    { p->top.state_dir, "spool", EK_ROLE_QUEUE, 0700 },
+    { p->top.state_dir, "events", EK_ROLE_LOG, 0750 },
+    { p->top.run_dir, "control", EK_ROLE_CONTROL, 0755 },
+  };
+
+  if (!make_folder (p->top.state_dir, -1, -1, 0755, error) || !make_folder (p->top.run_dir, -1, -1, 0755, error)
+      || !make_folder (p->roles.chroot, -1, -1, 0755, error))
+    return false;
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autofree char *path = g_build_filename (rows[i].base, rows[i].name, NULL);
+    const EkIdentity *who = &p->who[rows[i].role];
+    if (!make_folder (path, who->uid, who->gid, rows[i].mode, error))
+      return false;
+  }
+  return true;
+}
+
+static bool
+write_pid (GError **error)
+{
+  g_autofree char *path = g_build_filename (m.plan->top.run_dir, "ekiden.pid", NULL);
+  char text[24];
+
+  m.pidfile = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (m.pidfile < 0) {
+    ek_fail (error, EK_FAIL, errno, "cannot write %s: %s", path, g_strerror (errno));
+    return false;
+  }
+  if (flock (m.pidfile, LOCK_EX | LOCK_NB) < 0) {
+    ek_fail (error, EK_FAIL, EBUSY, "ekidend is running already (%s is locked): ekiden stop, or another run_dir", path);
+    return false;
+  }
+  int n = g_snprintf (text, sizeof text, "%d\n", (int) getpid ());
+  if (ftruncate (m.pidfile, 0) < 0 || pwrite (m.pidfile, text, (gsize) n, 0) != n) {
+    ek_fail (error, EK_FAIL, errno, "cannot write %s: %s", path, g_strerror (errno));
+    return false;
+  }
+  return true;
+}
+
+/* A socket that an earlier self or the old plan has already. */
+static int
+inherited (const char *address)
+{
+  g_auto (GStrv) parts = g_strsplit (g_getenv ("EKIDEN_SOCKETS") ? g_getenv ("EKIDEN_SOCKETS") : "", ",", 1024);
+
+  for (guint i = 0; parts[i]; i++) {
+    char *eq = strchr (parts[i], '=');
+    if (eq == NULL)
+      continue;
+    *eq = '\0';
+    int fd = atoi (eq + 1);
+    if (strcmp (parts[i], address) == 0 && fcntl (fd, F_SETFD, FD_CLOEXEC) == 0)
+      return fd;
+  }
+  return -1;
+}
+
+static EkPlanSocket *
+same_socket (EkPlan *plan, const char *address)
+{
+  for (guint i = 0; plan && i < plan->sockets->len; i++) {
+    EkPlanSocket *s = plan->sockets->pdata[i];
+    if (s->fd >= 0 && strcmp (s->address, address) == 0)
+      return s;
+  }
+  return NULL;
+}
+
+static bool
+bind_sockets (EkPlan *plan, EkPlan *old, GString *errors)
+{
+  bool ok = true;
+
+  for (guint i = 0; i < plan->sockets->len; i++) {
+    g_autoptr (GError) error = NULL;
+    EkPlanSocket *s = plan->sockets->pdata[i], *was = same_socket (old, s->address);
+    s->fd = was ? fcntl (was->fd, F_DUPFD_CLOEXEC, 3) : inherited (s->address);
+    if (s->fd < 0)
+      s->fd = ek_listen (&s->at, s->backlog, &error);
+    if (s->fd < 0) {
+      g_string_append_printf (errors, "listener \"%s\": %s\n", s->listener, error->message);
+      ok = false;
+    }
+  }
+  return ok;
+}
+
+static void
+all_ready (EkWorker *w)
+{
+  GPtrArray *all = ek_workers ();
+
+  ek_event ("master", 0, "role-started", EK_FTEXT ("role", w->name), EK_FINT ("pid", w->pid));
+  for (guint i = 0; i < all->len; i++)
+    if (((EkWorker *) all->pdata[i])->state != EK_WORKER_READY)
+      return;
+  if (m.state == STARTING) {
+    m.state = RUNNING;
+    ek_event ("postfix-script", 0, "server-started");
+    ek_notify ("READY=1\nSTATUS=running");
+    tell_starter (NULL);
+  }
+}
+
+static void
+give_up (const char *text)
+{
+  ek_log (EK_ERR, "master", "%s", text);
+  if (m.state == STARTING)
+    tell_starter (text);
+  m.status = 1;
+  ek_master_stop (false);
+}
+
+static void
+refused (EkWorker *w, const char *problems)
+{
+  g_autofree char *text = g_strdup_printf ("%s: %s", w->name, problems);
+
+  if (m.state == STARTING) {
+    give_up (text);
+    return;
+  }
+  ek_log (EK_ERR, "master", "%s", text);
+  if (w->pid > 0)
+    kill (w->pid, SIGKILL);          /* tried again, with a growing pause */
+}
+
+/* ---- stopping ---- */
+
+static const guint32 phases[] = {    /* who stops together; the order keeps the way of a message open to its end */
+  EK_ROLE_BIT (EK_ROLE_EDGE), EK_ROLE_BIT (EK_ROLE_QUEUE) | EK_ROLE_BIT (EK_ROLE_CONTROL),
+  EK_ROLE_BIT (EK_ROLE_STORE) | EK_ROLE_BIT (EK_ROLE_RELAY), EK_ROLE_BIT (EK_ROLE_TLS) | EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+  EK_ROLE_BIT (EK_ROLE_LOG),
+};
+
+static void
+run_again (void)
+{
+  GString *sockets = g_string_new ("EKIDEN_SOCKETS=");
+  g_auto (GStrv) base = ek_spawn_environment ();
+  GPtrArray *env = g_ptr_array_new ();
+  const char *argv[] = { "ekidend", "--foreground", "--config", m.options->conf_path, NULL };
+
+  for (guint i = 0; i < m.plan->sockets->len; i++) {
+    EkPlanSocket *s = m.plan->sockets->pdata[i];
+    if (fcntl (s->fd, F_SETFD, 0) == 0)
+      g_string_append_printf (sockets, "%s=%d,", s->address, s->fd);
+  }
+  for (guint i = 0; base[i]; i++)
+    if (!g_str_has_prefix (base[i], "EKIDEN_SOCKETS="))
+      g_ptr_array_add (env, base[i]);
+  g_ptr_array_add (env, sockets->str);
+  if (g_getenv ("NOTIFY_SOCKET"))
+    g_ptr_array_add (env, g_strconcat ("NOTIFY_SOCKET=", g_getenv ("NOTIFY_SOCKET"), NULL));
+  g_ptr_array_add (env, NULL);
+  sigset_t none;
+  sigemptyset (&none);
+  sigprocmask (SIG_SETMASK, &none, NULL);
+  execve (ek_spawn_program (), (char **) argv, (char **) env->pdata);
+  fprintf (stderr, "ekidend: cannot run %s: %s\n", ek_spawn_program (), g_strerror (errno));
+}
+
+/* Stops the next phase when the last one is down. */
+static void
+go_on (void)
+{
+  GPtrArray *all = ek_workers ();
+
+  while (m.phase < G_N_ELEMENTS (phases)) {
+    bool busy = false;
+    for (guint i = 0; i < all->len; i++) {
+      EkWorker *w = all->pdata[i];
+      if (w->pid == 0 || !(w->bits & phases[m.phase]))
+        continue;
+      busy = true;
+      if (w->state < EK_WORKER_READY)
+        kill (w->pid, SIGKILL);      /* it has nothing under way */
+      else
+        ek_worker_stop (w, m.plan->roles.stop_timeout.us / 1000);
+    }
+    if (busy)
+      return;
+    m.phase++;
+  }
+  ek_loop_quit (m.loop);
+}
+
+static void
+too_late (EkTimer *timer)
+{
+  GPtrArray *all = ek_workers ();
+
+  for (guint i = 0; i < all->len; i++) {
+    EkWorker *w = all->pdata[i];
+    if (w->pid > 0 && w->state == EK_WORKER_STOPPING) {
+      ek_log (EK_WARN, "master", "%s did not stop in time: killed", w->name);
+      kill (w->pid, SIGKILL);
+    }
+  }
+  ek_timer_set (m.loop, &m.deadline, G_USEC_PER_SEC);
+}
+
+void
+ek_master_stop (bool again)
+{
+  GPtrArray *all = ek_workers ();
+
+  if (m.state == STOPPING)
+    return;
+  m.state = STOPPING;
+  m.again = again;
+  ek_event ("postfix-script", 0, "server-stopping");
+  ek_notify ("STOPPING=1");
+  for (guint i = 0; i < all->len; i++)
+    ek_timer_cancel (m.loop, &((EkWorker *) all->pdata[i])->restart);
+  m.deadline.func = too_late;
+  ek_timer_set (m.loop, &m.deadline, m.plan->roles.stop_timeout.us + G_USEC_PER_SEC);
+  go_on ();
+}
+
+static void
+other_build (EkWorker *w)
+{
+  if (m.state == STARTING) {
+    give_up ("a worker is another build than this program: is the installation complete?");
+    return;
+  }
+  ek_log (EK_WARN, "master", "the program on disk was replaced: starting the new one");
+  ek_master_stop (true);
+}
+
+static void
+gone (EkWorker *w, int status)
+{
+  if (m.state == STOPPING) {
+    go_on ();
+    return;
+  }
+  g_autofree char *how = WIFSIGNALED (status) ? g_strdup_printf ("signal %d", WTERMSIG (status))
+                                              : g_strdup_printf ("exit status %d", WEXITSTATUS (status));
+  ek_event ("master", 0, "role-died", EK_FTEXT ("role", w->name), EK_FTEXT ("reason", how));
+  if (m.state == STARTING && w->restarts >= 3) {
+    g_autofree char *text = g_strdup_printf ("%s ends again and again (%s): see the log", w->name, how);
+    give_up (text);
+  }
+  if (m.next)
+    ek_master_reload_failed (w->name, "ended meanwhile");
+}
+
+static void
+reap (void)
+{
+  GPtrArray *all = ek_workers ();
+  int status;
+  pid_t pid;
+
+  while ((pid = waitpid (-1, &status, WNOHANG)) > 0)
+    for (guint i = 0; i < all->len; i++) {
+      EkWorker *w = all->pdata[i];
+      if (w->pid == pid)
+        ek_worker_ended (w, status, m.plan, m.state != STOPPING);
+    }
+}
+
+/* ---- reloading ---- */
+
+static void
+activate (guint64 number)
+{
+  GPtrArray *all = ek_workers ();
+
+  for (guint i = 0; i < all->len; i++) {
+    EkWorker *w = all->pdata[i];
+    if (w->state != EK_WORKER_READY)
+      continue;
+    ek_pack_u64 (ek_channel_send (w->channel, EK_M_ACTIVATE), number);
+    ek_channel_end (w->channel);
+  }
+}
+
+void
+ek_master_reload_failed (const char *who, const char *why)
+{
+  if (m.next == NULL)
+    return;
+  ek_event ("master", 0, "reload-failed", EK_FTEXT ("role", who), EK_FTEXT ("reason", why));
+  ek_control_reloaded (why);
+  g_clear_pointer (&m.next, ek_plan_free);
+  activate (0);
+}
+
+/* Sockets that are new go out, those that are gone are closed everywhere. */
+static void
+swap_sockets (EkPlan *old)
+{
+  GPtrArray *all = ek_workers ();
+
+  for (guint i = 0; i < all->len; i++) {
+    EkWorker *w = all->pdata[i];
+    if (w->state != EK_WORKER_READY)
+      continue;
+    for (guint k = 0; k < old->sockets->len; k++) {
+      EkPlanSocket *s = old->sockets->pdata[k];
+      if (!ek_worker_wants (w, s))
+        continue;
+      EkBuf *out = ek_channel_send (w->channel, EK_M_UNLISTEN);
+      ek_pack_u64 (out, s->role);
+      ek_pack_text (out, s->listener);
+      ek_pack_text (out, s->address);
+      ek_channel_end (w->channel);
+    }
+    ek_worker_listeners (w, m.plan);
+    ek_worker_secrets (w, m.plan);
+  }
+}
+
+static void
+reload_done (void)
+{
+  EkPlan *old = m.plan;
+
+  m.plan = g_steal_pointer (&m.next);
+  memcpy (m.plan->workers, old->workers, sizeof old->workers);
+  ek_workers_use (m.plan, ++m.generation);
+  activate (m.generation);
+  swap_sockets (old);
+  ek_plan_free (old);
+  ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
+  ek_control_reloaded (NULL);
+}
+
+static void
+reload_answer (EkMsg *msg, gpointer data)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+
+  if (m.next == NULL || data != m.next)
+    return;                          /* of a reload that has failed already */
+  bool ok = msg && ek_unpack_max (&msg->in, 1) == 1;
+  const char *text = msg ? ek_unpack_text (&msg->in, pool) : NULL;
+  if (!ok)
+    ek_master_reload_failed ("worker", text ? text : "a worker ended meanwhile");
+  else if (--m.answers == 0)
+    reload_done ();
+}
+
+/* NULL: under way.  Else what is wrong, g_free. */
+char *
+ek_master_reload (void)
+{
+  g_autoptr (EkProblems) problems = ek_problems_new ();
+  EkBuf text = { 0 };
+  GString *errors = g_string_new (NULL);
+  GPtrArray *all = ek_workers ();
+
+  if (m.state != RUNNING || m.next) {
+    g_string_free (errors, TRUE);
+    return g_strdup (m.next ? "a reload is under way" : "the server is starting or stopping");
+  }
+  EkPlan *plan = ek_plan_new (m.options->conf_path, problems);
+  if (plan == NULL)
+    ek_problems_print (problems, &text);
+  else if (!bind_sockets (plan, m.plan, errors))
+    ek_buf_appends (&text, errors->str);
+  else if (strcmp (plan->roles.layout, m.plan->roles.layout) != 0
+           || memcmp (plan->workers, m.plan->workers, sizeof plan->workers) != 0)
+    ek_log (EK_WARN, "master", "changes of the block roles take effect at the next start");
+  g_string_free (errors, TRUE);
+  if (ek_buf_len (&text) > 0) {
+    char *why = g_strndup (ek_buf_at (&text), ek_buf_len (&text));
+    ek_buf_release (&text);
+    ek_plan_free (plan);
+    ek_event ("master", 0, "reload-failed", EK_FTEXT ("role", "master"), EK_FTEXT ("reason", why));
+    return why;
+  }
+  m.next = plan;
+  m.answers = 0;
+  for (guint i = 0; i < all->len; i++)
+    m.answers += ((EkWorker *) all->pdata[i])->state == EK_WORKER_READY;
+  for (guint i = 0; i < all->len; i++) {
+    EkWorker *w = all->pdata[i];
+    if (w->state == EK_WORKER_READY)
+      ek_worker_configure (w, plan, m.generation + 1, reload_answer, plan);
+  }
+  return NULL;
+}
+
+/* ---- running ---- */
+
+static void
+on_signal (EkWatch *watch, guint32 events)
+{
+  struct signalfd_siginfo info;
+
+  while (read (watch->fd, &info, sizeof info) == sizeof info)
+    switch (info.ssi_signo) {
+    case SIGCHLD:
+      reap ();
+      break;
+    case SIGHUP:
+      g_free (ek_master_reload ());
+      break;
+    case SIGUSR1: {
+      EkWorker *log = ek_workers_find (EK_ROLE_LOG, 0);
+      if (log && log->channel) {
+        ek_channel_send (log->channel, EK_M_LOG_REOPEN);
+        ek_channel_end (log->channel);
+      }
+      break;
+    }
+    case SIGUSR2:
+      ek_master_stop (true);
+      break;
+    default:
+      ek_master_stop (false);
+    }
+}
+
+static void
+watch_signals (void)
+{
+  sigset_t set;
+
+  sigemptyset (&set);
+  sigaddset (&set, SIGCHLD);
+  sigaddset (&set, SIGHUP);
+  sigaddset (&set, SIGTERM);
+  sigaddset (&set, SIGINT);
+  sigaddset (&set, SIGUSR1);
+  sigaddset (&set, SIGUSR2);
+  sigprocmask (SIG_BLOCK, &set, NULL);
+  signal (SIGPIPE, SIG_IGN);
+  m.signals = (EkWatch) { .fd = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .func = on_signal };
+  ek_watch_set (m.loop, &m.signals, EPOLLIN);
+}
+
+static void
+rotate (EkTimer *timer)
+{
+  ek_workers_rotate_tickets ();
+  ek_timer_set (m.loop, timer, m.plan->tls.ticket_lifetime.us);
+}
+
+static void
+message (EkWorker *w, EkMsg *msg)
+{
+  if (msg->type == EK_C_REQUEST && (w->bits & EK_ROLE_BIT (EK_ROLE_CONTROL)))
+    ek_control_master (msg);
+  else
+    ek_log (EK_WARN, "master", "%s said something that is not for master (type %u)", w->name, msg->type);
+}
+
+/* Everything up to the first worker; prints what is wrong. */
+static bool
+prepare (void)
+{
+  g_autoptr (EkProblems) problems = ek_problems_new ();
+  g_autoptr (GError) error = NULL;
+  GString *errors = g_string_new (NULL);
+  EkBuf text = { 0 };
+
+  m.plan = ek_plan_new (m.options->conf_path, problems);
+  if (m.plan == NULL)
+    ek_problems_print (problems, &text);
+  else if (!make_folders (&error) || !write_pid (&error))
+    ek_buf_appends (&text, error->message);
+  else if (!bind_sockets (m.plan, NULL, errors))
+    ek_buf_appends (&text, errors->str);
+  g_string_free (errors, TRUE);
+  bool ok = ek_buf_len (&text) == 0;
+  if (!ok) {
+    ek_buf_appendc (&text, '\0');
+    tell_starter (ek_buf_at (&text));
+  }
+  ek_buf_release (&text);
+  return ok;
+}
+
+static void
+open_own_log (void)
+{
+  int fds[2];
+
+  if (pipe2 (fds, O_CLOEXEC | O_NONBLOCK) < 0)
+    return;
+  ek_workers_set_log (fds[0]);
+  ek_log_set_fd (fds[1]);
+  ek_log_set_batching (true);
+}
+
+int
+ek_master_main (const EkMasterOptions *options)
+{
+  static const EkWorkerHooks hooks = {
+    .ready = all_ready, .refused = refused, .other_build = other_build, .message = message, .gone = gone,
+  };
+  g_autoptr (GError) error = NULL;
+
+  m.options = options;
+  m.pidfile = -1;
+  umask (022);
+  ek_priv_descriptors ();
+  if (!ek_spawn_init ("ekidend", &error) || (m.loop = ek_loop_new (&error)) == NULL) {
+    tell_starter (error->message);
+    return 1;
+  }
+  ek_workers_init (m.loop, &hooks);
+  if (!prepare ()) {
+    ek_workers_free ();
+    ek_plan_free (m.plan);
+    ek_loop_free (m.loop);
+    return 1;
+  }
+  watch_signals ();
+  open_own_log ();
+  m.generation = 1;
+  m.tickets.func = rotate;
+  ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);
+  ek_workers_plan (m.plan);
+  for (guint i = 0; i < ek_workers ()->len; i++)
+    if (!ek_worker_start (ek_workers ()->pdata[i], m.plan, m.generation))
+      give_up ("cannot start the workers");
+  ek_loop_run (m.loop);
+
+  ek_log_set_batching (false);
+  ek_log_set_fd (-1);
+  if (m.again)
+    run_again ();
+  g_autofree char *pid = g_build_filename (m.plan->top.run_dir, "ekiden.pid", NULL);
+  unlink (pid);
+  ek_timer_cancel (m.loop, &m.tickets);
+  ek_timer_cancel (m.loop, &m.deadline);
+  ek_workers_free ();
+  ek_plan_free (m.next);
+  ek_plan_free (m.plan);
+  ek_loop_free (m.loop);
+  return m.status;
+}
+
+void
+ek_master_describe (EkBuf *rows)
+{
+  GPtrArray *all = ek_workers ();
+
+  ek_buf_printf (rows, "{\"state\":\"%s\",\"pid\":%d,\"generation\":%" G_GUINT64_FORMAT ",\"workers\":[",
+                 m.state == RUNNING ? "running" : m.state == STARTING ? "starting" : "stopping", (int) getpid (),
+                 m.generation);
+  for (guint i = 0; i < all->len; i++) {
+    static const char *const states[] = { "down", "starting", "starting", "ready", "stopping" };
+    const EkWorker *w = all->pdata[i];
+    ek_buf_printf (rows, "%s{\"name\":\"%s\",\"pid\":%d,\"state\":\"%s\",\"uptime\":%" G_GINT64_FORMAT
+                   ",\"restarts\":%u}", i ? "," : "", w->name, (int) w->pid, states[w->state],
+                   w->pid ? (ek_now () - w->started) / G_USEC_PER_SEC : 0, w->restarts);
+  }
+  ek_buf_appends (rows, "]}");
+}

@@ -1,0 +1,22 @@
+/* master.h - starts, watches and restarts the roles; parses nothing from the net
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#pragma once
+#include "base/base.h"
+
+typedef struct {
+  const char *conf_path;
+  void      (*ready) (const char *error);   /* once: the server is up (NULL), or why it does not start */
+} EkMasterOptions;
+
+/* Runs until the server stops; the exit status. */
+int ek_master_main (const EkMasterOptions *options);
+
+/* ---- for control.c ---- */
+
+/* NULL: under way, ek_control_reloaded() follows.  Else what is wrong: g_free. */
+char *ek_master_reload (void);
+void  ek_master_reload_failed (const char *who, const char *why);
+/* again: then run the program that is on disk now, with the same listening sockets. */
+void  ek_master_stop (bool again);
+void  ek_master_describe (EkBuf *json);          /* state, generation, workers */

@@ -1,0 +1,189 @@
+/* plan.c - what master reads off a checked configuration: processes, sockets, certificates
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "config.h"
+#include "proc/plan.h"
+#include "net/listen.h"
+#include "proc/check.h"
+#include <string.h>
+#include <unistd.h>
+
+#define PEM_MAX (1u << 20)
+
+static void
+socket_free (gpointer data)
+{
+  EkPlanSocket *s = data;
+
+  if (s->fd >= 0)
+    close (s->fd);
+  g_free (s->listener);
+  g_free (s->address);
+  g_free (s);
+}
+
+static void
+certificate_free (gpointer data)
+{
+  EkPlanCertificate *c = data;
+
+  if (c->key)
+    ek_wipe (c->key, strlen (c->key));
+  g_free (c->key);
+  g_free (c->chain);
+  g_free (c->name);
+  g_free (c);
+}
+
+void
+ek_plan_free (EkPlan *plan)
+{
+  if (plan == NULL)
+    return;
+  g_ptr_array_unref (plan->sockets);
+  g_ptr_array_unref (plan->certificates);
+  for (guint i = 0; i < EK_N_ROLES; i++)
+    g_free ((char *) plan->who[i].chroot);
+  g_free (plan->hostname);
+  ek_conf_free (plan->conf);
+  ek_pool_free (plan->pool);
+  g_free (plan);
+}
+
+/* Master has no modules, so references stay NULL; the child has checked them. */
+static void
+apply (EkPlan *plan, const EkBlockType *type, const EkConfBlock *block, gpointer values, EkProblems *problems)
+{
+  EkLayer layer = { block };
+  EkOptionContext context = { .pool = plan->pool };
+
+  ek_options_apply (type->options, values, &layer, 1, type->kind, &context, problems);
+}
+
+static void
+add_sockets (EkPlan *plan, const EkConfBlock *block, bool login, EkProblems *problems)
+{
+  EkListenerConf c = { 0 };
+
+  apply (plan, &ek_listener_block, block, &c, problems);
+  for (guint i = 0; c.address && c.address[i]; i++) {
+    struct sockaddr_storage found[2];
+    g_autoptr (GError) error = NULL;
+    guint n = ek_listen_parse (c.address[i], found, &error);
+    if (error)
+      ek_problems_add (problems, &block->at, "%s", error->message);
+    for (guint k = 0; k < n; k++) {
+      EkPlanSocket *s = g_new0 (EkPlanSocket, 1);
+      char text[64];
+      guint16 port;
+      ek_address_text (&found[k], text, sizeof text, &port);
+      *s = (EkPlanSocket) { .listener = g_strdup (block->name ? block->name : ""), .at = found[k], .fd = -1,
+                            .backlog = (int) c.backlog, .login = login };
+      s->address = g_strdup_printf (found[k].ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, port);
+      s->role = strcmp (c.tls, "implicit") == 0 ? EK_ROLE_TLS : EK_ROLE_EDGE;
+      g_ptr_array_add (plan->sockets, s);
+    }
+  }
+}
+
+static char *
+read_pem (const char *path, const EkConfBlock *block, const char *what, EkProblems *problems)
+{
+  g_autoptr (GError) error = NULL;
+  char *text = NULL;
+  gsize n = 0;
+
+  if (!g_file_get_contents (path, &text, &n, &error))
+    ek_problems_add (problems, &block->at, "certificate \"%s\": cannot read the %s: %s", block->name ? block->name : "",
+                     what, error->message);
+  else if (n > PEM_MAX || strlen (text) != n || strstr (text, "-----BEGIN") == NULL) {
+    ek_problems_add (problems, &block->at, "certificate \"%s\": %s is no PEM file", block->name ? block->name : "", path);
+    g_clear_pointer (&text, g_free);
+  }
+  return text;
+}
+
+static void
+add_certificate (EkPlan *plan, const EkConfBlock *block, EkProblems *problems)
+{
+  EkCertificateConf c = { 0 };
+  EkPlanCertificate *made = g_new0 (EkPlanCertificate, 1);
+
+  apply (plan, &ek_certificate_block, block, &c, problems);
+  made->name = g_strdup (block->name ? block->name : "");
+  made->chain = c.chain ? read_pem (c.chain, block, "certificate", problems) : NULL;
+  made->key = c.key ? read_pem (c.key, block, "key", problems) : NULL;
+  g_ptr_array_add (plan->certificates, made);
+}
+
+static void
+resolve_users (EkPlan *plan, EkProblems *problems)
+{
+  const EkConfBlock *block = ek_conf_find_block (plan->conf->root, "roles", NULL);
+  const EkRolesConf *r = &plan->roles;
+  const char *const users[EK_N_ROLES] = {
+    [EK_ROLE_TLS] = r->user_tls, [EK_ROLE_EDGE] = r->user_edge, [EK_ROLE_DIRECTORY] = r->user_directory,
+    [EK_ROLE_QUEUE] = r->user_queue, [EK_ROLE_RELAY] = r->user_relay, [EK_ROLE_STORE] = r->user_store,
+    [EK_ROLE_LOG] = r->user_log, [EK_ROLE_CONTROL] = r->user_control,
+  };
+
+  for (EkRole i = 0; i < EK_N_ROLES; i++) {
+    g_autoptr (GError) error = NULL;
+    if (users[i] && !ek_priv_lookup (users[i], &plan->who[i], &error))
+      ek_problems_add (problems, block ? &block->at : NULL, "%s", error->message);
+    if (i == EK_ROLE_TLS || i == EK_ROLE_EDGE)
+      plan->who[i].chroot = g_strdup (r->chroot);
+  }
+}
+
+static void
+count_workers (EkPlan *plan)
+{
+  const EkRolesConf *r = &plan->roles;
+  bool merged = strcmp (r->layout, "merged") == 0;
+
+  for (EkRole i = 0; i < EK_N_ROLES; i++)
+    plan->workers[i] = 1;
+  plan->workers[EK_ROLE_MASTER] = 0;
+  if (merged)
+    return;
+  plan->workers[EK_ROLE_TLS] = (guint) r->tls;
+  plan->workers[EK_ROLE_EDGE] = (guint) (r->smtp_edges + r->login_edges);
+  plan->workers[EK_ROLE_DIRECTORY] = (guint) r->directories;
+  plan->workers[EK_ROLE_RELAY] = (guint) r->relays;
+  plan->workers[EK_ROLE_STORE] = (guint) r->stores;
+}
+
+EkPlan *
+ek_plan_new (const char *conf_path, EkProblems *problems)
+{
+  EkPlan *plan = g_new0 (EkPlan, 1);
+  g_autoptr (GHashTable) login = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  plan->pool = ek_pool_new ();
+  plan->sockets = g_ptr_array_new_with_free_func (socket_free);
+  plan->certificates = g_ptr_array_new_with_free_func (certificate_free);
+  plan->conf = ek_conf_load (conf_path, 0, problems);
+  ek_check_conf (plan->conf, login, problems);
+  if (ek_problems_count (problems) > 0) {
+    ek_plan_free (plan);
+    return NULL;
+  }
+  const EkConfBlock *root = plan->conf->root;
+  apply (plan, &ek_top_block, root, &plan->top, problems);
+  apply (plan, &ek_roles_block, ek_conf_find_block (root, "roles", NULL), &plan->roles, problems);
+  apply (plan, &ek_tls_block, ek_conf_find_block (root, "tls", NULL), &plan->tls, problems);
+  for (const EkConfBlock *b = root->blocks; b; b = b->next)
+    if (strcmp (b->kind, "listener") == 0)
+      add_sockets (plan, b, b->name && g_hash_table_contains (login, b->name), problems);
+    else if (strcmp (b->kind, "certificate") == 0)
+      add_certificate (plan, b, problems);
+  if (ek_problems_count (problems) == 0) {
+    plan->hostname = g_strdup (ek_blocks_hostname (&plan->top));
+    count_workers (plan);
+    resolve_users (plan, problems);
+  }
+  if (ek_problems_count (problems) > 0)
+    g_clear_pointer (&plan, ek_plan_free);
+  return plan;
+}

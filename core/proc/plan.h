@@ -1,0 +1,39 @@
+/* plan.h - what master reads off a checked configuration: processes, sockets, certificates
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#pragma once
+#include "proc/blocks.h"
+#include "proc/priv.h"
+#include <sys/socket.h>
+
+typedef struct {
+  char                   *listener;  /* name of its block */
+  char                   *address;   /* "0.0.0.0:25": how it is told to the roles */
+  struct sockaddr_storage at;
+  int                     backlog;
+  EkRole                  role;      /* who accepts: tls or edge */
+  bool                    login;     /* its clients log in to a mailbox: which edges */
+  int                     fd;        /* -1: not bound yet */
+} EkPlanSocket;
+
+typedef struct {
+  char *name;
+  char *chain, *key;                 /* PEM, read as root; the key is wiped on free */
+} EkPlanCertificate;
+
+typedef struct {
+  EkPool     *pool;                  /* owns the values */
+  EkConf     *conf;
+  EkTopConf   top;
+  EkRolesConf roles;
+  EkTlsConf   tls;
+  char       *hostname;
+  GPtrArray  *sockets;               /* of EkPlanSocket */
+  GPtrArray  *certificates;          /* of EkPlanCertificate */
+  guint       workers[EK_N_ROLES];
+  EkIdentity  who[EK_N_ROLES];
+} EkPlan;
+
+/* Reads, checks (in a child) and resolves.  NULL: the errors are in `problems`. */
+EkPlan *ek_plan_new (const char *conf_path, EkProblems *problems);
+void    ek_plan_free (EkPlan *plan);             /* closes the sockets it still has */

@@ -1,0 +1,55 @@
+/* workers.h - master's worker processes: bringing one up, its neighbours, its end and restart
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#pragma once
+#include "proc/channel.h"
+#include "proc/messages.h"
+#include "proc/plan.h"
+
+typedef enum {
+  EK_WORKER_DOWN, EK_WORKER_STARTING, EK_WORKER_JOINED, EK_WORKER_READY, EK_WORKER_STOPPING,
+} EkWorkerState;
+
+typedef struct {
+  EkRole        role;                /* of a merged worker: the lowest one */
+  guint32       bits;
+  guint         index;
+  char          name[32];            /* "edge.0" */
+  EkWorkerState state;
+  pid_t         pid;
+  EkChannel    *channel;
+  int           log;                 /* reading end of its log pipe: survives the log role */
+  gint64        started;             /* monotonic us */
+  gint64        delay;               /* us before the next restart */
+  guint         restarts;
+  EkTimer       restart;
+} EkWorker;
+
+typedef struct {                     /* what the supervisor does when something happened to a worker */
+  void (*ready) (EkWorker *worker);
+  /* Before the first READY of all: the server does not start.  Later: it will be tried again. */
+  void (*refused) (EkWorker *worker, const char *problems);
+  void (*other_build) (EkWorker *worker);
+  void (*message) (EkWorker *worker, EkMsg *msg);
+  void (*gone) (EkWorker *worker, int status);
+} EkWorkerHooks;
+
+void       ek_workers_init (EkLoop *loop, const EkWorkerHooks *hooks);
+/* Makes (not starts) the workers that the plan wants. */
+void       ek_workers_plan (const EkPlan *plan);
+GPtrArray *ek_workers (void);        /* of EkWorker */
+EkWorker  *ek_workers_find (EkRole role, guint index);     /* NULL: none such */
+bool       ek_worker_start (EkWorker *worker, const EkPlan *plan, guint64 generation);
+void       ek_worker_stop (EkWorker *worker, gint64 ms);
+/* waitpid() said so. */
+void       ek_worker_ended (EkWorker *worker, int status, const EkPlan *plan, bool restart);
+/* Sends the configuration of its roles; `func` gets the answer of EK_M_GENERATION. */
+void       ek_worker_configure (EkWorker *worker, const EkPlan *plan, guint64 generation, EkAnswerFunc func, gpointer data);
+void       ek_worker_listeners (EkWorker *worker, const EkPlan *plan);
+void       ek_worker_secrets (EkWorker *worker, const EkPlan *plan);   /* certificates, ticket keys: tls alone */
+void       ek_workers_set_log (int fd);          /* reading end of master's own log pipe; taken */
+/* From now on workers that start again get this plan. */
+void       ek_workers_use (const EkPlan *plan, guint64 generation);
+bool       ek_worker_wants (const EkWorker *worker, const EkPlanSocket *socket);
+void       ek_workers_rotate_tickets (void);     /* new key first, two old ones kept */
+void       ek_workers_free (void);

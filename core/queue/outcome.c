@@ -1,0 +1,240 @@
+/* outcome.c - what came of a delivery: recorded, logged, planned anew or returned, retired in the end
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A delivery's `done` is recorded lazily: the spool syncs it within 50 ms, and a crash before that finds
+ * the delivered file again by its name.  Only when the record is surely durable is store told that the
+ * message is the mailbox's alone.
+ */
+#include "config.h"
+#include "queue/queue.h"
+#include <string.h>
+
+#define SURELY_DURABLE (150 * 1000)  /* us: three times the spool's promise */
+#define WARNED 1                     /* type of the plan that says the sender was warned of a delay */
+
+typedef struct {
+  guint64 id;
+  guint32 rcpt, store;
+  gint64  since;
+} Retired;
+
+static GArray *retired;              /* oldest first */
+static EkTimer teller;
+
+/* ---- telling store ---- */
+
+static void
+tell (EkTimer *timer)
+{
+  gint64 now = ek_now ();
+  guint n = 0;
+
+  for (; n < retired->len; n++) {
+    const Retired *r = &g_array_index (retired, Retired, n);
+    if (now - r->since < SURELY_DURABLE)
+      break;
+    EkChannel *store = ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, r->store);
+    if (store == NULL)
+      continue;
+    EkBuf *out = ek_channel_send (store, EK_S_RETIRED);
+    ek_pack_u64 (out, r->id);
+    ek_pack_u64 (out, r->rcpt);
+    ek_pack_u64 (out, 0);
+    ek_channel_end (store);
+  }
+  if (n > 0)
+    g_array_remove_range (retired, 0, n);
+  if (retired->len > 0)
+    ek_timer_set (ek_role_loop (), timer, SURELY_DURABLE / 2);
+}
+
+void
+ek_outcome_delivered (guint64 id, guint32 rcpt, guint store)
+{
+  Retired r = { id, rcpt, store, ek_now () };
+
+  g_array_append_val (retired, r);
+  if (!ek_timer_armed (&teller))
+    ek_timer_set (ek_role_loop (), &teller, SURELY_DURABLE);
+}
+
+void
+ek_outcome_start (void)
+{
+  retired = g_array_new (FALSE, FALSE, sizeof (Retired));
+  teller.func = tell;
+}
+
+void
+ek_outcome_end (void)
+{
+  ek_timer_cancel (ek_role_loop (), &teller);
+  g_clear_pointer (&retired, g_array_unref);
+}
+
+/* ---- one recipient ---- */
+
+static void
+log_it (const EkSpoolMessage *m, const EkSpoolRcpt *r, const EkOutcome *o, EkStatus status)
+{
+  char id[EK_QUEUE_ID_LEN + 1];
+  const char *word = status == EK_OK ? "sent" : status == EK_DEFER ? "deferred" : "bounced";
+  gint64 total = MAX (ek_wall () - m->arrival, 0);
+  gint64 before = MAX (total - o->queued_us - o->connect_us - o->send_us, 0);
+
+  ek_queue_id_text (m->id, id);
+  ek_event (o->component, m->event, word, EK_FTEXT ("qid", id), EK_FSTR ("to", r->address),
+            EK_FTEXT ("relay", o->relay ? o->relay : "none"), EK_FTIME ("delay", total), EK_FTIME ("delay_before", before),
+            EK_FTIME ("delay_queue", o->queued_us), EK_FTIME ("delay_connect", o->connect_us), EK_FTIME ("delay_send", o->send_us),
+            EK_FTEXT ("dsn", o->dsn ? o->dsn : "0.0.0"), EK_FTEXT ("text", o->text ? o->text : ""));
+}
+
+static gint64
+lifetime (const EkSpoolMessage *m)
+{
+  return m->sender.n == 0 ? ek_queue_conf->bounce_lifetime.us : ek_queue_conf->lifetime.us;
+}
+
+/* Grows with the message's age, within the limits, give or take a tenth. */
+static gint64
+next_try (const EkSpoolMessage *m, const EkSpoolRcpt *r, gint64 now)
+{
+  gint64 pause = ek_queue_conf->backoff_min.us;
+
+  for (guint i = 0; i < MIN (r->attempts, 20) && pause < ek_queue_conf->backoff_max.us; i++)
+    pause *= 2;
+  pause = MIN (MAX (pause, MIN (now - m->arrival, ek_queue_conf->backoff_max.us)), ek_queue_conf->backoff_max.us);
+  gint64 jitter = pause / 10;
+  return now + pause - jitter + (gint64) (ek_random64 () % (guint64) (2 * jitter + 1));
+}
+
+void
+ek_outcome (EkSpoolMessage *m, guint rcpt, const EkOutcome *o)
+{
+  EkSpoolRcpt *r = &m->rcpts[rcpt];
+  gint64 now = ek_wall ();
+  EkStatus status = o->status;
+  g_autofree char *text = g_strdup_printf ("%s %s", o->dsn ? o->dsn : "4.0.0", o->text ? o->text : "");
+  EkSpoolAct act = { .rcpt = rcpt, .text = ek_str (text) };
+
+  if (status == EK_DEFER && now - m->arrival > lifetime (m)) {
+    char id[EK_QUEUE_ID_LEN + 1];
+    ek_queue_id_text (m->id, id);
+    ek_event ("qmgr", m->event, "expired", EK_FTEXT ("qid", id), EK_FSTR ("from", m->sender));
+    status = EK_FAIL;
+  }
+  log_it (m, r, o, status);
+  if (status == EK_FAIL || (status == EK_OK && m->n_rcpts == 1)) {
+    ek_sched_final (m, rcpt, status, text, o->relay);      /* settle() records it, with its notification */
+    return;
+  }
+  act.type = status == EK_OK ? EK_ACT_DONE : EK_ACT_DEFER;
+  if (status == EK_DEFER)
+    act.next_try = next_try (m, r, now);
+  ek_queue_ops->record (ek_queue_spool, NULL, m, &act, 1, NULL, 0);
+}
+
+/* ---- the whole message ---- */
+
+static bool
+is_final (const EkSpoolRcpt *r, GPtrArray *finals, guint i)
+{
+  if (r->state == EK_TO_DONE || r->state == EK_TO_BOUNCED)
+    return true;
+  for (guint k = 0; finals && k < finals->len; k++)
+    if (((EkFinal *) finals->pdata[k])->rcpt == i)
+      return true;
+  return false;
+}
+
+/* The acts that record the finals, and the retirement when nothing is left. */
+static GArray *
+final_acts (const EkSpoolMessage *m, GPtrArray *finals, GArray *bounces, bool *retire)
+{
+  GArray *acts = g_array_new (FALSE, TRUE, sizeof (EkSpoolAct));
+
+  for (guint k = 0; finals && k < finals->len; k++) {
+    const EkFinal *f = finals->pdata[k];
+    EkSpoolAct act = { .type = f->status == EK_OK ? EK_ACT_DONE : EK_ACT_BOUNCE, .rcpt = f->rcpt, .text = ek_str (f->text) };
+    EkBounceRcpt b = { f->rcpt, f->text, f->relay };
+    g_array_append_val (acts, act);
+    if (f->status == EK_FAIL)
+      g_array_append_val (bounces, b);
+  }
+  *retire = true;
+  for (guint i = 0; i < m->n_rcpts && *retire; i++)
+    *retire = is_final (&m->rcpts[i], finals, i);
+  if (*retire) {
+    EkSpoolAct act = { .type = EK_ACT_RETIRE };
+    g_array_append_val (acts, act);
+  }
+  return acts;
+}
+
+static bool
+was_warned (const EkSpoolMessage *m)
+{
+  for (guint i = 0; i < m->n_plans; i++)
+    if (m->plans[i].type == WARNED)
+      return true;
+  return false;
+}
+
+static void
+maybe_warn (EkSpoolMessage *m)
+{
+  gint64 after = ek_queue_conf->delay_warning.us;
+
+  if (after == 0 || m->sender.n == 0 || ek_wall () - m->arrival < after || was_warned (m))
+    return;
+  g_autoptr (GArray) which = g_array_new (FALSE, FALSE, sizeof (EkBounceRcpt));
+  for (guint i = 0; i < m->n_rcpts; i++) {
+    EkBounceRcpt b = { i, m->rcpts[i].status ? m->rcpts[i].status : "4.0.0 delayed", NULL };
+    if (m->rcpts[i].state == EK_TO_DEFERRED)
+      g_array_append_val (which, b);
+  }
+  EkSpoolAct act = { .type = EK_ACT_PLAN, .rcpt = 0, .action = WARNED, .text = EK_STR ("warned") };
+  if (which->len > 0)
+    ek_bounce (m, (const EkBounceRcpt *) (void *) which->data, which->len, true, &act, 1);
+}
+
+/* The next deferred recipient's time. */
+static void
+plan_next (EkSpoolMessage *m)
+{
+  gint64 next = G_MAXINT64;
+
+  for (guint i = 0; i < m->n_rcpts; i++)
+    if (m->rcpts[i].state == EK_TO_DEFERRED && !m->rcpts[i].held)
+      next = MIN (next, m->rcpts[i].next_try);
+  if (next != G_MAXINT64)
+    ek_sched_at (m, next - ek_wall ());
+}
+
+void
+ek_outcome_settle (EkSpoolMessage *m)
+{
+  bool retire;
+  char id[EK_QUEUE_ID_LEN + 1];
+
+  if (m->user == NULL || ek_sched_busy (m))
+    return;
+  g_autoptr (GPtrArray) finals = ek_sched_take_finals (m);
+  g_autoptr (GArray) bounces = g_array_new (FALSE, FALSE, sizeof (EkBounceRcpt));
+  g_autoptr (GArray) acts = final_acts (m, finals, bounces, &retire);
+  EkEventId event = m->event;
+
+  if (!retire)
+    maybe_warn (m);
+  if (acts->len > 0) {
+    ek_queue_id_text (m->id, id);
+    if (retire)
+      ek_sched_forget (m);
+    ek_bounce (m, (const EkBounceRcpt *) (void *) bounces->data, bounces->len, false, (const EkSpoolAct *) (void *) acts->data,
+               acts->len);
+    if (retire)
+      ek_event ("qmgr", event, "removed", EK_FTEXT ("qid", id));
+  }
+  if (!retire)
+    plan_next (m);
+}

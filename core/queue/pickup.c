@@ -1,0 +1,3 @@
+#include "queue/queue.h"
+void ek_pickup_start (void) { }
+void ek_pickup_end (void) { }

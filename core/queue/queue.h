@@ -1,0 +1,134 @@
+/* queue.h - the queue role: accepts, schedules, delivers, bounces
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The way of one message through these files: accept.c takes it from an edge (or pickup.c from the drop
+ * folder) and gives it to the spool; when it is durable sched.c routes each recipient (route.c asks
+ * directory) and puts it behind its destination; send.c hands it to store or relay as soon as the
+ * destination has room; outcome.c records what came of it, plans the next attempt, or has bounce.c write a
+ * notification; the last outcome retires it.  admin.c is the administrator's view.
+ */
+#pragma once
+#include "proc/role.h"
+#include "queue/spool.h"
+
+typedef struct {                     /* block queue { } */
+  EkInstance *spool;
+  EkSize      message_size_limit;
+  EkTime      backoff_min, backoff_max, lifetime, bounce_lifetime, delay_warning;
+  gint64      destination_concurrency, local_concurrency, remote_concurrency;
+  gint64      hops_max, node;
+  const char *drop_folder;
+} EkQueueConf;
+
+extern const EkBlockType ek_queue_block;
+extern const EkRoleOps   ek_queue_role;
+
+extern const EkQueueConf *ek_queue_conf;
+extern EkSpool           *ek_queue_spool;
+extern const EkSpoolOps  *ek_queue_ops;
+
+/* ---- accept.c ---- */
+void ek_accept_message (guint edge, EkMsg *msg);           /* EK_Q_SUBMIT, EK_Q_STREAM, EK_Q_STREAM_DROP */
+void ek_accept_edge_up (EkChannel *edge);
+void ek_accept_edge_gone (guint edge);
+void ek_accept_check (void);         /* tells the edges when "accepting" changed */
+void ek_accept_end (void);
+
+/* ---- pickup.c ---- */
+void ek_pickup_start (void);
+void ek_pickup_end (void);
+
+/* ---- route.c ---- */
+typedef struct {                     /* where a recipient's mail goes; borrowed until the callback returns */
+  guint       kind;                  /* EkRouteKind */
+  EkStr       user;                  /* packed user record, for store */
+  const char *instance;              /* mailbox or transport */
+  const char *next_hop, *folder;
+  guint       store;
+  const char *dsn, *text;
+} EkRoute;
+typedef void (*EkRouteFunc) (const EkRoute *route, gpointer data);
+/* func may run before this returns. */
+void ek_route (EkStr address, EkStr sender, EkRouteFunc func, gpointer data);
+void ek_route_flush (void);          /* forgets: the configuration changed */
+void ek_route_end (void);
+
+/* ---- sched.c ---- */
+typedef struct EkDestination EkDestination;
+typedef struct EkParcel EkParcel;
+
+struct EkParcel {                    /* recipients of one message that go to one destination together */
+  EkSpoolMessage *message;
+  EkDestination  *to;
+  EkSpoolContent  content;
+  EkCall          call;              /* of content() */
+  EkPool         *pool;
+  guint          *rcpts;             /* ordinals */
+  guint           n_rcpts;
+  EkStr           user;              /* local: packed user record */
+  const char     *instance, *next_hop, *folder;
+  gint64          queued, sent;      /* monotonic us: for delays=a/b/c/d */
+  EkChannel      *worker;            /* who has it */
+  bool            replay;
+  GList           link;              /* in the destination's waiting list or its list under way */
+};
+
+void ek_sched_start (void);
+void ek_sched_message (EkSpoolMessage *message);           /* it is durable, or came from a replay */
+void ek_sched_outcome (EkParcel *parcel);                  /* send.c: all its recipients have an outcome; frees it */
+void ek_sched_replayed (EkSpoolMessage *message);          /* told by open() */
+typedef struct {                     /* an outcome that ek_outcome_settle() will record */
+  guint    rcpt;
+  EkStatus status;                   /* OK or FAIL */
+  char    *text;                     /* "5.1.1 User unknown" */
+  char    *relay;
+} EkFinal;
+/* Adds one (text and relay copied), and takes all: NULL when there are none.  g_ptr_array_unref. */
+void ek_sched_final (EkSpoolMessage *message, guint rcpt, EkStatus status, const char *text, const char *relay);
+GPtrArray *ek_sched_take_finals (EkSpoolMessage *message);
+void ek_sched_wake (EkSpoolMessage *message);              /* its recipients may be due: try them now */
+void ek_sched_forget (EkSpoolMessage *message);            /* about to be retired */
+void ek_sched_at (EkSpoolMessage *message, gint64 us);      /* look at it again then */
+bool ek_sched_busy (const EkSpoolMessage *message);        /* one of its recipients is under way */
+guint ek_sched_under_way (void);
+void ek_sched_worker_up (EkRole role, guint index);
+void ek_sched_worker_gone (EkRole role, EkChannel *worker);
+/* A next hop that cannot be reached: what waits for it is put off too. */
+void ek_sched_dead (EkDestination *to, const char *dsn, const char *text);
+void ek_sched_alive (EkDestination *to);
+const char *ek_destination_name (const EkDestination *to);
+bool ek_destination_local (const EkDestination *to);
+guint ek_destination_store (const EkDestination *to);
+void ek_sched_end (void);
+
+/* ---- send.c ---- */
+bool ek_send (EkParcel *parcel);     /* false: no such worker now */
+
+/* ---- outcome.c ---- */
+/* The `done` of a local delivery was recorded: store is told when it is surely durable. */
+void ek_outcome_delivered (guint64 id, guint32 rcpt, guint store);
+typedef struct {
+  EkStatus    status;                /* OK, DEFER, FAIL */
+  const char *dsn, *text, *relay;
+  const char *component;             /* "virtual", "smtp" */
+  gint64      connect_us, send_us, queued_us;    /* parts of the delay */
+} EkOutcome;
+/* Records and logs it; DEFER becomes FAIL when the message is too old.  Afterwards call ek_outcome_settle(). */
+void ek_outcome (EkSpoolMessage *message, guint rcpt, const EkOutcome *outcome);
+/* Bounces what is to be bounced, retires the message when nothing is left, plans the next attempt. */
+void ek_outcome_settle (EkSpoolMessage *message);
+void ek_outcome_start (void);
+void ek_outcome_end (void);
+
+/* ---- bounce.c ---- */
+typedef struct {
+  guint       rcpt;
+  const char *text;                  /* "5.1.1 reason" */
+  const char *relay;                 /* who said so; NULL: we */
+} EkBounceRcpt;
+/* Writes the notification on some recipients and records it together with `acts`, as one record.  When nobody wants it
+ * (null sender, NOTIFY=NEVER) only the acts are recorded.  delayed: a warning, not a bounce. */
+void ek_bounce (EkSpoolMessage *message, const EkBounceRcpt *which, guint n, bool delayed, const EkSpoolAct *acts, guint n_acts);
+
+/* ---- admin.c ---- */
+void ek_admin_request (EkMsg *msg);

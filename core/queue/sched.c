@@ -1,0 +1,591 @@
+/* sched.c - which recipients are tried when: destinations with limits, back-off, and suspicion after a crash
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A destination is a next hop or a store worker.  Each has a line of parcels that wait and a limit of those
+ * under way, so a slow or dead one keeps nobody else from being served.  A next hop that cannot be reached is
+ * dead for a while, doubling up to an hour: what waits for it is deferred without an attempt.
+ *
+ * When a worker dies, what it had under way is tried again one by one: whatever it dies of once more, alone, is the
+ * cause and is counted; at the third time the message is held.
+ */
+#include "config.h"
+#include "flow/route.h"
+#include "queue/queue.h"
+#include <string.h>
+
+#define DEAD_MIN  (30 * G_USEC_PER_SEC)
+#define DEAD_MAX  (G_GINT64_CONSTANT (3600) * G_USEC_PER_SEC)
+#define CRASHES   3
+#define GROUP_MAX 100                /* recipients of one message in one delivery to a next hop */
+
+struct EkDestination {
+  char    *key;
+  bool     local;
+  guint    store;
+  char    *instance, *next_hop;
+  guint    under_way;
+  GQueue   waiting, sent;            /* of EkParcel, by their links */
+  GQueue   suspects;                 /* were under way when a worker died */
+  gint64   dead_until, dead_for;
+  bool     listed;                   /* in `lines` */
+  char    *dead_dsn, *dead_text;
+};
+
+typedef struct {                     /* EkSpoolMessage.user */
+  EkTimer         timer;             /* of the next deferred recipient */
+  EkSpoolMessage *message;
+  guint           busy;              /* recipients that are being routed, wait in a line or are under way */
+  bool            replay;            /* from before a restart: a delivery may have been made already */
+  GPtrArray      *finals;            /* of EkFinal: not recorded yet; NULL: none */
+} Mine;
+
+enum { IDLE, ROUTING, LINED_UP, FINAL };       /* EkSpoolRcpt.user */
+
+static GHashTable *destinations;
+static guint       under_way, remote_under_way;
+static GQueue      held_back;        /* destinations that wait for remote_under_way to fall */
+static EkTask      starter;          /* after a replay: once the peers are there */
+static GArray     *replayed;         /* of EkQueueId */
+static bool        ending;
+
+static GQueue      lines;            /* destinations with new parcels: pulled at the turn's end, so that
+                                        recipients of one message travel together */
+static EkTask      puller;
+
+static void pull (EkDestination *d);
+
+const char *ek_destination_name (const EkDestination *d) { return d->key; }
+bool ek_destination_local (const EkDestination *d) { return d->local; }
+guint ek_destination_store (const EkDestination *d) { return d->store; }
+guint ek_sched_under_way (void) { return under_way; }
+
+bool
+ek_sched_busy (const EkSpoolMessage *m)
+{
+  return m->user && ((Mine *) m->user)->busy > 0;
+}
+
+/* ---- destinations ---- */
+
+static void
+destination_free (gpointer data)
+{
+  EkDestination *d = data;
+
+  g_free (d->key);
+  g_free (d->instance);
+  g_free (d->next_hop);
+  g_free (d->dead_dsn);
+  g_free (d->dead_text);
+  g_free (d);
+}
+
+static EkDestination *
+destination (const EkRoute *r)
+{
+  char key[600];
+
+  if (r->kind == EK_ROUTE_LOCAL)
+    g_snprintf (key, sizeof key, "store.%u", r->store);
+  else
+    g_snprintf (key, sizeof key, "%s:%s", r->instance, r->next_hop);
+  EkDestination *d = g_hash_table_lookup (destinations, key);
+  if (d)
+    return d;
+  d = g_new0 (EkDestination, 1);
+  d->key = g_strdup (key);
+  d->local = r->kind == EK_ROUTE_LOCAL;
+  d->store = r->store;
+  d->instance = g_strdup (r->instance);
+  d->next_hop = g_strdup (r->next_hop);
+  g_hash_table_insert (destinations, d->key, d);
+  return d;
+}
+
+void
+ek_sched_dead (EkDestination *d, const char *dsn, const char *text)
+{
+  d->dead_for = d->dead_for ? MIN (d->dead_for * 2, DEAD_MAX) : DEAD_MIN;
+  d->dead_until = ek_now () + d->dead_for;
+  g_free (d->dead_dsn);
+  g_free (d->dead_text);
+  d->dead_dsn = g_strdup (dsn);
+  d->dead_text = g_strdup (text);
+}
+
+void
+ek_sched_alive (EkDestination *d)
+{
+  d->dead_until = d->dead_for = 0;
+}
+
+/* ---- parcels ---- */
+
+static void
+parcel_free (EkParcel *p)
+{
+  ek_queue_ops->content_release (ek_queue_spool, &p->content);
+  g_clear_error (&p->call.error);
+  ek_pool_free (p->pool);            /* p with it */
+}
+
+static EkParcel *
+parcel_new (EkSpoolMessage *m, EkDestination *d, const EkRoute *r)
+{
+  EkPool *pool = ek_pool_new ();
+  EkParcel *p = ek_pool_new0 (pool, EkParcel);
+
+  *p = (EkParcel) { .message = m, .to = d, .pool = pool, .queued = ek_now (), .replay = ((Mine *) m->user)->replay,
+                    .instance = d->instance, .next_hop = d->next_hop, .content.fd = -1 };
+  p->user = ek_pool_str (pool, r->user);
+  p->instance = ek_pool_strdup (pool, r->instance);
+  p->folder = ek_pool_strdup (pool, r->folder);
+  p->rcpts = ek_pool_newv (pool, guint, d->local ? 1 : MIN (m->n_rcpts, GROUP_MAX));
+  p->link.data = p;
+  return p;
+}
+
+static void
+line_up (EkSpoolMessage *m, guint rcpt, const EkRoute *r)
+{
+  EkDestination *d = destination (r);
+  EkParcel *last = g_queue_peek_tail (&d->waiting);
+
+  m->rcpts[rcpt].user = GINT_TO_POINTER (LINED_UP);
+  if (!d->local && last && last->message == m && last->n_rcpts < MIN (m->n_rcpts, GROUP_MAX)) {
+    last->rcpts[last->n_rcpts++] = rcpt;
+    return;
+  }
+  EkParcel *p = parcel_new (m, d, r);
+  p->rcpts[p->n_rcpts++] = rcpt;
+  g_queue_push_tail_link (m->crashes > 0 ? &d->suspects : &d->waiting, &p->link);
+}
+
+/* Gives each recipient of a parcel the same outcome. */
+static void
+all_get (EkParcel *p, const EkOutcome *o)
+{
+  for (guint i = 0; i < p->n_rcpts; i++)
+    ek_outcome (p->message, p->rcpts[i], o);
+  ek_sched_outcome (p);
+}
+
+static void
+start (EkParcel *p)
+{
+  EkDestination *d = p->to;
+
+  g_queue_push_tail_link (&d->sent, &p->link);
+  p->sent = ek_now ();
+  if (ek_send (p))
+    return;
+  EkOutcome o = { .status = EK_DEFER, .dsn = "4.3.0", .relay = "none", .component = "qmgr",
+                  .text = d->local ? "no store process is there" : "no relay process is there" };
+  all_get (p, &o);
+}
+
+static void
+got_content (EkCall *call, EkStatus status, gpointer user)
+{
+  EkParcel *p = user;
+
+  if (status == EK_OK) {
+    start (p);
+    return;
+  }
+  g_queue_push_tail_link (&p->to->sent, &p->link);
+  if (status == EK_FAIL) {
+    EkSpoolAct act = { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("its bytes are damaged on disk") };
+    ek_queue_ops->record (ek_queue_spool, NULL, p->message, &act, 1, NULL, 0);
+  }
+  EkOutcome o = { .status = EK_DEFER, .dsn = "4.3.0", .relay = "none", .component = "qmgr",
+                  .text = call->error ? call->error->message : "the message cannot be read" };
+  all_get (p, &o);
+}
+
+static void
+fetch (EkParcel *p)
+{
+  p->to->under_way++;
+  under_way++;
+  remote_under_way += !p->to->local;
+  p->call = (EkCall) { .pool = p->pool, .done = got_content, .user = p };
+  EkStatus status = ek_queue_ops->content (ek_queue_spool, &p->call, p->message, &p->content);
+  if (status != EK_PENDING)
+    got_content (&p->call, status, p);
+}
+
+static bool
+all_held (const EkParcel *p)
+{
+  for (guint i = 0; i < p->n_rcpts; i++)
+    if (!p->message->rcpts[p->rcpts[i]].held)
+      return false;
+  return true;
+}
+
+static void
+put_off (EkDestination *d, EkParcel *p)
+{
+  EkOutcome o = { .status = EK_DEFER, .dsn = d->dead_dsn, .text = d->dead_text, .relay = "none", .component = d->instance };
+
+  d->under_way++;
+  under_way++;
+  remote_under_way += !d->local;
+  g_queue_push_tail_link (&d->sent, &p->link);
+  all_get (p, &o);
+}
+
+/* Starts what may start. */
+static void
+pull (EkDestination *d)
+{
+  guint limit = (guint) (d->local ? ek_queue_conf->local_concurrency : ek_queue_conf->destination_concurrency);
+
+  while (!ending && !ek_role_stopping ()) {
+    GList *link = d->suspects.length > 0 ? d->suspects.head : d->waiting.head;
+    bool careful = d->suspects.length > 0;
+    if (link == NULL || d->under_way >= (careful ? 1 : limit))
+      return;
+    if (!d->local && remote_under_way >= (guint) ek_queue_conf->remote_concurrency) {
+      if (g_queue_find (&held_back, d) == NULL)
+        g_queue_push_tail (&held_back, d);
+      return;
+    }
+    EkParcel *p = link->data;
+    g_queue_unlink (careful ? &d->suspects : &d->waiting, link);
+    if (all_held (p)) {
+      d->under_way++;
+      under_way++;
+      remote_under_way += !d->local;
+      g_queue_push_tail_link (&d->sent, link);
+      ek_sched_outcome (p);
+    }
+    else if (d->dead_until > ek_now ())
+      put_off (d, p);
+    else
+      fetch (p);
+  }
+}
+
+void
+ek_sched_outcome (EkParcel *p)
+{
+  EkDestination *d = p->to;
+  EkSpoolMessage *m = p->message;
+  Mine *mine = m->user;
+
+  g_queue_unlink (&d->sent, &p->link);
+  d->under_way--;
+  under_way--;
+  remote_under_way -= !d->local;
+  for (guint i = 0; i < p->n_rcpts; i++)
+    if (m->rcpts[p->rcpts[i]].user != GINT_TO_POINTER (FINAL))
+      m->rcpts[p->rcpts[i]].user = GINT_TO_POINTER (IDLE);
+  mine->busy -= p->n_rcpts;
+  parcel_free (p);
+  ek_outcome_settle (m);             /* m may be gone now */
+  pull (d);
+  EkDestination *other = g_queue_pop_head (&held_back);
+  if (other)
+    pull (other);
+}
+
+static void
+pull_lines (EkTask *task)
+{
+  EkDestination *d;
+
+  while ((d = g_queue_pop_head (&lines))) {
+    d->listed = false;
+    pull (d);
+  }
+}
+
+/* ---- messages ---- */
+
+static void
+time_is_up (EkTimer *timer)
+{
+  ek_sched_message (((Mine *) timer)->message);
+}
+
+static Mine *
+mine_of (EkSpoolMessage *m)
+{
+  if (m->user == NULL) {
+    Mine *mine = g_new0 (Mine, 1);
+    mine->timer.func = time_is_up;
+    mine->message = m;
+    m->user = mine;
+  }
+  return m->user;
+}
+
+void
+ek_sched_at (EkSpoolMessage *m, gint64 us)
+{
+  ek_timer_set (ek_role_loop (), &mine_of (m)->timer, MAX (us, 1000));
+}
+
+typedef struct {
+  EkQueueId id;
+  guint     rcpt;
+} Which;
+
+static void
+routed (const EkRoute *r, gpointer data)
+{
+  Which w = *(Which *) data;
+  EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, w.id);
+
+  g_free (data);
+  if (m == NULL || m->user == NULL || ending)
+    return;
+  if (r->kind == EK_ROUTE_LOCAL || r->kind == EK_ROUTE_REMOTE) {
+    line_up (m, w.rcpt, r);
+    EkDestination *d = destination (r);
+    if (!d->listed)
+      g_queue_push_tail (&lines, d);
+    d->listed = true;
+    ek_loop_later (ek_role_loop (), &puller);
+    return;
+  }
+  EkOutcome o = { .status = r->kind == EK_ROUTE_DEFER ? EK_DEFER : EK_FAIL, .dsn = r->dsn, .text = r->text, .relay = "none",
+                  .component = r->kind == EK_ROUTE_DEFER ? "qmgr" : "error" };
+  m->rcpts[w.rcpt].user = GINT_TO_POINTER (IDLE);
+  ((Mine *) m->user)->busy--;
+  ek_outcome (m, w.rcpt, &o);
+  ek_outcome_settle (m);
+}
+
+static bool
+due (const EkSpoolRcpt *r, gint64 now)
+{
+  return !r->held && r->user == GINT_TO_POINTER (IDLE)
+         && (r->state == EK_TO_WAITING || r->state == EK_TO_TRYING || (r->state == EK_TO_DEFERRED && r->next_try <= now));
+}
+
+void
+ek_sched_message (EkSpoolMessage *m)
+{
+  Mine *mine = mine_of (m);
+  EkQueueId id = m->id;
+  gint64 now = ek_wall ();
+  char text[EK_QUEUE_ID_LEN + 1];
+  bool any = false;
+
+  if (ending || ek_role_stopping ())
+    return;
+  for (guint i = 0; i < m->n_rcpts; i++)
+    any = any || due (&m->rcpts[i], now);
+  if (any) {
+    ek_queue_id_text (m->id, text);
+    ek_event ("qmgr", m->event, "queued", EK_FTEXT ("qid", text), EK_FSTR ("from", m->sender), EK_FINT ("size", m->size),
+              EK_FINT ("nrcpt", m->n_rcpts));
+  }
+  mine->busy++;                      /* routing may answer at once: the message must not retire under us */
+  for (guint i = 0; i < m->n_rcpts; i++) {
+    EkSpoolRcpt *r = &m->rcpts[i];
+    if (due (r, now)) {
+      Which *w = g_new (Which, 1);
+      *w = (Which) { id, i };
+      r->user = GINT_TO_POINTER (ROUTING);
+      mine->busy++;
+      ek_route (r->address, m->sender, routed, w);
+    }
+  }
+  mine->busy--;
+  ek_outcome_settle (m);             /* and plans the next time */
+}
+
+void
+ek_sched_wake (EkSpoolMessage *m)
+{
+  Mine *mine = mine_of (m);
+
+  for (guint i = 0; i < m->n_rcpts; i++)
+    if (m->rcpts[i].state == EK_TO_DEFERRED && !m->rcpts[i].held)
+      m->rcpts[i].next_try = 0;
+  ek_timer_cancel (ek_role_loop (), &mine->timer);
+  ek_sched_message (m);
+}
+
+static void
+final_free (gpointer data)
+{
+  EkFinal *f = data;
+
+  g_free (f->text);
+  g_free (f->relay);
+  g_free (f);
+}
+
+void
+ek_sched_final (EkSpoolMessage *m, guint rcpt, EkStatus status, const char *text, const char *relay)
+{
+  Mine *mine = mine_of (m);
+  EkFinal *f = g_new (EkFinal, 1);
+
+  *f = (EkFinal) { rcpt, status, g_strdup (text), g_strdup (relay) };
+  if (mine->finals == NULL)
+    mine->finals = g_ptr_array_new_with_free_func (final_free);
+  g_ptr_array_add (mine->finals, f);
+  m->rcpts[rcpt].user = GINT_TO_POINTER (FINAL);
+}
+
+GPtrArray *
+ek_sched_take_finals (EkSpoolMessage *m)
+{
+  return g_steal_pointer (&((Mine *) m->user)->finals);
+}
+
+void
+ek_sched_forget (EkSpoolMessage *m)
+{
+  Mine *mine = g_steal_pointer (&m->user);
+
+  if (mine == NULL)
+    return;
+  ek_timer_cancel (ek_role_loop (), &mine->timer);
+  if (mine->finals)
+    g_ptr_array_unref (mine->finals);
+  g_free (mine);
+}
+
+/* ---- after a restart ---- */
+
+static void
+go (EkTask *task)
+{
+  for (guint i = 0; replayed && i < replayed->len; i++) {
+    EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, g_array_index (replayed, EkQueueId, i));
+    if (m)
+      ek_sched_message (m);
+  }
+  g_clear_pointer (&replayed, g_array_unref);
+}
+
+void
+ek_sched_replayed (EkSpoolMessage *m)
+{
+  mine_of (m)->replay = true;
+  if (replayed == NULL)
+    replayed = g_array_new (FALSE, FALSE, sizeof (EkQueueId));
+  g_array_append_val (replayed, m->id);
+}
+
+void
+ek_sched_start (void)
+{
+  destinations = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, destination_free);
+  starter.func = go;
+  puller.func = pull_lines;
+  ending = false;
+}
+
+/* ---- workers come and go ---- */
+
+void
+ek_sched_worker_up (EkRole role, guint index)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  if (role == EK_ROLE_DIRECTORY && replayed)
+    ek_loop_later (ek_role_loop (), &starter);
+  g_hash_table_iter_init (&iter, destinations);
+  g_autoptr (GPtrArray) all = g_ptr_array_new ();
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    g_ptr_array_add (all, value);
+  for (guint i = 0; i < all->len; i++)
+    pull (all->pdata[i]);
+}
+
+/* It died with this under way. */
+static void
+suspect (EkDestination *d, EkParcel *p, bool alone)
+{
+  EkSpoolMessage *m = p->message;
+  char text[EK_QUEUE_ID_LEN + 1];
+
+  g_queue_unlink (&d->sent, &p->link);
+  d->under_way--;
+  under_way--;
+  remote_under_way -= !d->local;
+  p->replay = true;
+  p->worker = NULL;
+  ek_queue_ops->content_release (ek_queue_spool, &p->content);
+  memset (&p->content, 0, sizeof p->content);
+  p->content.fd = -1;
+  if (alone) {
+    EkSpoolAct acts[2] = { { .type = EK_ACT_CRASH }, { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("it crashed its worker") } };
+    bool hold = m->crashes + 1 >= CRASHES;
+    ek_queue_id_text (m->id, text);
+    ek_event ("qmgr", m->event, "isolated", EK_FTEXT ("qid", text), EK_FINT ("count", m->crashes + 1));
+    ek_queue_ops->record (ek_queue_spool, NULL, m, acts, hold ? 2 : 1, NULL, 0);
+  }
+  g_queue_push_tail_link (&d->suspects, &p->link);
+}
+
+void
+ek_sched_worker_gone (EkRole role, EkChannel *worker)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, destinations);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    EkDestination *d = value;
+    guint mine = 0;
+    for (GList *l = d->sent.head; l; l = l->next)
+      mine += ((EkParcel *) l->data)->worker == worker;
+    for (GList *l = d->sent.head, *next; l; l = next) {
+      next = l->next;
+      if (((EkParcel *) l->data)->worker == worker)
+        suspect (d, l->data, d->local && mine == 1);
+    }
+  }
+}
+
+/* ---- the end ---- */
+
+static void
+drop_line (GQueue *line)
+{
+  GList *link;
+
+  while ((link = line->head)) {
+    g_queue_unlink (line, link);
+    parcel_free (link->data);
+  }
+}
+
+void
+ek_sched_end (void)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  ending = true;
+  if (destinations == NULL)
+    return;
+  g_hash_table_iter_init (&iter, destinations);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    EkDestination *d = value;
+    drop_line (&d->waiting);
+    drop_line (&d->suspects);
+    drop_line (&d->sent);
+  }
+  g_queue_clear (&held_back);
+  g_queue_clear (&lines);
+  g_clear_pointer (&destinations, g_hash_table_unref);
+  g_clear_pointer (&replayed, g_array_unref);
+  if (ek_queue_spool == NULL)
+    return;
+  EkSpoolCursor *cursor = ek_queue_ops->cursor_new (ek_queue_spool, 0);
+  EkSpoolMessage *m;
+  while ((m = ek_queue_ops->cursor_next (cursor)))
+    ek_sched_forget (m);
+  ek_queue_ops->cursor_free (cursor);
+}
