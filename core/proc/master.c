@@ -79,6 +79,7 @@ make_folders (GError **error)
   const struct { const char *base, *name; EkRole role; mode_t mode; } rows[] = {
     { p->top.state_dir, "spool", EK_ROLE_QUEUE, 0700 },
     { p->top.state_dir, "events", EK_ROLE_LOG, 0750 },
+    { p->top.state_dir, "maildrop", EK_ROLE_QUEUE, 0730 },
     { p->top.run_dir, "control", EK_ROLE_CONTROL, 0755 },
   };
 
