@@ -133,7 +133,7 @@ ek_address_is_domain (EkStr domain, guint flags)
     return (flags & EK_PATH_UTF8) && ek_domain_key (pool, domain, &key) == NULL
            && ek_address_is_domain (key, flags & ~(guint) EK_PATH_UTF8);
   }
-  if ((flags & EK_PATH_LAX) && domain.p[domain.n - 1] == '.')
+  if ((flags & EK_PATH_LAX) && domain.n > 1 && domain.p[domain.n - 1] == '.')
     domain.n--;
   while (domain.n > 0) {
     const char *dot = memchr (domain.p, '.', domain.n);

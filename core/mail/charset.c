@@ -238,6 +238,20 @@ ek_charset_known (EkStr label)
   return lookup (label, &kind) != NULL;
 }
 
+void
+ek_charset_preload (void)
+{
+  static gsize once;
+
+  if (!g_once_init_enter (&once))
+    return;
+  for (gsize i = 0; i < G_N_ELEMENTS (labels); i++)
+    if (i == 0 || strcmp (labels[i][1], labels[i - 1][1]) != 0)
+      iconv_open ("UTF-8", labels[i][1]);            /* kept for the life of the process */
+  iconv_open ("UTF-8", "EUC-JP-MS");
+  g_once_init_leave (&once, 1);
+}
+
 EkCharset *
 ek_charset_new (EkStr label)
 {

@@ -37,6 +37,9 @@ typedef struct EkCharset EkCharset;
  * ISO-8859-1 is windows-1252 ...).  Unknown or empty charset: taken as UTF-8, bad bytes replaced. */
 EkCharset *ek_charset_new (EkStr label);
 bool  ek_charset_known (EkStr label);
+/* Loads every converter and keeps it: for a role that will not see the files of iconv() any more.  A
+ * converter that cannot be loaded later counts as unknown. */
+void  ek_charset_preload (void);
 void  ek_charset_feed (EkCharset *self, const char *bytes, gsize n, EkBuf *out);
 void  ek_charset_end (EkCharset *self, EkBuf *out);
 void  ek_charset_free (EkCharset *self);

@@ -55,6 +55,9 @@ static const PathCase paths[] = {
   { "<a@b..c>", 0, NULL, NULL, NULL },
   { "<a@b.>", 0, NULL, NULL, NULL },
   { "<a@b_c>", 0, NULL, NULL, NULL },
+  { "<a@.>", EK_PATH_LAX, NULL, NULL, NULL },
+  { "<a@b..>", EK_PATH_LAX, NULL, NULL, NULL },
+  { "<." A64 "@b>", EK_PATH_LAX, NULL, NULL, NULL },
   { "<a@[192.0.2]>", 0, NULL, NULL, NULL },
   { "<a@[2001:db8::1]>", 0, NULL, NULL, NULL },
   { "<a@[IPv6:192.0.2.1]>", 0, NULL, NULL, NULL },
@@ -153,6 +156,9 @@ static const KeyCase keys[] = {
   { "a\xc2\x85@c", 0, NULL, NULL, NULL, NULL, false },
   { "a\xff@c", 0, NULL, NULL, NULL, NULL, false },
   { "a@b/c", 0, NULL, NULL, NULL, NULL, false },
+  { "a@b..c", 0, NULL, NULL, NULL, NULL, false },
+  { "a@.b", 0, NULL, NULL, NULL, NULL, false },
+  { "a@b\xe3\x80\x82\xe3\x80\x82", 0, NULL, NULL, NULL, NULL, false },
   { "a@\xe2\x84\x80.example", 0, NULL, NULL, NULL, NULL, false },      /* U+2100 maps to "a/c" */
   { "a@b\xef\xbc\xa0" "c", 0, NULL, NULL, NULL, NULL, false },         /* U+FF20 maps to "@" */
   { "a@\xff", 0, NULL, NULL, NULL, NULL, false },

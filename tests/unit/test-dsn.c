@@ -147,6 +147,7 @@ test_utf8 (void)
   g_autofree char *status = part_text (text, "2", "message/global-delivery-status");
   g_assert_nonnull (strstr (status, "Final-Recipient: utf-8; \xe4\xbe\x8b@c\r\nAction: delivered\r\nStatus: 2.0.0\r\n"));
   g_autofree char *header = part_text (text, "3", "message/global-headers");
+  g_assert_cmpstr (g_strchomp (header), ==, "A: b");
   g_assert_nonnull (strstr (text, "\r\nTo: \xc3\xa9@b\r\n"));
   dsn.utf8 = false;
   g_autofree char *ascii = report (&dsn, "A: b\n\nx", 3);
