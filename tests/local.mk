@@ -18,3 +18,9 @@ tests_lib_libmemsession_la_SOURCES = tests/lib/memsession.c tests/lib/memsession
 check_PROGRAMS += tests/lib/imap-stdio
 tests_lib_imap_stdio_SOURCES = tests/lib/imap-stdio.c
 tests_lib_imap_stdio_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)
+# preloaded: syncs and writes that fail on request (never sanitized: it comes before the sanitizer)
+check_LTLIBRARIES += tests/lib/libfaildisk.la
+tests_lib_libfaildisk_la_SOURCES = tests/lib/faildisk.c tests/lib/faildisk.h
+tests_lib_libfaildisk_la_CFLAGS = -std=gnu11 -Wall -Wextra
+tests_lib_libfaildisk_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
+tests_lib_libfaildisk_la_LIBADD = -ldl

@@ -17,7 +17,7 @@ typedef struct {                     /* the start of the file */
   char    magic[8];
   guint32 order, version;
   guint32 crc;                       /* of the whole file with this field 0 */
-  guint32 pad;
+  guint32 n_segments;                /* behind the entries: seq and end of those that are full */
   guint64 size, n, lsn, cold_lsn, mark;
   gint64  wall;
 } Head;
@@ -48,6 +48,21 @@ ckpt_entry (EkBuf *buf, const Message *message)
   ek_buf_added (buf, n);
 }
 
+/* Where segments end is known from the ones that followed them, which may be freed first. */
+static guint32
+add_ends (EkBuf *buf, const Segment *seg)
+{
+  guint32 n = 0;
+
+  for (; seg; seg = seg->next)
+    if (seg->end && !seg->victim) {
+      ek_buf_append (buf, &seg->seq, sizeof seg->seq);
+      ek_buf_append (buf, &seg->end, sizeof seg->end);
+      n++;
+    }
+  return n;
+}
+
 void
 ckpt_finish (EkSpool *spool, EkBuf *buf, guint64 lsn, guint64 cold_lsn, guint64 n)
 {
@@ -56,6 +71,8 @@ ckpt_finish (EkSpool *spool, EkBuf *buf, guint64 lsn, guint64 cold_lsn, guint64 
 
   memcpy (head.magic, CKPT_MAGIC, sizeof head.magic);
   head.mark = MAX (spool->id_mark, spool->id_last);
+  head.n_segments = add_ends (buf, spool->hot);
+  head.n_segments += add_ends (buf, spool->cold);
   head.size = ek_buf_len (buf);
   memcpy (ek_buf_at (buf), &head, sizeof head);
   head.crc = ek_crc32c (0, ek_buf_at (buf), ek_buf_len (buf));
@@ -161,7 +178,11 @@ parse (EkSpool *spool, Ckpt *ckpt, GError **error)
   }
   *ckpt = (Ckpt) { .block = block, .lsn = head.lsn, .cold_lsn = head.cold_lsn, .mark = head.mark, .n = head.n };
   ckpt->entries = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, g_free);
-  Rd r = { block->bytes + sizeof head, block->bytes + block->n, false };
+  if (head.n_segments > (block->n - sizeof head) / 16)
+    return CKPT_BAD;
+  ckpt->n_ends = head.n_segments;
+  ckpt->ends = block->bytes + block->n - 16 * (gsize) head.n_segments;
+  Rd r = { block->bytes + sizeof head, ckpt->ends, false };
   return read_entries (ckpt, &r) ? CKPT_OK : CKPT_BAD;
 }
 
@@ -183,6 +204,19 @@ ckpt_load (EkSpool *spool, Ckpt *ckpt, GError **error)
     spool_report (spool, EK_ERR, "%s/checkpoint is damaged: the state is built from the log alone", spool->opt.path);
   ckpt_clear (ckpt);
   return result;
+}
+
+guint64
+ckpt_end (const Ckpt *ckpt, guint64 seq)
+{
+  Rd r = { ckpt->ends, ckpt->ends + 16 * (gsize) ckpt->n_ends, false };
+
+  for (guint i = 0; i < ckpt->n_ends; i++) {
+    guint64 this = rd_u64 (&r), end = rd_u64 (&r);
+    if (this == seq)
+      return end;
+  }
+  return 0;
 }
 
 void

@@ -179,7 +179,6 @@ turn (EkSpool *spool, TaskList *rest)
   if (next->reserve)
     refuse_mail (spool, rest);
   Rec *open = log_turn (w, next, false);
-  open->head.wall = ek_wall ();
   TaskList all;
   tasks_init (&all);
   tasks_add (&all, &open->task);

@@ -87,6 +87,7 @@ struct Segment {
   bool     reserve;                  /* of the reserve: no new mail in it */
   /* ---- the loop's ---- */
   Segment *next;                     /* in spool->hot or ->cold, by rising seq */
+  guint64  end;                      /* of the records, once the next one was begun; 0: not known */
   guint64  used, live;               /* bytes of records; those that carry live messages */
   guint    n_live, readers;
   Message *first;                    /* messages that lie here */
@@ -98,8 +99,9 @@ struct Segment {
 
 typedef struct {                     /* a retired message in a cold segment */
   guint64 id;
-  guint64 tomb : 63;                 /* seq of the segment that says so, or a lower one */
-  guint64 cold : 1;                  /* that is a cold one */
+  guint64 tomb : 47;                 /* seq of the segment that says so; a hot one may be a later one */
+  guint64 batch : 16;                /* of the record that is under way to say so again, or 0 */
+  guint64 cold : 1;                  /* `tomb` is in the cold log */
 } Dead;
 
 /* ---- records ------------------------------------------------------------------------------------- */
@@ -119,6 +121,7 @@ struct Rec {
   Segment  *seg;                     /* where it went */
   guint64   off;
   Message  *moving;                  /* REC_SNAP, REC_STATES: holds a reference */
+  guint16   batch;                   /* REC_TOMB */
   guint64   unlink;                  /* large file that goes when this is durable */
 };
 
@@ -206,7 +209,8 @@ struct EkSpool {
   EkSpoolStatus st;
   bool         closing;
   char        *why;
-  GQueue       move_queue;           /* Message */
+  GQueue       move_queue, move_again;   /* Message; those that could not be written */
+  gint64       cold_probe;
   guint        moves;                /* under way */
   guint64      move_bytes;
   guint64      cold_issued, cold_finished;       /* records handed to the keeper, and back */
@@ -221,7 +225,7 @@ struct EkSpool {
     bool     barrier, failed, check;
     gint64   retry;
   } reclaim;
-  bool         tombs_lost;           /* which are written is not known: write all again */
+  guint16      tomb_batch;
   guint64      ckpt_size;            /* of the last one */
   gint64       next_tick;
   bool         ckpt_lost;            /* none is valid: write one soon */
@@ -296,7 +300,7 @@ Segment *segment_create (EkSpool *spool, GError **error);  /* a new file of zero
 bool   segment_prepare (EkSpool *spool, Segment *seg, SegKind kind, guint64 seq, GError **error);
 void   segment_free (Segment *seg);                        /* closes; NULL is fine */
 void   segment_charge (Segment *seg, Message *message);    /* the loop: message lies in it now */
-void   segment_discharge (Message *message, guint64 tomb);
+void   segment_discharge (Message *message, bool dead, guint64 tomb);   /* no more: retired, or moved on */
 void   segments_add (EkSpool *spool, Segment *seg);        /* the loop: it is being written now */
 void   segment_opened (EkSpool *spool, Task *task);        /* done() of Segment.task */
 
@@ -393,8 +397,9 @@ void   body_want (EkSpool *spool, Message *message, bool want_fd, BodyFunc func,
 /* move.c */
 void   move_want (EkSpool *spool, Message *message);       /* into the cold log, when its turn comes */
 void   move_pump (EkSpool *spool);
+void   move_tick (EkSpool *spool);
 void   move_states (EkSpool *spool, Message *message);
-void   move_tombs (EkSpool *spool, const GArray *ids);     /* of guint64 */
+void   move_tombs (EkSpool *spool, const GArray *ids, guint16 batch);     /* of guint64 */
 
 /* reclaim.c */
 void   reclaim_step (EkSpool *spool);                      /* at each dispatch */
@@ -409,10 +414,13 @@ typedef struct {                     /* one as read */
   Block  *block;
   guint64 lsn, cold_lsn, mark, n;
   GHashTable *entries;               /* CkptEntry by id */
+  const char *ends;                  /* seq and end of full segments */
+  guint   n_ends;
 } Ckpt;
 typedef struct { guint64 id, seq, off, as_of; guint32 child; bool found; Rd states; } CkptEntry;
 typedef enum { CKPT_OK, CKPT_NONE, CKPT_BAD, CKPT_REFUSED } CkptResult;
 CkptResult ckpt_load (EkSpool *spool, Ckpt *ckpt, GError **error);
+guint64 ckpt_end (const Ckpt *ckpt, guint64 seq);          /* 0: not known */
 void   ckpt_clear (Ckpt *ckpt);
 
 /* scan.c */
@@ -434,7 +442,7 @@ typedef struct {
   void   (*damage) (gpointer user, guint64 from, guint64 to);
   guint64  lsn;                      /* in: the log's last one before; out: the last one here */
   /* results */
-  guint64  end, first_synced, torn, n_records, n_damaged;
+  guint64  end, torn, n_records, n_damaged;
   guint64  known, known_at;          /* scan.c's own */
 } Scan;
 void   scan_segment (Scan *scan);

@@ -227,7 +227,6 @@ cold_turn (EkSpool *spool, TaskList *list)
   if (next == NULL)
     return false;
   Rec *open = log_turn (&spool->cold_writer, next, false);
-  open->head.wall = ek_wall ();
   tasks_init (&all);
   tasks_add (&all, &open->task);
   tasks_take (&all, list);

@@ -15,6 +15,21 @@
 
 static const char zeros[SPOOL_ALIGN];
 
+/* The loop learns where the segment before has ended. */
+static void
+open_done (EkSpool *spool, Task *task)
+{
+  Rec *rec = (Rec *) task;
+  Rd r = { rec->meta->bytes + 8, rec->meta->bytes + rec->meta->n, false };
+  guint64 prev = rd_u64 (&r), end = rd_u64 (&r);
+
+  for (int log = 0; log < 2; log++)
+    for (Segment *seg = log ? spool->cold : spool->hot; seg; seg = seg->next)
+      if (seg->seq == prev)
+        seg->end = end;
+  rec_free (rec);
+}
+
 static void
 rec_done (EkSpool *spool, Task *task)
 {
@@ -150,7 +165,10 @@ log_turn (Writer *w, Segment *next, bool failed)
   w->seg = next;
   w->seq = next->seq;
   w->end = w->synced_end = SPOOL_FIRST;
-  return rec_new (REC_OPEN, 0, meta, NULL);
+  Rec *rec = rec_new (REC_OPEN, 0, meta, NULL);
+  rec->head.wall = ek_wall ();
+  rec->task.done = open_done;
+  return rec;
 }
 
 void
@@ -193,7 +211,6 @@ log_start_over (EkSpool *spool, Writer *w, TaskList *list, int *error)
   tasks_init (&trial.unsynced);
   trial.lsn = trial.synced;
   Rec *open = log_turn (&trial, next, true);     /* says where the synced part of w->seg ends */
-  open->head.wall = ek_wall ();
   tasks_init (&all);
   tasks_add (&all, &open->task);
   tasks_take (&all, list);

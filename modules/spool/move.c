@@ -32,6 +32,36 @@ needed_no_more (EkSpool *spool, Message *message, bool failed)
   spool->reclaim.failed |= failed;
 }
 
+static void
+again_later (EkSpool *spool, Message *message)
+{
+  if (message->retired || spool->closing)
+    return;
+  message->moved_try = ek_now () + spool->opt.probe;
+  message_ref (message);
+  g_queue_push_tail (&spool->move_again, message);
+}
+
+/* What could not be written is tried again; while the cold log is sick, an empty record tries it. */
+void
+move_tick (EkSpool *spool)
+{
+  g_autoptr (GArray) none = NULL;
+
+  if (atomic_load (&spool->cold_sick) && ek_now () >= spool->cold_probe && !spool->closing) {
+    spool->cold_probe = ek_now () + spool->opt.probe;
+    none = g_array_new (FALSE, FALSE, sizeof (guint64));
+    move_tombs (spool, none, 0);
+  }
+  if (atomic_load (&spool->cold_sick) && !spool->closing)
+    return;
+  for (Message *message; (message = g_queue_pop_head (&spool->move_again)) != NULL; message_unref (message)) {
+    message->moved_try = 0;
+    if (!message->retired)
+      move_want (spool, message);
+  }
+}
+
 /* ---- the copy ----------------------------------------------------------------------------------- */
 
 static EkSpoolTo *
@@ -93,7 +123,9 @@ snap_rec (Message *message, Block *body)
 static void
 adopt (EkSpool *spool, Message *message, const Rec *rec)
 {
-  segment_discharge (message, 0);
+  if (message->seg->kind == SEG_COLD && message->seg != rec->seg)
+    message->seg->stale = true;                  /* an old copy is left: no tomb must ever be needed for it */
+  segment_discharge (message, false, 0);
   message_drop_body (spool, message);
   extents_free (message->extents, message->n_extents, &message->extent1);
   message->extents = g_steal_pointer (&message->snap);
@@ -118,7 +150,7 @@ adopt_dead (Message *message, const Rec *rec)
 {
   message->rec_bytes = 0;
   segment_charge (rec->seg, message);
-  segment_discharge (message, message->states_hot);
+  segment_discharge (message, true, message->states_hot);
 }
 
 static void
@@ -153,7 +185,7 @@ moved (EkSpool *spool, Task *task)
   message->moving = false;
   needed_no_more (spool, message, !good);
   if (!good)
-    message->moved_try = ek_now () + spool->opt.probe;
+    again_later (spool, message);
   else if (message->retired)
     adopt_dead (message, rec);
   else
@@ -174,7 +206,7 @@ move_body (EkSpool *spool, Message *message, Block *body, int fd, int error, gpo
     spool->moves--;
     message->moving = false;
     needed_no_more (spool, message, error != 0);
-    message->moved_try = ek_now () + spool->opt.probe;
+    again_later (spool, message);
     message_unref (message);
     return;
   }
@@ -240,26 +272,33 @@ move_states (EkSpool *spool, Message *message)
   cold_queue (spool, rec, states_moved);
 }
 
+/* Now it is known in which segment the tombs lie. */
 static void
 tombs_done (EkSpool *spool, Task *task)
 {
   Rec *rec = (Rec *) task;
+  bool good = rec->status == EK_OK;
 
   cold_account (spool, rec);
-  if (rec->status != EK_OK)
-    spool->reclaim.failed = true;
+  spool->reclaim.failed |= !good;
+  for (Segment *seg = spool->cold; seg; seg = seg->next)
+    for (guint i = 0; seg->dead && i < seg->dead->len; i++) {
+      Dead *dead = &g_array_index (seg->dead, Dead, i);
+      if (dead->batch == rec->batch && rec->batch)
+        *dead = (Dead) { .id = dead->id, .tomb = good ? rec->seg->seq : 0, .cold = good };
+    }
   rec_free (rec);
 }
 
-/* Says in the cold log that these are retired.  Where that will be is not known yet, but it is not
- * before the cold segment that is being written now. */
+/* Says in the cold log that these are retired; they bear the number `batch` until that is durable. */
 void
-move_tombs (EkSpool *spool, const GArray *ids)
+move_tombs (EkSpool *spool, const GArray *ids, guint16 batch)
 {
-  for (guint at = 0; at < ids->len; at += 1024) {
-    guint n = MIN (ids->len - at, 1024);
-    Block *meta = block_new (n * sizeof (guint64));
-    memcpy (meta->bytes, &g_array_index (ids, guint64, at), meta->n);
-    cold_queue (spool, rec_new (REC_TOMB, 0, meta, NULL), tombs_done);
-  }
+  Block *meta = block_new (ids->len * sizeof (guint64));
+
+  if (meta->n)
+    memcpy (meta->bytes, ids->data, meta->n);
+  Rec *rec = rec_new (REC_TOMB, 0, meta, NULL);
+  rec->batch = batch;
+  cold_queue (spool, rec, tombs_done);
 }

@@ -11,7 +11,8 @@
 #include "impl.h"
 #include <errno.h>
 
-#define SLICE 1000u
+#define SLICE 1000u                              /* messages at each dispatch */
+#define TOMBS 1024u                              /* in one record */
 
 typedef struct { Task task; EkBuf buf; GError *error; } Store;
 
@@ -110,20 +111,21 @@ victims_empty (const EkSpool *spool)
 
 /* ---- the pass over all messages ------------------------------------------------------------------ */
 
+/* A segment that is not there any more counts as one. */
 static bool
 in_cold_victim (const EkSpool *spool, guint64 seq)
 {
-  for (const Segment *seg = seq ? spool->cold : NULL; seg; seg = seg->next)
+  for (const Segment *seg = spool->cold; seg; seg = seg->next)
     if (seg->seq == seq)
       return seg->victim;
-  return false;
+  return true;
 }
 
 static void
 sweep_message (EkSpool *spool, Message *message)
 {
   if (message->seg->kind == SEG_COLD && !message->moving
-      && (message->states_hot <= spool->reclaim.hot_max || in_cold_victim (spool, message->states_cold))) {
+      && (message->states_hot <= spool->reclaim.hot_max || (message->states_cold && in_cold_victim (spool, message->states_cold)))) {
     if (message->edited) {                       /* an edit is no state: the whole message moves on */
       message->needed = true;
       message->moved_try = 0;
@@ -136,25 +138,35 @@ sweep_message (EkSpool *spool, Message *message)
   spool->reclaim.n++;
 }
 
+static guint16
+next_batch (EkSpool *spool)
+{
+  return spool->tomb_batch = spool->tomb_batch % G_MAXUINT16 + 1;
+}
+
 /* What is retired but still lies in a cold segment must stay known as retired. */
 static void
 sweep_dead (EkSpool *spool)
 {
   g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (guint64));
+  guint16 batch = next_batch (spool);
 
   for (Segment *seg = spool->cold; seg; seg = seg->next)
     for (guint i = 0; seg->dead && !seg->victim && i < seg->dead->len; i++) {
       Dead *dead = &g_array_index (seg->dead, Dead, i);
-      if (dead->cold ? !spool->tombs_lost && !in_cold_victim (spool, dead->tomb)
-                     : dead->tomb > spool->reclaim.hot_max)
+      if (dead->cold ? !in_cold_victim (spool, dead->tomb) : dead->tomb > spool->reclaim.hot_max)
         continue;
       guint64 id = dead->id;
       g_array_append_val (ids, id);
-      dead->cold = 1;
-      dead->tomb = spool->cold_last->seq;
+      dead->batch = batch;
+      if (ids->len == TOMBS) {
+        move_tombs (spool, ids, batch);
+        g_array_set_size (ids, 0);
+        batch = next_batch (spool);
+      }
     }
-  spool->tombs_lost = false;
-  move_tombs (spool, ids);
+  if (ids->len)
+    move_tombs (spool, ids, batch);
 }
 
 static void
@@ -199,7 +211,7 @@ free_victims (EkSpool *spool, Segment **first, Segment **last)
     if (seg->victim) {
       *p = seg->next;
       seg->next = NULL;
-      seg->used = seg->live = 0;
+      seg->used = seg->live = seg->end = 0;
       seg->sealed = seg->victim = seg->stale = false;
       g_clear_pointer (&seg->dead, g_array_unref);
       keeper_dispose (spool, seg);
@@ -221,8 +233,9 @@ store_done (EkSpool *spool, Task *task)
     spool->st.checkpoints++;
     spool->ckpt_lost = false;
     spool->ckpt_size = ek_buf_len (&store->buf);
-    free_victims (spool, &spool->hot, &spool->hot_last);
+    /* Each before what says that it is dead. */
     free_victims (spool, &spool->cold, &spool->cold_last);
+    free_victims (spool, &spool->hot, &spool->hot_last);
   }
   end_cycle (spool, store->error == NULL);
   ek_buf_release (&store->buf);
@@ -236,7 +249,6 @@ await (EkSpool *spool)
   if (spool->reclaim.barrier || spool->reclaim.needed > 0 || spool->cold_finished < spool->reclaim.cold_target)
     return;
   if (spool->reclaim.failed) {
-    spool->tombs_lost = true;
     end_cycle (spool, false);
     return;
   }
@@ -297,6 +309,7 @@ reclaim_tick (EkSpool *spool)
   gint64 now = ek_now ();
 
   spool->reclaim.check = true;
+  move_tick (spool);
   for (Segment *seg = spool->hot; seg && seg->sealed && seg->next; seg = seg->next)
     if (seg->failed || tight || now - seg->next->opened > spool->opt.cold_age)
       evacuate (spool, seg);

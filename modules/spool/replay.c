@@ -11,7 +11,7 @@
 typedef struct {                     /* what the first record of a segment says */
   Segment *seg;
   bool     opened;                   /* there is one */
-  guint64  prev, prev_end, first_synced;
+  guint64  prev, prev_end;
   bool     tried;                    /* a failed attempt: another one took its place */
 } Found;
 
@@ -129,7 +129,6 @@ read_open (EkSpool *spool, Found *found)
     return;
   Rd in = { rec.meta + 8, rec.meta + rec.head.meta_len, false };
   found->opened = true;
-  found->first_synced = rec.head.synced;
   found->prev = rd_u64 (&in);
   found->prev_end = rd_u64 (&in);
 }
@@ -314,10 +313,11 @@ read_log (Replay *r, GArray *all, SegKind kind, char **bytes, gsize *room)
     if (seg->kind != kind || found->tried)
       continue;
     const Found *next = follower (all, i);
-    guint64 limit = next && next->prev == seg->seq ? next->prev_end : 0;
-    guint64 witness = next ? next->first_synced : 0;
+    guint64 limit = next && next->prev == seg->seq ? next->prev_end : r->have ? ckpt_end (&r->ckpt, seg->seq) : 0;
+    guint64 witness = 0;
     if (next == NULL && found->opened && r->have)
       witness = kind == SEG_HOT ? r->ckpt.lsn : r->ckpt.cold_lsn;
+    seg->end = limit;
     if (seg->size > *room) {
       g_free (*bytes);
       *bytes = g_malloc (*room = seg->size);
@@ -462,6 +462,8 @@ replay_run (Replay *r, GError **error)
 
   r->have = result == CKPT_OK;
   spool->ckpt_lost = result == CKPT_BAD;
+  if (result == CKPT_BAD && r->mend)
+    renameat (spool->dir, "checkpoint", spool->bad_dir, "checkpoint");
   if (result == CKPT_REFUSED || !find_segments (r, all, error)) {
     for (guint i = 0; i < all->len; i++)
       segment_free (g_array_index (all, Found, i).seg);

@@ -73,27 +73,18 @@ known_synced (Scan *scan, guint64 from, guint64 limit)
   return MAX (scan->known, scan->witness);
 }
 
-/* Zeros, or a record of an earlier use: nothing of this one was ever here. */
-static bool
-untouched (const Scan *scan, guint64 off)
-{
-  static const char zeros[SPOOL_ALIGN];
-  RecHead head;
-
-  memcpy (&head, scan->bytes + off, sizeof head);
-  return memcmp (scan->bytes + off, zeros, sizeof zeros) == 0
-         || (head.magic == SPOOL_REC_MAGIC && head.seq < scan->seq);
-}
-
+/* How much was begun behind the end: nothing, when there are zeros or what an earlier use has left. */
 static void
 count_torn (Scan *scan, guint64 off, guint64 limit)
 {
   ScanRec rec;
   guint64 end = off;
+  RecHead head;
 
-  while (end + SPOOL_ALIGN <= limit && !untouched (scan, end))
-    end += SPOOL_ALIGN;
-  for (guint64 at = end; next_record (scan, at, limit, &rec); at = end)
+  memcpy (&head, scan->bytes + off, sizeof head);
+  if (head.magic == SPOOL_REC_MAGIC && head.seq == scan->seq)
+    end = off + MIN (rec_size (head.meta_len, head.body_len), limit - off);
+  for (guint64 at = off; next_record (scan, at, limit, &rec); at = end)
     end = rec.off + rec_size (rec.head.meta_len, rec.head.body_len);
   scan->torn = end - off;
 }
@@ -109,8 +100,7 @@ scan_segment (Scan *scan)
   while (off < limit) {
     if (scan_record (scan, off, &rec) && in_order (&rec.head, scan->lsn)
         && rec_size (rec.head.meta_len, rec.head.body_len) <= limit - off) {
-      if (scan->n_records++ == 0)
-        scan->first_synced = rec.head.synced;
+      scan->n_records++;
       scan->record (scan->user, &rec);
       scan->lsn = rec.head.lsn;
       off += rec_size (rec.head.meta_len, rec.head.body_len);

@@ -89,7 +89,7 @@ segment_charge (Segment *seg, Message *message)
 }
 
 void
-segment_discharge (Message *message, guint64 tomb)
+segment_discharge (Message *message, bool dead, guint64 tomb)
 {
   Segment *seg = message->seg;
 
@@ -104,11 +104,11 @@ segment_discharge (Message *message, guint64 tomb)
   seg->n_live--;
   seg->live -= message->rec_bytes;
   message->seg = NULL;
-  if (tomb && seg->kind == SEG_COLD) {
+  if (dead && seg->kind == SEG_COLD) {
     if (seg->dead == NULL)
       seg->dead = g_array_new (FALSE, FALSE, sizeof (Dead));
-    Dead dead = { .id = message->pub.id, .tomb = tomb };
-    g_array_append_val (seg->dead, dead);
+    Dead entry = { .id = message->pub.id, .tomb = tomb };
+    g_array_append_val (seg->dead, entry);
   }
 }
 

@@ -86,7 +86,7 @@ spool_dispatch (EkSpool *spool)
 
   run_finished (spool);
   if (now >= spool->next_tick) {
-    spool->next_tick = now + G_USEC_PER_SEC * 9 / 10;
+    spool->next_tick = now + CLAMP (MIN (spool->opt.cold_age, spool->opt.probe) / 2, G_USEC_PER_SEC / 50, G_USEC_PER_SEC * 9 / 10);
     reclaim_tick (spool);
   }
   reclaim_step (spool);
@@ -182,6 +182,7 @@ spool_new (const SpoolOptions *options, const EkSpoolHost *host)
   spool->dir = spool->seg_dir = spool->large_dir = spool->bad_dir = spool->lock = -1;
   spool->table = g_hash_table_new (g_int64_hash, g_int64_equal);
   g_queue_init (&spool->move_queue);
+  g_queue_init (&spool->move_again);
   TaskList *const lists[] = { &spool->done, &spool->hot_queue, &spool->stuck, &spool->keep_queue, &spool->spares,
                               &spool->work, &spool->hot_writer.unsynced, &spool->cold_writer.unsynced };
   for (gsize i = 0; i < G_N_ELEMENTS (lists); i++)
@@ -310,7 +311,8 @@ spool_close (EkSpool *spool)
   if (spool == NULL)
     return;
   spool->closing = true;
-  move_pump (spool);                             /* lets go what waits to be moved */
+  move_tick (spool);                             /* both let go what waits to be moved */
+  move_pump (spool);
   while (spool->out > 0) {                       /* files and contents under way still come back */
     pthread_mutex_lock (&spool->done_lock);
     while (spool->done.first == NULL)

@@ -207,7 +207,7 @@ spool_retired (EkSpool *spool, Message *message)
 {
   message->retired = true;
   message_remove (spool, message);
-  segment_discharge (message, message->states_hot);
+  segment_discharge (message, true, message->states_hot);
   message_drop_body (spool, message);
   spool->st.retired++;
   message_unref (message);

@@ -109,3 +109,12 @@ tests_unit_test_deliver_SOURCES = tests/unit/test-deliver.c tests/unit/mailbox.h
   $(modules_maildir_maildir_la_SOURCES)
 tests_unit_test_deliver_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_deliver_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-spool-model
+tests_unit_test_spool_model_SOURCES = tests/unit/test-spool-model.c
+tests_unit_test_spool_model_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_spool_model_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-spool-fail
+tests_unit_test_spool_fail_SOURCES = tests/unit/test-spool-fail.c tests/lib/faildisk.h
+tests_unit_test_spool_fail_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_spool_fail_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
+tests_unit_test_spool_fail_DEPENDENCIES = tests/lib/libspoolrig.la libekiden.la tests/lib/libfaildisk.la
