@@ -1,6 +1,7 @@
 /* main.c - ekiden(1): one program, many commands
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
+#include "flow/roles.h"
 #include <locale.h>
 
 static const EkCli commands[] = {
@@ -16,5 +17,6 @@ int
 main (int argc, char **argv)
 {
   setlocale (LC_CTYPE, "");
+  ek_roles_register ();                            /* the configuration's own blocks are known by their roles */
   return ek_cli_dispatch (commands, "ekiden", argc, argv);
 }

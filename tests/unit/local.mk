@@ -118,3 +118,7 @@ tests_unit_test_spool_fail_SOURCES = tests/unit/test-spool-fail.c tests/lib/fail
 tests_unit_test_spool_fail_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_spool_fail_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
 tests_unit_test_spool_fail_DEPENDENCIES = tests/lib/libspoolrig.la libekiden.la tests/lib/libfaildisk.la
+check_PROGRAMS += tests/unit/test-rows
+tests_unit_test_rows_SOURCES = tests/unit/test-rows.c
+tests_unit_test_rows_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_rows_LDADD = $(TEST_LDADD)
