@@ -4,6 +4,7 @@ nodist_systemdunit_DATA = %D%/ekiden.service
 sysusersdir = $(prefix)/lib/sysusers.d
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 logrotatedir = $(sysconfdir)/logrotate.d
+doc_DATA = etc/reference.conf
 EXTRA_DIST += %D%/ekiden.service.in %D%/ekiden.sysusers %D%/ekiden.tmpfiles.in
 CLEANFILES += %D%/ekiden.service %D%/ekiden.tmpfiles
 

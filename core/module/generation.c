@@ -32,6 +32,7 @@ generation_free (gpointer data)
   g_ptr_array_unref (gen->values);
   g_hash_table_unref (gen->blocks);
   g_hash_table_unref (gen->of_block);
+  g_hash_table_unref (gen->lost);
   ek_pool_free (gen->pool);
   ek_conf_free (gen->conf);
   g_free (gen);
@@ -49,6 +50,7 @@ ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems)
   gen->order = g_ptr_array_new ();
   gen->values = g_ptr_array_new ();
   gen->blocks = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  gen->lost = g_hash_table_new (g_str_hash, g_str_equal);
   gen->of_block = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) g_ptr_array_unref);
   add_instances (gen);
   ek_blocks_set (gen);

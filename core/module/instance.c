@@ -49,6 +49,7 @@ ek_instance_new (EkGeneration *gen, const EkConfBlock *block)
 
   if (module == NULL) {
     ek_block_unknown (gen, block, error->message);
+    g_hash_table_add (gen->lost, (gpointer) name);
     return NULL;
   }
   EkInstance *other = find_exact (gen, ek_str (module->name), ek_str (name));
@@ -144,27 +145,42 @@ nearest_instance (EkGeneration *gen, const char *word, guint32 bits)
   return ek_nearest (word, (const char *const *) names->pdata, names->len);
 }
 
+/* Neither a block nor a usable module has the name.  `why` is what loading said, or NULL. */
+static void
+tell_nothing (EkGeneration *gen, const EkOption *row, const char *word, guint32 bits, const EkConfPos *at, const GError *why)
+{
+  const char *near = nearest_instance (gen, word, bits);
+  bool is_module = (bits & 1u << EK_TABLE_PROTOCOL) || g_strcmp0 (word, row->dflt) == 0;
+
+  if (why && why->code != ENOENT)                  /* it is there, and broken */
+    ek_problems_add (gen->problems, at, "%s: %s", row->name, why->message);
+  else if (near)
+    ek_problems_add (gen->problems, at, "%s: no %s is called \"%s\"; did you mean \"%s\"?", row->name, row->allow, word, near);
+  else if (why && is_module)                       /* those mostly go by their module's name */
+    ek_problems_add (gen->problems, at, "%s: %s", row->name, why->message);
+  else
+    ek_problems_add (gen->problems, at, "%s: no %s is called \"%s\": expected a block `MODULE \"%s\" { ... }`, or the name of "
+                     "an installed module", row->name, row->allow, word, word);
+}
+
 /* No block has the name: the module of that name, with all defaults. */
 static EkInstance *
 implied (EkGeneration *gen, const EkOption *row, const char *word, guint32 bits, const EkConfPos *at)
 {
   g_autoptr (GError) error = NULL;
+  const char *colon = strchr (word, ':');
   const EkModule *module = NULL;
 
-  if (strchr (word, ':') == NULL)
+  if (g_hash_table_contains (gen->lost, colon ? colon + 1 : word))
+    return NULL;                                   /* told where the block stands */
+  if (colon == NULL)
     module = ek_module_load (word, gen->conf->module_path, NULL, &error);
   if (module && (ek_module_tables (module) & bits))
     return add (gen, module, module->name, implied_block (gen, module->name));
-  const char *near = nearest_instance (gen, word, bits);
   if (module)
     ek_problems_add (gen->problems, at, "%s: the module \"%s\" offers no %s", row->name, word, row->allow);
-  else if (error && error->code != ENOENT)         /* it is there, and broken */
-    ek_problems_add (gen->problems, at, "%s: %s", row->name, error->message);
-  else if (near)
-    ek_problems_add (gen->problems, at, "%s: no %s is called \"%s\"; did you mean \"%s\"?", row->name, row->allow, word, near);
   else
-    ek_problems_add (gen->problems, at, "%s: no %s is called \"%s\": expected a block `MODULE \"%s\" { ... }`, or the name of "
-                     "a module (%s)", row->name, row->allow, word, word, error ? error->message : "none has a `:` in it");
+    tell_nothing (gen, row, word, bits, at, error);
   return NULL;
 }
 

@@ -27,6 +27,7 @@ struct EkGeneration {
   GPtrArray  *values;                /* EkBlockValues, in the order of types, then of files */
   GHashTable *blocks;                /* "kind\nname" -> EkConfBlock, of the core's top-level blocks */
   GHashTable *of_block;              /* EkConfBlock -> GPtrArray of its EkBlockValues, a type each */
+  GHashTable *lost;                  /* names of blocks whose module did not load: told, so others need not */
   guint       n_set;                 /* of instances: whose options are set */
   EkProblems *problems;              /* while it is built */
 };

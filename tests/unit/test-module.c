@@ -333,7 +333,11 @@ static const struct { const char *text, *says; } bad[] = {
   { "listener \"x\" { protocol = talk\n baner = x\n}\n", "test.conf:2:2: listener \"x\" has no setting \"baner\"; did you mean "
     "\"banner\"?" },
   { "listener \"x\" { protocol = talk\n limit = 101\n}\n", "test.conf:2:10: limit: expected a number in the range 1..100" },
-  { "listener \"x\" { protocol = tlak\n}\n", "test.conf:1:27: protocol: no protocol is called \"tlak\"" },
+  { "listener \"x\" { protocol = tlkas\n}\n", "test.conf:1:27: protocol: the module \"tlkas\" is not installed" },
+  { "talk { limit = 5\n}\nlistener \"x\" { protocol = tlak\n}\n", "test.conf:3:27: protocol: no protocol is called \"tlak\"; did "
+    "you mean \"talk\"?" },
+  { "domain \"d\" { users = people\n}\n", "users: no map is called \"people\": expected a block `MODULE \"people\" { ... }`" },
+  { "ldap \"people\" {}\ndomain \"d\" { users = people, ldap:people\n}\n", "test.conf:1:1: the module \"ldap\" is not installed" },
   { "listener \"x\" { protocol = depot\n}\n", "protocol: the module \"depot\" offers no protocol" },
   { "box \"a\" { path = /a\n next = aa\n}\n", "test.conf:2:9: next: no map is called \"aa\"; did you mean \"a\"?" },
   { "box \"a\" { path = /a\n next = a\n}\n", "refer to each other in a circle: box:a -> box:a" },
