@@ -6,7 +6,7 @@
 #define ROW(field_, ...) EK_OPTION (SmtpOptions, field_, __VA_ARGS__)
 
 const EkOption smtp_server_options[] = {
-  ROW (banner, "ESMTP Ekiden", "What follows 220 and the server's name in the greeting. RFC 5321 wants ESMTP in it."),
+  ROW (banner, "\"ESMTP Ekiden\"", "What follows 220 and the server's name in the greeting. RFC 5321 wants ESMTP in it."),
   ROW (tls, "starttls", "required: commands but EHLO, NOOP, STARTTLS and QUIT are refused before TLS. The other words are "
        "the listener's business.", .allow = "none|starttls|required|implicit"),
   ROW (submission, "no", "Rules of RFC 6409 for ports 587 and 465: nobody sends mail without a login, and what a message "
