@@ -145,8 +145,11 @@ is_sound (const EkModule *module, GError **error)
     ek_options_selftest (module->after_login->options, module->after_login->options_size, module->name, problems);
   if (ek_problems_count (problems) == 0)
     return true;
-  ek_fail (error, EK_FAIL, 0, "the module \"%s\" is faulty, please tell its authors: %s", module->name,
-           ek_problems_get (problems, 0)->text);
+  g_autoptr (GString) what = g_string_new (NULL);
+  const EkProblem *problem;
+  for (guint i = 0; (problem = ek_problems_get (problems, i)); i++)
+    g_string_append_printf (what, "%s%s", i ? "; " : "", problem->text);
+  ek_fail (error, EK_FAIL, 0, "the module \"%s\" is faulty, please tell its authors: %s", module->name, what->str);
   return false;
 }
 
