@@ -283,7 +283,7 @@ rcpt_found (const EkUserFound *f, gpointer data)
   }
   else if (status == EK_OK && class == EK_RCPT_REMOTE && dir.routing->transport == NULL) {
     dsn = "5.7.1";
-    text = "Relay access denied";
+    text = "this server sends no mail to other domains (routing.transport)";
     status = EK_FAIL;
   }
   if (edge) {
