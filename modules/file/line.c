@@ -99,7 +99,7 @@ check_extra (EkStr extra)
 bool
 file_line_split (EkStr line, FileLine *parsed)
 {
-  *parsed = (FileLine) { 0 };
+  *parsed = (FileLine) { .mail = EK_STR (""), .extra = EK_STR ("") };
   if (ek_str_trim (line).n == 0 || line.p[0] == '#')
     return false;
   parsed->user = take_field (&line);

@@ -139,7 +139,7 @@ text_table_find (const TextTable *table, EkStr key, EkStr *value)
   guint64 position;
   gsize len;
   EkStr rest;
-  bool found = !memchr (key.p ? key.p : "", '\0', key.n);
+  bool found = key.n > 0 && !memchr (key.p, '\0', key.n);
 
   if (found && !take_key (key, true, table->fold, copy, &len, &rest)) {
     memcpy (copy, key.p, key.n);       /* no pair of quotes: as it is */

@@ -22,7 +22,10 @@ tests_fuzz_fuzz_channel_SOURCES = %D%/fuzz-channel.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_channel_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_channel_LDADD = $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-passwdfile
-tests_fuzz_fuzz_passwdfile_SOURCES = %D%/fuzz-passwdfile.c %D%/fuzz.h $(fuzz_main) $(modules_file_file_la_SOURCES)
+tests_fuzz_fuzz_passwdfile_SOURCES = %D%/fuzz-passwdfile.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_FILE
+tests_fuzz_fuzz_passwdfile_SOURCES += $(modules_file_file_la_SOURCES)
+endif
 tests_fuzz_fuzz_passwdfile_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_passwdfile_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_passwdfile_LDADD = $(TEST_LDADD)
@@ -31,13 +34,21 @@ tests_fuzz_fuzz_logrecord_SOURCES = %D%/fuzz-logrecord.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_logrecord_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_logrecord_LDADD = $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-textmap
-tests_fuzz_fuzz_textmap_SOURCES = %D%/fuzz-textmap.c %D%/fuzz.h $(fuzz_main) $(modules_text_text_la_SOURCES) \
-  $(modules_cidr_cidr_la_SOURCES)
+tests_fuzz_fuzz_textmap_SOURCES = %D%/fuzz-textmap.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_TEXT
+tests_fuzz_fuzz_textmap_SOURCES += $(modules_text_text_la_SOURCES)
+endif
+if !BUILTIN_CIDR
+tests_fuzz_fuzz_textmap_SOURCES += $(modules_cidr_cidr_la_SOURCES)
+endif
 tests_fuzz_fuzz_textmap_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_textmap_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_textmap_LDADD = $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-sasl
-tests_fuzz_fuzz_sasl_SOURCES = %D%/fuzz-sasl.c %D%/fuzz.h $(fuzz_main) $(modules_sasl_plain_sasl_plain_la_SOURCES)
+tests_fuzz_fuzz_sasl_SOURCES = %D%/fuzz-sasl.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_SASL_PLAIN
+tests_fuzz_fuzz_sasl_SOURCES += $(modules_sasl_plain_sasl_plain_la_SOURCES)
+endif
 tests_fuzz_fuzz_sasl_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_sasl_LDADD = $(TEST_LDADD)

@@ -14,7 +14,9 @@ tests_unit_test_scheme_CPPFLAGS = $(builtin_cppflags)
 tests_unit_test_scheme_CFLAGS = $(AM_CFLAGS)
 tests_unit_test_scheme_LDADD = $(TEST_LDADD)
 if WITH_ARGON2
+if !BUILTIN_ARGON2
 tests_unit_test_scheme_SOURCES += modules/argon2/argon2.c
+endif
 tests_unit_test_scheme_CPPFLAGS += -DWITH_ARGON2
 tests_unit_test_scheme_CFLAGS += $(ARGON2_CFLAGS)
 tests_unit_test_scheme_LDADD += $(ARGON2_LIBS)
@@ -29,7 +31,10 @@ tests_unit_test_address_SOURCES = tests/unit/test-address.c
 tests_unit_test_address_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"
 tests_unit_test_address_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-file
-tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/unit/instance.h $(modules_file_file_la_SOURCES)
+tests_unit_test_file_SOURCES = tests/unit/test-file.c tests/unit/instance.h
+if !BUILTIN_FILE
+tests_unit_test_file_SOURCES += $(modules_file_file_la_SOURCES)
+endif
 tests_unit_test_file_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_file_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-module tests/unit/test-call
@@ -57,9 +62,29 @@ check_PROGRAMS += tests/unit/test-edit
 tests_unit_test_edit_SOURCES = tests/unit/test-edit.c
 tests_unit_test_edit_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-maps
-tests_unit_test_maps_SOURCES = tests/unit/test-maps.c tests/unit/instance.h $(modules_text_text_la_SOURCES) \
-  $(modules_static_static_la_SOURCES) $(modules_inline_inline_la_SOURCES) $(modules_cidr_cidr_la_SOURCES) \
-  $(modules_passwd_passwd_la_SOURCES) $(modules_test_test_la_SOURCES) $(modules_test_evented_test_evented_la_SOURCES)
+tests_unit_test_maps_SOURCES = tests/unit/test-maps.c tests/unit/instance.h
+# linked in, unless they are in the library already
+if !BUILTIN_TEXT
+tests_unit_test_maps_SOURCES += $(modules_text_text_la_SOURCES)
+endif
+if !BUILTIN_STATIC
+tests_unit_test_maps_SOURCES += $(modules_static_static_la_SOURCES)
+endif
+if !BUILTIN_INLINE
+tests_unit_test_maps_SOURCES += $(modules_inline_inline_la_SOURCES)
+endif
+if !BUILTIN_CIDR
+tests_unit_test_maps_SOURCES += $(modules_cidr_cidr_la_SOURCES)
+endif
+if !BUILTIN_PASSWD
+tests_unit_test_maps_SOURCES += $(modules_passwd_passwd_la_SOURCES)
+endif
+if !BUILTIN_TEST
+tests_unit_test_maps_SOURCES += $(modules_test_test_la_SOURCES)
+endif
+if !BUILTIN_TEST_EVENTED
+tests_unit_test_maps_SOURCES += $(modules_test_evented_test_evented_la_SOURCES)
+endif
 tests_unit_test_maps_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_maps_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-mime
@@ -67,7 +92,10 @@ tests_unit_test_mime_SOURCES = tests/unit/test-mime.c tests/lib/mimecheck.h
 tests_unit_test_mime_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"
 tests_unit_test_mime_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-sasl
-tests_unit_test_sasl_SOURCES = tests/unit/test-sasl.c $(modules_sasl_plain_sasl_plain_la_SOURCES)
+tests_unit_test_sasl_SOURCES = tests/unit/test-sasl.c
+if !BUILTIN_SASL_PLAIN
+tests_unit_test_sasl_SOURCES += $(modules_sasl_plain_sasl_plain_la_SOURCES)
+endif
 tests_unit_test_sasl_CPPFLAGS = $(builtin_cppflags)
 tests_unit_test_sasl_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-spool
