@@ -20,8 +20,8 @@ struct EkAppend {
 };
 
 EkStatus
-ek_append_new (EkIndex *ix, const char *name, gint64 date, guint32 flags, const char *const *keywords,
-               EkAppend **out, GError **error)
+ek_append_new (EkIndex *ix, const char *name, gint64 date, guint32 flags,
+               const char *const *keywords, EkAppend **out, GError **error)
 {
   g_autofree char *internal = name_internal (ix->set->config.separator, name, error);
   g_autoptr (EkPool) pool = ek_pool_new ();
@@ -57,14 +57,16 @@ write_failed (EkAppend *a, GError **error)
   int code = errno;
 
   a->failed = true;
-  return ek_fail (error, EK_DEFER, code, "%s/%s: cannot write a message: %s", a->ix->root, a->disk, g_strerror (code));
+  return ek_fail (error, EK_DEFER, code, "%s/%s: cannot write a message: %s", a->ix->root, a->disk,
+                  g_strerror (code));
 }
 
 EkStatus
 ek_append_write (EkAppend *a, const void *bytes, gsize n, GError **error)
 {
   if (a->failed)
-    return ek_fail (error, EK_DEFER, EIO, "%s/%s: the message could not be written", a->ix->root, a->disk);
+    return ek_fail (error, EK_DEFER, EIO, "%s/%s: the message could not be written", a->ix->root,
+                    a->disk);
   return writer_put (&a->writer, bytes, n) ? EK_OK : write_failed (a, error);
 }
 
@@ -73,8 +75,11 @@ static EkStatus
 commit_file (EkAppend *a, Box *box, guint64 keywords, EkPool *pool, EkFound *made, GError **error)
 {
   EkFolder folder = BOX_FOLDER (box);
-  EkCommit how = { .flags = a->flags, .letters = keywords_letters (box, keywords), .psize = (gint64) a->writer.psize,
-                   .vsize = (gint64) a->writer.vsize, .date = a->date * G_USEC_PER_SEC };
+  EkCommit how = { .flags = a->flags,
+                   .letters = keywords_letters (box, keywords),
+                   .psize = (gint64) a->writer.psize,
+                   .vsize = (gint64) a->writer.vsize,
+                   .date = a->date * G_USEC_PER_SEC };
   char *path = NULL;
 
   EkStatus status = OP (a->ix, pool, error, commit, &folder, &a->staged, &how, made);
@@ -108,9 +113,15 @@ finish (EkAppend *a, Box *box, guint32 *uid, GError **error)
     status = commit_file (a, box, keywords, pool, &made, error);
   there = status == EK_OK;
   if (there) {
-    Msg msg = { .uid = *uid = box->uidnext++, .flags = a->flags, .keywords = keywords,
-                .modseq = index_modseq (a->ix), .psize = made.psize, .vsize = made.vsize,
-                .date = a->date ? a->date : ek_wall () / G_USEC_PER_SEC, .key = made.key, .place = made.place };
+    Msg msg = { .uid = *uid = box->uidnext++,
+                .flags = a->flags,
+                .keywords = keywords,
+                .modseq = index_modseq (a->ix),
+                .psize = made.psize,
+                .vsize = made.vsize,
+                .date = a->date ? a->date : ek_wall () / G_USEC_PER_SEC,
+                .key = made.key,
+                .place = made.place };
     status = msg_add (box, &msg, error);
   }
   box_stamp (box);

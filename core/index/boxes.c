@@ -100,7 +100,8 @@ listed (const char *disk, EkStr name, bool selectable, gpointer data)
     return;
   if (!g_hash_table_add (l->names, copy)) {
     g_autofree char *shown = name_external (l->ix->set->config.separator, copy);
-    ek_log (EK_WARN, "index", "%s: the folder %s has the same name as another one (%s) and is not shown: rename it",
+    ek_log (EK_WARN, "index",
+            "%s: the folder %s has the same name as another one (%s) and is not shown: rename it",
             l->ix->root, disk, shown);
     return;
   }
@@ -218,19 +219,22 @@ box_by_id (EkIndex *ix, guint32 id, const char *guid, Box **box)
 /* ---- rows ---- */
 
 EkStatus
-box_add (EkIndex *ix, const char *name, const char *disk, const char *special, bool import, Box **out, GError **error)
+box_add (EkIndex *ix, const char *name, const char *disk, const char *special, bool import,
+         Box **out, GError **error)
 {
   char guid[33];
   guint64 random[2];
 
   ek_random (random, sizeof random);
-  g_snprintf (guid, sizeof guid, "%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x", random[0], random[1]);
+  g_snprintf (guid, sizeof guid, "%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x", random[0],
+              random[1]);
   EkStatus status = index_begin (ix, NULL, 0, error);
   if (status != EK_OK)
     return status;
   guint64 modseq = index_modseq (ix);
-  status = db_run (ix->db, error, ST_BOX_ADD, "tbttiii", ek_str (name), ek_str (disk), ek_str (guid),
-                   special ? ek_str (special) : (EkStr) { NULL, 0 }, (gint64) import, (gint64) 0, (gint64) modseq);
+  status = db_run (ix->db, error, ST_BOX_ADD, "tbttiii", ek_str (name), ek_str (disk),
+                   ek_str (guid), special ? ek_str (special) : (EkStr) { NULL, 0 }, (gint64) import,
+                   (gint64) 0, (gint64) modseq);
   gint64 id = sqlite3_last_insert_rowid (ix->db->h);
   if (status == EK_OK && (id <= 0 || id > G_MAXINT32))
     status = ek_fail (error, EK_FAIL, ENOSPC, "%s: too many mailboxes were made", ix->root);
@@ -261,16 +265,18 @@ box_save (Box *box, GError **error)
 {
   EkStr stamp = { (const char *) &box->stamp, sizeof box->stamp };
 
-  return db_run (box->ix->db, error, ST_BOX_SAVE, "iiiiiiiiibiiii", (gint64) box->id, (gint64) box->uid_ceiling,
-                 (gint64) box->recent, (gint64) box->modseq, (gint64) box->messages, (gint64) box->unseen,
-                 (gint64) box->deleted, (gint64) box->size, (gint64) box->unsized, stamp, (gint64) box->gone_floor,
+  return db_run (box->ix->db, error, ST_BOX_SAVE, "iiiiiiiiibiiii", (gint64) box->id,
+                 (gint64) box->uid_ceiling, (gint64) box->recent, (gint64) box->modseq,
+                 (gint64) box->messages, (gint64) box->unseen, (gint64) box->deleted,
+                 (gint64) box->size, (gint64) box->unsized, stamp, (gint64) box->gone_floor,
                  (gint64) box->gone_modseq, (gint64) box->import, (gint64) box->uidvalidity);
 }
 
 EkStatus
 box_drop (Box *box, GError **error)
 {
-  static const StatementId clear[] = { ST_MSG_CLEAR, ST_ENVELOPE_DROP, ST_STRUCTURE_DROP, ST_HEADERS_DROP, ST_GONE_CLEAR };
+  static const StatementId clear[]
+      = { ST_MSG_CLEAR, ST_ENVELOPE_DROP, ST_STRUCTURE_DROP, ST_HEADERS_DROP, ST_GONE_CLEAR };
   Db *db = box->ix->db;
   EkStatus status = EK_OK;
 
@@ -331,7 +337,8 @@ gone_prune (Box *box, GError **error)
     return status == EK_NOTFOUND ? EK_OK : status;
   box->gone_floor = (guint64) sqlite3_column_int64 (st, 0);
   sqlite3_reset (st);
-  return db_run (db, error, ST_GONE_PRUNE, "iii", BOX_FIRST (box), BOX_LAST (box), (gint64) box->gone_floor);
+  return db_run (db, error, ST_GONE_PRUNE, "iii", BOX_FIRST (box), BOX_LAST (box),
+                 (gint64) box->gone_floor);
 }
 
 EkStatus
@@ -346,11 +353,13 @@ box_expunged (Box *box, GArray *uids, guint64 modseq, GError **error)
     guint j = i + 1;
     while (j < uids->len && uid[j] == uid[j - 1] + 1)
       j++;
-    status = db_run (db, error, ST_GONE_ADD, "iii", row_id (box->id, uid[i]), (gint64) uid[j - 1], (gint64) modseq);
+    status = db_run (db, error, ST_GONE_ADD, "iii", row_id (box->id, uid[i]), (gint64) uid[j - 1],
+                     (gint64) modseq);
     for (guint k = i; k < j && status == EK_OK; k++)
       status = db_run (db, error, ST_MSG_DROP, "i", row_id (box->id, uid[k]));
     for (guint k = 0; k < G_N_ELEMENTS (drop) && status == EK_OK; k++)
-      status = db_run (db, error, drop[k], "ii", row_id (box->id, uid[i]), row_id (box->id, uid[j - 1]));
+      status = db_run (db, error, drop[k], "ii", row_id (box->id, uid[i]),
+                       row_id (box->id, uid[j - 1]));
     i = j;
   }
   if (uids->len > 0) {

@@ -1,8 +1,8 @@
 /* copy.c - COPY and MOVE between mailboxes of one user
  * SPDX-License-Identifier: Apache-2.0
  *
- * A copy is a second link to the same file, a move a rename: no byte is copied.  The target folder is
- * synced and the rows are committed durably before the client is told the new UIDs. */
+ * A copy is a second link to the same file, a move a rename: no byte is copied.  The target folder
+ * is synced and the rows are committed durably before the client is told the new UIDs. */
 #include "index/index.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -48,11 +48,13 @@ sync_young (Copying *c, Msg *msg, GError **error)
 
   if (msg->date + YOUNG_SECONDS < ek_wall () / G_USEC_PER_SEC)
     return EK_OK;
-  EkStatus status = OP (c->from->ix, c->pool, error, open, &folder, msg->key, &msg->place, &fd, &offset, &length, NULL);
+  EkStatus status = OP (c->from->ix, c->pool, error, open, &folder, msg->key, &msg->place, &fd,
+                        &offset, &length, NULL);
   if (status != EK_OK)
     return status;
   if (fsync (fd) < 0)
-    status = ek_fail (error, EK_DEFER, errno, "%s/%s: cannot sync a message: %s", folder.root, folder.disk, g_strerror (errno));
+    status = ek_fail (error, EK_DEFER, errno, "%s/%s: cannot sync a message: %s", folder.root,
+                      folder.disk, g_strerror (errno));
   close (fd);
   return status;
 }
@@ -89,7 +91,8 @@ sync_target (Copying *c, GError **error)
 
   if (c->made->len == 0)
     return EK_OK;
-  EkStatus status = OP (c->to->ix, c->pool, error, settle, &to, g_array_index (c->made, Msg, 0).place, &path);
+  EkStatus status
+      = OP (c->to->ix, c->pool, error, settle, &to, g_array_index (c->made, Msg, 0).place, &path);
   if (status != EK_OK)
     return status;
   int fd = open (path, O_RDONLY | O_CLOEXEC);
@@ -116,7 +119,8 @@ copy_rows (Copying *c, GArray *from, GArray *made, GError **error)
     msg.modseq = modseq;
     status = msg_add (c->to, &msg, error);
     for (guint k = 0; k < G_N_ELEMENTS (caches) && status == EK_OK; k++)
-      status = db_run (db, error, caches[k], "ii", row_id (c->from->id, old), row_id (c->to->id, msg.uid));
+      status = db_run (db, error, caches[k], "ii", row_id (c->from->id, old),
+                       row_id (c->to->id, msg.uid));
     g_array_append_val (from, old);
     g_array_append_val (made, msg.uid);
     g_array_append_val (gone, old);
@@ -180,8 +184,8 @@ copy_all (Copying *c, GArray *from, GArray *made, GError **error)
 }
 
 EkStatus
-ek_view_copy (EkView *view, const EkRange *uids, guint n, const char *name, bool move, guint32 *uidvalidity,
-              GArray *from, GArray *made, GError **error)
+ek_view_copy (EkView *view, const EkRange *uids, guint n, const char *name, bool move,
+              guint32 *uidvalidity, GArray *from, GArray *made, GError **error)
 {
   g_autofree char *internal = name_internal (view->ix->set->config.separator, name, error);
   g_autoptr (EkPool) pool = ek_pool_new ();

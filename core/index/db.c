@@ -1,11 +1,11 @@
-/* db.c - the SQLite file of one user: opening, statements, transactions, what to do when it is broken
- * SPDX-License-Identifier: Apache-2.0
+/* db.c - the SQLite file of one user: opening, statements, transactions, what to do when it is
+ * broken SPDX-License-Identifier: Apache-2.0
  *
  * WAL with locking_mode=EXCLUSIVE: one process, no shared memory file.  Commits are not synced
- * (synchronous=NORMAL) but for those that hand out UIDs or reserve mod-sequences; those sync the log.  So
- * what a client was shown survives power loss, and flag changes cost no sync.
- * A file that is no index, or a corrupt one, is moved aside and a new one begun: the mail is in the
- * files, and a larger UIDVALIDITY tells clients. */
+ * (synchronous=NORMAL) but for those that hand out UIDs or reserve mod-sequences; those sync the
+ * log.  So what a client was shown survives power loss, and flag changes cost no sync. A file that
+ * is no index, or a corrupt one, is moved aside and a new one begun: the mail is in the files, and
+ * a larger UIDVALIDITY tells clients. */
 #include "index/index.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -23,23 +23,28 @@ static const char *const sql[] = {
 #undef X
 };
 
-static const char schema[] =
-  "CREATE TABLE meta(k TEXT PRIMARY KEY, v INTEGER) WITHOUT ROWID;"
-  "CREATE TABLE box(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, disk BLOB NOT NULL UNIQUE,"
-  " guid TEXT NOT NULL, special TEXT, import INTEGER NOT NULL, uidvalidity INTEGER NOT NULL,"
-  " uidnext INTEGER NOT NULL, recent INTEGER NOT NULL, modseq INTEGER NOT NULL, messages INTEGER NOT NULL,"
-  " unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, size INTEGER NOT NULL, unsized INTEGER NOT NULL,"
-  " stamp BLOB, gone_floor INTEGER NOT NULL, gone_modseq INTEGER NOT NULL);"
-  "CREATE TABLE keyword(box INTEGER NOT NULL, n INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY(box,n)) WITHOUT ROWID;"
-  "CREATE TABLE msg(id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, flags INTEGER NOT NULL,"
-  " keywords INTEGER NOT NULL, fresh INTEGER NOT NULL, psize INTEGER NOT NULL, vsize INTEGER,"
-  " date INTEGER NOT NULL, key BLOB NOT NULL, place BLOB NOT NULL);"
-  "CREATE INDEX msg_modseq ON msg(modseq);"
-  "CREATE INDEX msg_fresh ON msg(id) WHERE fresh;"
-  "CREATE TABLE envelope(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
-  "CREATE TABLE structure(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
-  "CREATE TABLE headers(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
-  "CREATE TABLE gone(id INTEGER PRIMARY KEY, last INTEGER NOT NULL, modseq INTEGER NOT NULL);";
+static const char schema[]
+    = "CREATE TABLE meta(k TEXT PRIMARY KEY, v INTEGER) WITHOUT ROWID;"
+      "CREATE TABLE box(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, disk BLOB "
+      "NOT NULL UNIQUE,"
+      " guid TEXT NOT NULL, special TEXT, import INTEGER NOT NULL, uidvalidity INTEGER NOT NULL,"
+      " uidnext INTEGER NOT NULL, recent INTEGER NOT NULL, modseq INTEGER NOT NULL, messages "
+      "INTEGER NOT NULL,"
+      " unseen INTEGER NOT NULL, deleted INTEGER NOT NULL, size INTEGER NOT NULL, unsized INTEGER "
+      "NOT NULL,"
+      " stamp BLOB, gone_floor INTEGER NOT NULL, gone_modseq INTEGER NOT NULL);"
+      "CREATE TABLE keyword(box INTEGER NOT NULL, n INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY "
+      "KEY(box,n)) WITHOUT ROWID;"
+      "CREATE TABLE msg(id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, flags INTEGER NOT NULL,"
+      " keywords INTEGER NOT NULL, fresh INTEGER NOT NULL, psize INTEGER NOT NULL, vsize INTEGER,"
+      " date INTEGER NOT NULL, key BLOB NOT NULL, place BLOB NOT NULL, hash INTEGER NOT NULL);"
+    "CREATE INDEX msg_hash ON msg(hash);"
+      "CREATE INDEX msg_modseq ON msg(modseq);"
+      "CREATE INDEX msg_fresh ON msg(id) WHERE fresh;"
+      "CREATE TABLE envelope(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+      "CREATE TABLE structure(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+      "CREATE TABLE headers(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+      "CREATE TABLE gone(id INTEGER PRIMARY KEY, last INTEGER NOT NULL, modseq INTEGER NOT NULL);";
 
 EkStatus
 db_error (Db *db, GError **error)
@@ -48,8 +53,8 @@ db_error (Db *db, GError **error)
 
   if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB)
     db->corrupt = true;
-  return ek_fail (error, EK_DEFER, (code & 0xff) == SQLITE_FULL ? ENOSPC : 0, "%s: %s (SQLite %d)", db->path,
-                  sqlite3_errmsg (db->h), code);
+  return ek_fail (error, EK_DEFER, (code & 0xff) == SQLITE_FULL ? ENOSPC : 0, "%s: %s (SQLite %d)",
+                  db->path, sqlite3_errmsg (db->h), code);
 }
 
 /* ---- statements ---- */
@@ -172,9 +177,9 @@ db_fetch (Db *db, guint with)
 
 /* ---- transactions ---- */
 
-/* The lock file also says how many durable commits the index has had.  It is not synced, so it never
- * tells of one that power loss took; when it tells of more than the index knows, somebody put back an
- * old file or removed the log beside it, and its numbers must not be believed. */
+/* The lock file also says how many durable commits the index has had.  It is not synced, so it
+ * never tells of one that power loss took; when it tells of more than the index knows, somebody put
+ * back an old file or removed the log beside it, and its numbers must not be believed. */
 static void
 db_mark (Db *db)
 {
@@ -197,7 +202,8 @@ db_begin (Db *db, bool durable, GError **error)
   if (db->in_tx)
     return ek_fail (error, EK_DEFER, 0, "%s: a transaction within a transaction", db->path);
   if (durable != db->full) {
-    EkStatus status = exec (db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", error);
+    EkStatus status
+        = exec (db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", error);
     if (status != EK_OK)
       return status;
     db->full = durable;
@@ -283,7 +289,8 @@ check (Db *db)
     return OPEN_FAILED;
   if (version == 0 && application == 0) {          /* empty: ours to fill */
     int tables = 0;
-    if (user_version (db->h, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK || tables > 0)
+    if (user_version (db->h, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK
+        || tables > 0)
       return OPEN_BROKEN;
     db->empty = true;
     return OPEN_GOOD;
@@ -297,7 +304,8 @@ check (Db *db)
   sqlite3_reset (st);
   if (db->corrupt || db->commits < db->commits_told)
     return OPEN_BROKEN;
-  if (prepared (db, ST_BOX_ALL) == NULL || prepared (db, ST_MSG_GET) == NULL || prepared (db, ST_META_GET) == NULL)
+  if (prepared (db, ST_BOX_ALL) == NULL || prepared (db, ST_MSG_GET) == NULL
+      || prepared (db, ST_META_GET) == NULL)
     return OPEN_BROKEN;
   return OPEN_GOOD;
 }
@@ -306,22 +314,27 @@ static Opened
 try_open (Db *db)
 {
   int code = sqlite3_open_v2 (db->path, &db->h,
-                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
+                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+                                  | SQLITE_OPEN_PRIVATECACHE,
                               NULL);
   if (code != SQLITE_OK)
     return OPEN_FAILED;
   sqlite3_extended_result_codes (db->h, 0);
   harden (db->h);
-  code = sqlite3_exec (db->h, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                       " PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY", NULL, NULL, NULL);
+  code = sqlite3_exec (
+      db->h,
+      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
+      " PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY",
+      NULL, NULL, NULL);
   if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
     return OPEN_BROKEN;
   if (code != SQLITE_OK)
     return OPEN_FAILED;
   Opened how = check (db);
   if (how == OPEN_GOOD && db->empty) {
-    g_autofree char *begin = g_strdup_printf ("BEGIN; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
-                                              schema, APPLICATION_ID, VERSION);
+    g_autofree char *begin
+        = g_strdup_printf ("BEGIN; %s PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+                           schema, APPLICATION_ID, VERSION);
     if (sqlite3_exec (db->h, begin, NULL, NULL, NULL) != SQLITE_OK)
       return OPEN_FAILED;
   }
@@ -350,10 +363,14 @@ move_aside (const char *path)
 
   for (guint i = 0; i < G_N_ELEMENTS (tails); i++) {
     g_autofree char *from = g_strconcat (path, tails[i], NULL);
-    g_autofree char *to = g_strdup_printf ("%s.broken-%" G_GINT64_FORMAT "%s", path, ek_wall () / G_USEC_PER_SEC, tails[i]);
+    g_autofree char *to = g_strdup_printf ("%s.broken-%" G_GINT64_FORMAT "%s", path,
+                                           ek_wall () / G_USEC_PER_SEC, tails[i]);
     if (rename (from, to) == 0 && i == 0)
-      ek_log (EK_ERR, "index", "%s is damaged or older than it should be: moved to %s and begun anew; no mail is lost, clients will fetch "
-              "the mailboxes again (larger UIDVALIDITY)", path, to);
+      ek_log (EK_ERR, "index",
+              "%s is damaged or older than it should be: moved to %s and begun anew; no mail is "
+              "lost, clients will fetch "
+              "the mailboxes again (larger UIDVALIDITY)",
+              path, to);
   }
 }
 
@@ -373,7 +390,9 @@ take_lock (Db *db, GError **error)
   text[n > 0 ? n : 0] = 0;
   if (sscanf (text, "%d %" G_GUINT64_FORMAT, &pid, &db->commits_told) != 2)
     pid = 0, db->commits_told = 0;
-  return busy ? ek_fail (error, EK_DEFER, EBUSY, "%s: the index is in use by process %d", db->path, pid) : EK_OK;
+  return busy ? ek_fail (error, EK_DEFER, EBUSY, "%s: the index is in use by process %d", db->path,
+                         pid)
+              : EK_OK;
 }
 
 EkStatus
@@ -388,8 +407,10 @@ db_open (const char *path, Db **out, GError **error)
     if (how == OPEN_GOOD)
       break;
     if (how == OPEN_NEWER)
-      status = ek_fail (error, EK_FAIL, 0, "%s was written by a newer Ekiden: start that one, or move the file away "
-                        "(clients then fetch the mailboxes again)", path);
+      status = ek_fail (error, EK_FAIL, 0,
+                        "%s was written by a newer Ekiden: start that one, or move the file away "
+                        "(clients then fetch the mailboxes again)",
+                        path);
     else if (how == OPEN_FAILED || tries == 1)
       status = db_error (db, error);
     else {

@@ -1,9 +1,10 @@
 /* deliver.c - a message from the queue becomes a file in a mailbox
  * SPDX-License-Identifier: Apache-2.0
  *
- * Replay.  A file under the delivery's own name, with whatever flags, counts only if its size and the
- * checksum of its bytes are those of the message: after power loss a file that was renamed but not synced
- * is there and empty.  Otherwise it is replaced in one step, and keeps its name and flags. */
+ * Replay.  A file under the delivery's own name, with whatever flags, counts only if its size and
+ * the checksum of its bytes are those of the message: after power loss a file that was renamed but
+ * not synced is there and empty.  Otherwise it is replaced in one step, and keeps its name and
+ * flags. */
 #include "index/index.h"
 #include "index/deliver.h"
 #include <errno.h>
@@ -24,14 +25,15 @@ typedef struct {
   Writer            writer;
   char              base[96];
   guint64           letters;
+  bool              created;         /* the folder is as new as the message */
   GError          **error;
 } Delivering;
 
 void
 ek_delivery_key (const EkDelivery *d, char *into, gsize n)
 {
-  g_snprintf (into, n, "M%06dQ%016" G_GINT64_MODIFIER "XR%uA%u", (int) (d->time % G_USEC_PER_SEC), d->queue_id,
-              d->rcpt, d->action);
+  g_snprintf (into, n, "M%06dQ%016" G_GINT64_MODIFIER "XR%uA%u", (int) (d->time % G_USEC_PER_SEC),
+              d->queue_id, d->rcpt, d->action);
 }
 
 /* ---- messages that the queue may still send again ---- */
@@ -103,11 +105,14 @@ wait_for (EkIndexes *set, const char *name, const char *root, GError **error)
   clock_gettime (CLOCK_REALTIME, &until);
   until.tv_sec += GUARD_SECONDS;
   pthread_mutex_lock (&set->lock);
-  while (code == 0 && (held = name ? g_hash_table_contains (set->guarded, name) : any_guarded (set, root)))
+  while (code == 0
+         && (held = name ? g_hash_table_contains (set->guarded, name) : any_guarded (set, root)))
     code = pthread_cond_timedwait (&set->retired, &set->lock, &until);
   pthread_mutex_unlock (&set->lock);
-  return held ? ek_fail (error, EK_DEFER, EAGAIN, "the queue has not yet let go of a message that was just delivered: "
-                         "try again") : EK_OK;
+  return held ? ek_fail (error, EK_DEFER, EAGAIN,
+                         "the queue has not yet let go of a message that was just delivered: "
+                         "try again")
+              : EK_OK;
 }
 
 EkStatus
@@ -131,8 +136,8 @@ failed (Delivering *v, const char *what)
 {
   int code = errno;
 
-  return ek_fail (v->error, EK_DEFER, code, "%s/%s: cannot %s a message: %s", v->folder.root, v->folder.disk, what,
-                  g_strerror (code));
+  return ek_fail (v->error, EK_DEFER, code, "%s/%s: cannot %s a message: %s", v->folder.root,
+                  v->folder.disk, what, g_strerror (code));
 }
 
 static EkStatus
@@ -151,7 +156,8 @@ write_pieces (Delivering *v)
     if (chunk == NULL)
       chunk = ek_pool_alloc (v->pool, CHUNK);
     for (guint64 at = 0; at < piece->length;) {
-      gssize n = pread (piece->fd, chunk, (gsize) MIN (CHUNK, piece->length - at), (off_t) (piece->offset + at));
+      gssize n = pread (piece->fd, chunk, (gsize) MIN (CHUNK, piece->length - at),
+                        (off_t) (piece->offset + at));
       if (n < 0 && errno == EINTR)
         continue;
       if (n <= 0) {
@@ -188,7 +194,7 @@ find_letters (Delivering *v)
     }
     if (n == names->len) {
       n = MIN (n, hole);
-      if (n >= max)                                /* no letter left: the message is worth more than the word */
+      if (n >= max) /* no letter left: the message is worth more than the word */
         continue;
       if (names->len <= n)
         g_ptr_array_set_size (names, (int) n + 1);
@@ -211,6 +217,7 @@ stage (Delivering *v)
   if (status != EK_NOTFOUND || !(v->d->create || v->folder.disk[0] == 0))
     return status;
   status = OP (v->ix, v->pool, v->error, create, &v->folder);
+  v->created = true;
   if (status == EK_OK)
     status = OP (v->ix, v->pool, v->error, stage, &v->folder, &v->staged);
   return status;
@@ -243,7 +250,8 @@ look_before (Delivering *v, EkCommit *how, EkStr *place, int *fd)
   gint64 offset, length;
   EkStr at = { NULL, 0 };
 
-  EkStatus status = OP (v->ix, v->pool, v->error, open, &v->folder, ek_str (v->base), &at, fd, &offset, &length, NULL);
+  EkStatus status = OP (v->ix, v->pool, v->error, open, &v->folder, ek_str (v->base), &at, fd,
+                        &offset, &length, NULL);
   if (status != EK_OK)
     return status;
   *place = at;
@@ -269,8 +277,12 @@ commit (Delivering *v, EkCommit *how, EkStr *place)
 static EkStatus
 put (Delivering *v, EkStr *place)
 {
-  EkCommit how = { .key = ek_str (v->base), .flags = v->d->flags & EK_FLAGS_STORED, .letters = v->letters,
-                   .psize = (gint64) v->writer.psize, .vsize = (gint64) v->writer.vsize, .date = v->d->time,
+  EkCommit how = { .key = ek_str (v->base),
+                   .flags = v->d->flags & EK_FLAGS_STORED,
+                   .letters = v->letters,
+                   .psize = (gint64) v->writer.psize,
+                   .vsize = (gint64) v->writer.vsize,
+                   .date = v->d->time,
                    .recent = true };
   EkStatus status = EK_NOTFOUND;
   bool replay = v->d->replay;
@@ -316,8 +328,12 @@ deliver (Delivering *v, EkSyncer *syncer, EkSyncedFunc func, gpointer data)
     status = put (v, &place);
   if (status == EK_OK)
     status = OP (v->ix, v->pool, v->error, settle, &v->folder, place, &path);
-  if (status == EK_OK)
-    return ek_syncer_add (syncer, v->staged.fd, path, func, data, v->error);
+  if (status == EK_OK) {
+    const char *folders[FOLDERS_TO_SYNC + 2] = { path };
+    if (v->created)
+      folder_parents (&v->folder, v->pool, folders + 1);
+    return ek_syncer_add (syncer, v->staged.fd, folders, func, data, v->error);
+  }
   ek_buf_release (&v->writer.out);
   OP (v->ix, v->pool, NULL, commit, &v->folder, &v->staged, NULL, NULL);
   close (v->staged.fd);
@@ -325,10 +341,16 @@ deliver (Delivering *v, EkSyncer *syncer, EkSyncedFunc func, gpointer data)
 }
 
 EkStatus
-ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc func, gpointer data, GError **error)
+ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc func, gpointer data,
+            GError **error)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
-  Delivering v = { .ix = ix, .d = d, .pool = pool, .error = error, .folder = { ix->root, "" }, .staged = { .fd = -1 } };
+  Delivering v = { .ix = ix,
+                   .d = d,
+                   .pool = pool,
+                   .error = error,
+                   .folder = { ix->root, "" },
+                   .staged = { .fd = -1 } };
   char key[64], *disk = NULL;
   EkStatus status = EK_OK;
 
@@ -342,10 +364,16 @@ ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc fun
     v.folder.disk = disk;
   }
   ek_delivery_key (d, key, sizeof key);
-  g_snprintf (v.base, sizeof v.base, "%" G_GINT64_FORMAT ".%s.ekiden", d->time / G_USEC_PER_SEC, key);
+  g_snprintf (v.base, sizeof v.base, "%" G_GINT64_FORMAT ".%s.ekiden", d->time / G_USEC_PER_SEC,
+              key);
   if (d->guarded)
     guard (ix, d);
   status = deliver (&v, syncer, func, data);
+  if (status == EK_OK && (v.letters || (d->flags & EK_FLAGS_STORED))) {
+    pthread_mutex_lock (&ix->set->lock);           /* it did not go where each scan looks */
+    ix->touched++;
+    pthread_mutex_unlock (&ix->set->lock);
+  }
   if (status == EK_OK)
     watch_touch (ix, v.folder.disk, NULL);
   else if (d->guarded)

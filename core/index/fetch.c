@@ -1,9 +1,9 @@
 /* fetch.c - rows of a view, in windows
  * SPDX-License-Identifier: Apache-2.0
  *
- * One statement steps through the rows of a UID range while the view's array is walked beside it.  What
- * a row's cache lacks is read from the message on the way and kept, some 200 rows a transaction.  A
- * paused fetch holds nothing: it starts again behind the last UID. */
+ * One statement steps through the rows of a UID range while the view's array is walked beside it.
+ * What a row's cache lacks is read from the message on the way and kept, some 200 rows a
+ * transaction.  A paused fetch holds nothing: it starts again behind the last UID. */
 #include "index/index.h"
 #include <errno.h>
 #include <string.h>
@@ -37,8 +37,9 @@ ek_fetch_new (EkView *view, const EkRange *ranges, guint n_ranges, guint items, 
   f->n_ranges = n_ranges;
   f->items = items;
   f->since = since;
-  f->with = (items & EK_ROW_ENVELOPE ? WITH_ENVELOPE : 0) | (items & EK_ROW_STRUCTURE ? WITH_STRUCTURE : 0) |
-            (items & EK_ROW_HEADERS ? WITH_HEADERS : 0) | (since ? WITH_SINCE : 0);
+  f->with = (items & EK_ROW_ENVELOPE ? WITH_ENVELOPE : 0)
+            | (items & EK_ROW_STRUCTURE ? WITH_STRUCTURE : 0)
+            | (items & EK_ROW_HEADERS ? WITH_HEADERS : 0) | (since ? WITH_SINCE : 0);
   return f;
 }
 
@@ -215,8 +216,10 @@ lacking (EkFetch *f, const EkRow *row)
 static EkStatus
 keep (EkFetch *f, Box *box, guint32 uid, const Msg *msg, const Filled *filled, GError **error)
 {
-  const struct { StatementId id; EkStr data; } rows[] = {
-    { ST_ENVELOPE_SET, filled->envelope }, { ST_STRUCTURE_SET, filled->structure }, { ST_HEADERS_SET, filled->headers } };
+  const struct { StatementId id; EkStr data;
+  } rows[] = { { ST_ENVELOPE_SET, filled->envelope },
+               { ST_STRUCTURE_SET, filled->structure },
+               { ST_HEADERS_SET, filled->headers } };
   Db *db = box->ix->db;
   EkStatus status = f->fills == 0 ? db_begin (db, false, error) : EK_OK;
 
@@ -252,7 +255,8 @@ fill (EkFetch *f, Box *box, EkRow *row, guint lack, GError **error)
   ek_pool_clear (f->pool);
   EkStatus status = msg_get (box, row->uid, f->pool, &msg, error);
   if (status == EK_OK)
-    status = OP (box->ix, f->pool, error, open, &folder, msg.key, &msg.place, &fd, &offset, &length, NULL);
+    status = OP (box->ix, f->pool, error, open, &folder, msg.key, &msg.place, &fd, &offset, &length,
+                 NULL);
   if (status == EK_NOTFOUND)
     memset (&box->stamp, 0, sizeof box->stamp);
   if (status != EK_OK)

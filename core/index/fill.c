@@ -1,5 +1,5 @@
-/* fill.c - what a row caches, made from the message: envelope, structure, common header fields, size
- * SPDX-License-Identifier: Apache-2.0
+/* fill.c - what a row caches, made from the message: envelope, structure, common header fields,
+ * size SPDX-License-Identifier: Apache-2.0
  *
  * Only the header is read when nothing else is asked for. */
 #include "index/index.h"
@@ -11,11 +11,11 @@
 #define CHUNK (32 << 10)
 #define HEADERS_MAX (64 << 10)       /* of the cached fields of one message */
 
-static const char *const fields[] = {
-  "bcc", "cc", "content-type", "date", "from", "importance", "in-reply-to", "list-id", "list-post",
-  "list-unsubscribe", "message-id", "references", "reply-to", "sender", "subject", "to", "x-priority",
-  "x-spam-flag", "x-spam-status", NULL
-};
+static const char *const fields[]
+    = { "bcc",        "cc",          "content-type", "date",          "from",
+        "importance", "in-reply-to", "list-id",      "list-post",     "list-unsubscribe",
+        "message-id", "references",  "reply-to",     "sender",        "subject",
+        "to",         "x-priority",  "x-spam-flag",  "x-spam-status", NULL };
 
 const char *const *
 ek_cached_fields (void)
@@ -84,7 +84,8 @@ feed (Fill *fill, const char *bytes, gsize n)
 static EkStr
 into_pool (EkPool *pool, EkBuf *buf)
 {
-  EkStr s = ek_pool_str (pool, (EkStr) { ek_buf_len (buf) ? ek_buf_at (buf) : "", ek_buf_len (buf) });
+  EkStr s
+      = ek_pool_str (pool, (EkStr) { ek_buf_len (buf) ? ek_buf_at (buf) : "", ek_buf_len (buf) });
 
   ek_buf_release (buf);
   return s;
@@ -111,7 +112,8 @@ results (Fill *fill, EkPool *pool, Filled *filled)
 }
 
 EkStatus
-fill_read (int fd, gint64 offset, gint64 length, guint items, EkPool *pool, Filled *filled, GError **error)
+fill_read (int fd, gint64 offset, gint64 length, guint items, EkPool *pool, Filled *filled,
+           GError **error)
 {
   g_autoptr (EkPool) scratch = ek_pool_new ();
   Fill fill = { .items = items & EK_ROW_STRUCTURE ? items | EK_ROW_ENVELOPE : items };
@@ -133,5 +135,6 @@ fill_read (int fd, gint64 offset, gint64 length, guint items, EkPool *pool, Fill
   }
   ek_header_split_clear (&fill.split);
   ek_buf_release (&fill.headers);
-  return n < 0 ? ek_fail (error, EK_DEFER, code, "a message cannot be read: %s", g_strerror (code)) : EK_OK;
+  return n < 0 ? ek_fail (error, EK_DEFER, code, "a message cannot be read: %s", g_strerror (code))
+               : EK_OK;
 }

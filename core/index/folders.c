@@ -103,7 +103,8 @@ ek_index_list (EkIndex *ix, EkMailboxFunc func, gpointer data, GError **error)
 static EkStatus
 count_recent (Box *box, guint32 *count, GError **error)
 {
-  sqlite3_stmt *st = db_bind (box->ix->db, ST_MSG_UIDS, "ii", row_id (box->id, box->recent), BOX_LAST (box));
+  sqlite3_stmt *st
+      = db_bind (box->ix->db, ST_MSG_UIDS, "ii", row_id (box->id, box->recent), BOX_LAST (box));
   EkStatus status;
 
   for (*count = 0; (status = db_row (box->ix->db, st, error)) == EK_OK;)
@@ -116,7 +117,8 @@ static EkStatus
 size_all (Box *box, GError **error)
 {
   g_autoptr (GArray) uids = g_array_new (FALSE, FALSE, sizeof (guint32));
-  sqlite3_stmt *st = db_bind (box->ix->db, ST_MSG_UNSIZED, "iii", BOX_FIRST (box), BOX_LAST (box), (gint64) -1);
+  sqlite3_stmt *st
+      = db_bind (box->ix->db, ST_MSG_UNSIZED, "iii", BOX_FIRST (box), BOX_LAST (box), (gint64) -1);
   EkStatus status;
 
   while ((status = db_row (box->ix->db, st, error)) == EK_OK) {
@@ -150,9 +152,13 @@ ek_index_status (EkIndex *ix, const char *name, guint what, EkStatusCounts *coun
     status = size_all (box, error);
   if (status != EK_OK)
     return status;
-  *counts = (EkStatusCounts) { .messages = box->messages, .unseen = box->unseen, .deleted = box->deleted,
-                               .uidnext = box->uidnext, .uidvalidity = box->uidvalidity,
-                               .highestmodseq = box->modseq, .size = box->size };
+  *counts = (EkStatusCounts) { .messages = box->messages,
+                              .unseen = box->unseen,
+                              .deleted = box->deleted,
+                              .uidnext = box->uidnext,
+                              .uidvalidity = box->uidvalidity,
+                              .highestmodseq = box->modseq,
+                              .size = box->size };
   g_strlcpy (counts->id, box->guid, sizeof counts->id);
   return count_recent (box, &counts->recent, error);
 }
@@ -178,8 +184,12 @@ ek_index_create (EkIndex *ix, const char *name, const char *special, GError **er
     return status;
   EkFolder folder = { ix->root, disk };
   status = OP (ix, pool, error, create, &folder);
+  if (status == EK_OK)
+    status = folder_sync (&folder, error);
   if (status != EK_OK)
-    return status == EK_NOTFOUND ? ek_fail (error, EK_DEFER, ENOENT, "%s: cannot make the folder %s", ix->root, disk) : status;
+    return status == EK_NOTFOUND
+               ? ek_fail (error, EK_DEFER, ENOENT, "%s: cannot make the folder %s", ix->root, disk)
+               : status;
   return box_add (ix, internal, disk, special, false, &box, error);
 }
 
@@ -250,7 +260,8 @@ plan (EkIndex *ix, EkPool *pool, const char *from, const char *to, GArray *todo,
     Box *box = p;
     if (strcmp (box->name, from) != 0 && !name_below (box->name, from))
       continue;
-    Renaming r = { .box = box, .name = ek_pool_printf (pool, "%s%s", to, box->name + strlen (from)) };
+    Renaming r
+        = { .box = box, .name = ek_pool_printf (pool, "%s%s", to, box->name + strlen (from)) };
     if (box_find (ix, r.name))
       return ek_fail (error, EK_FAIL, EEXIST, "a mailbox of the new name exists");
     status = OP (ix, pool, error, disk_name, ek_str (r.name), &r.disk);
@@ -270,13 +281,13 @@ rename_files (EkIndex *ix, EkPool *pool, GArray *todo, GError **error)
     status = OP (ix, pool, error, rename, &folder, r->disk);
     r->done = status == EK_OK;
   }
-  for (guint i = 0; i < todo->len && status != EK_OK; i++) {       /* all or nothing, as far as we can */
+  for (guint i = 0; i < todo->len && status != EK_OK; i++) { /* all or nothing, as far as we can */
     Renaming *r = &g_array_index (todo, Renaming, i);
     EkFolder folder = { ix->root, r->disk };
     g_autoptr (GError) again = NULL;
     if (r->done && OP (ix, pool, &again, rename, &folder, r->box->disk) != EK_OK)
-      ek_log (EK_WARN, "index", "%s: the folder %s stays renamed from %s: %s", ix->root, r->disk, r->box->disk,
-              again ? again->message : "it is gone");
+      ek_log (EK_WARN, "index", "%s: the folder %s stays renamed from %s: %s", ix->root, r->disk,
+              r->box->disk, again ? again->message : "it is gone");
   }
   return status;
 }
@@ -311,7 +322,8 @@ ek_index_rename (EkIndex *ix, const char *from, const char *to, GError **error)
     return status;
   for (guint i = 0; i < todo->len && status == EK_OK; i++) {
     Renaming *r = &g_array_index (todo, Renaming, i);
-    status = db_run (ix->db, error, ST_BOX_NAME, "itb", (gint64) r->box->id, ek_str (r->name), ek_str (r->disk));
+    status = db_run (ix->db, error, ST_BOX_NAME, "itb", (gint64) r->box->id, ek_str (r->name),
+                     ek_str (r->disk));
     g_free (r->box->name);
     g_free (r->box->disk);
     r->box->name = g_strdup (r->name);

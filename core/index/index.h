@@ -1,10 +1,11 @@
 /* index.h - what the files of core/index share
  * SPDX-License-Identifier: Apache-2.0
  *
- * names.c names · set.c registry, LRU, enter and leave · db.c SQLite · boxes.c the table of mailboxes ·
- * folders.c create, delete, rename · subs.c subscriptions · keywords.c · scan.c files against rows ·
- * view.c pictures · fetch.c rows · fill.c what rows cache · message.c bytes · store.c flags, expunge ·
- * copy.c · append.c · writer.c bytes to disk · deliver.c · syncer.c · watch.c wake-ups */
+ * In reading order: names.c, set.c (who is open), open.c (one user's numbers and transactions), db.c
+ * (SQLite), boxes.c (the table of mailboxes), folders.c (LIST, CREATE, RENAME), subs.c, keywords.c,
+ * rows.c and scan.c (files against rows), view.c (a session's picture), fetch.c and fill.c (what FETCH
+ * shows), message.c (bytes), store.c, copy.c, append.c, writer.c (bytes to disk), deliver.c, syncer.c,
+ * watch.c (wake-ups). */
 #pragma once
 #include "base/base.h"
 #include "index/box.h"
@@ -38,10 +39,12 @@ typedef struct Watch Watch;          /* one watched folder, shared by its views 
   X (KEYWORD_ALL, "SELECT n,name FROM keyword WHERE box=?1")                                        \
   X (KEYWORD_SET, "REPLACE INTO keyword(box,n,name) VALUES(?1,?2,?3)")                              \
   X (KEYWORD_DROP, "DELETE FROM keyword WHERE box=?1")                                              \
-  X (MSG_ADD, "INSERT INTO msg(id,modseq,flags,keywords,fresh,psize,vsize,date,key,place)"          \
-              " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")                                            \
+  X (MSG_ADD, "INSERT INTO msg(id,modseq,flags,keywords,fresh,psize,vsize,date,key,place,hash)"     \
+              " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)")                                        \
   X (MSG_ALL, "SELECT id,flags,keywords,key,place FROM msg WHERE id BETWEEN ?1 AND ?2")             \
   X (MSG_FRESH, "SELECT id,flags,keywords,key,place FROM msg WHERE fresh AND id BETWEEN ?1 AND ?2") \
+  X (MSG_BY_KEY, "SELECT id,flags,keywords,key,place FROM msg WHERE hash=?3"                        \
+                 " AND id BETWEEN ?1 AND ?2")                                                       \
   X (MSG_GET, "SELECT id,flags,keywords,key,place,modseq,psize,vsize,date FROM msg WHERE id=?1")    \
   X (MSG_UIDS, "SELECT id FROM msg WHERE id BETWEEN ?1 AND ?2 ORDER BY id")                         \
   X (MSG_FLAGS, "UPDATE msg SET modseq=?2,flags=?3,keywords=?4,fresh=?5,place=?6 WHERE id=?1")      \
@@ -53,8 +56,6 @@ typedef struct Watch Watch;          /* one watched folder, shared by its views 
   X (MSG_UNSEEN, "SELECT id FROM msg WHERE id BETWEEN ?1 AND ?2 AND flags&1=0 ORDER BY id LIMIT 1") \
   X (MSG_UNSIZED, "SELECT id FROM msg WHERE id BETWEEN ?1 AND ?2 AND vsize IS NULL LIMIT ?3")       \
   X (MSG_CLEAR, "DELETE FROM msg WHERE id BETWEEN ?1 AND ?2")                                       \
-  X (MSG_LOAD, "SELECT id,flags,keywords,modseq,date,vsize,key FROM msg WHERE id BETWEEN ?1 AND ?2" \
-               " ORDER BY id")                                                                      \
   X (ENVELOPE_SET, "REPLACE INTO envelope(id,data) VALUES(?1,?2)")                                  \
   X (ENVELOPE_COPY, "REPLACE INTO envelope(id,data) SELECT ?2,data FROM envelope WHERE id=?1")      \
   X (ENVELOPE_DROP, "DELETE FROM envelope WHERE id BETWEEN ?1 AND ?2")                              \
@@ -134,6 +135,7 @@ struct EkIndexes {
 struct EkIndex {
   EkIndexes      *set;
   guint           refs;              /* set->lock */
+  guint           touched;           /* set->lock: deliveries of this process that no stamp may show */
   char           *key;               /* in set->users */
   char           *user;
   char           *root;
@@ -160,6 +162,10 @@ EkStatus op_done (OpCall *op, EkStatus status, GError **error);
   ({ OpCall op_ = op_call ((ix_), (pool_)); \
      op_done (&op_, (ix_)->ops->name_ ((ix_)->format, &op_.call, __VA_ARGS__), (error_)); })
 
+/* ---- open.c --------------------------------------------------------------------------------- */
+
+EkStatus index_open (EkIndex *ix, GError **error);        /* with ix->lock; makes what is missing */
+void     index_close (EkIndex *ix);                       /* with ix->lock, or when nobody has it */
 /* Begins a transaction that may give n UIDs of `box` and one mod-sequence; durable when it must be. */
 EkStatus index_begin (EkIndex *ix, Box *box, guint32 n_uids, GError **error);
 EkStatus index_begin_cache (EkIndex *ix, GError **error); /* one that gives no number and may get lost */
@@ -187,6 +193,7 @@ struct Box {
   guint64     size;                  /* of those whose size is known */
   guint64     gone_floor, gone_modseq;   /* the expunge log reaches back to; its newest entry */
   EkStamp     stamp;
+  guint       touched;               /* ix->touched at the last scan */
   GPtrArray  *keywords;              /* NULL: not loaded */
 };
 
@@ -226,11 +233,12 @@ EkStatus keywords_bits (Box *box, const char *const *names, bool add, guint64 *b
 guint64  keywords_letters (Box *box, guint64 bits);       /* the part that file names hold */
 EkStatus keywords_translate (Box *from, Box *to, guint64 bits, guint64 *out, GError **error);
 
-/* ---- scan.c --------------------------------------------------------------------------------- */
+/* ---- scan.c, rows.c ------------------------------------------------------------------------- */
 
 EkStatus box_scan (Box *box, GError **error);             /* files against rows; NOTFOUND: the folder is gone */
 EkStatus box_settle_fresh (Box *box, GError **error);     /* moves what is new out of new/ */
 void     box_stamp (Box *box);                            /* after our own changes of files */
+gint64   key_hash (EkStr key);                            /* 32 bits */
 char    *place_pack (EkPool *pool, EkStr key, EkStr place, EkStr *packed);
 EkStr    place_unpack (EkPool *pool, EkStr key, EkStr packed);
 bool     place_fresh (EkIndex *ix, EkStr place);          /* lies in the first watched directory */
@@ -313,4 +321,8 @@ EkStatus delivery_wait_all (EkIndex *ix, GError **error); /* ... every one of th
 EkStatus subs_read (EkIndex *ix, GPtrArray **names, GError **error);
 EkStatus subs_set (EkIndex *ix, const char *name, bool on, GError **error);
 
+/* What a new folder's survival depends on: itself, the root and the two above it; NULL-terminated. */
+#define FOLDERS_TO_SYNC 4
+void folder_parents (const EkFolder *folder, EkPool *pool, const char *into[FOLDERS_TO_SYNC + 1]);
+EkStatus folder_sync (const EkFolder *folder, GError **error);         /* all of them, now */
 bool file_replace (const char *path, EkStr bytes, GError **error);     /* atomically, synced */

@@ -1,8 +1,8 @@
 /* keywords.c - keyword names and their numbers in one mailbox
  * SPDX-License-Identifier: Apache-2.0
  *
- * Numbers below the format's keywords_max are also in the files (letters of a Maildir name), and there the
- * files' own table is the truth; the others live in the index alone. */
+ * Numbers below the format's keywords_max are also in the files (letters of a Maildir name), and
+ * there the files' own table is the truth; the others live in the index alone. */
 #include "index/index.h"
 #include <errno.h>
 #include <string.h>
@@ -33,7 +33,8 @@ merge_files (Box *box, GError **error)
     if (names->pdata[n] == NULL)
       continue;
     for (guint i = 0; i < box->keywords->len; i++)     /* it stood elsewhere before */
-      if (i != n && box->keywords->pdata[i] && g_ascii_strcasecmp (box->keywords->pdata[i], names->pdata[n]) == 0)
+      if (i != n && box->keywords->pdata[i]
+          && g_ascii_strcasecmp (box->keywords->pdata[i], names->pdata[n]) == 0)
         g_clear_pointer (&box->keywords->pdata[i], g_free);
     name_set (box, n, names->pdata[n]);
   }
@@ -84,13 +85,17 @@ add_locked (Box *box, const char *name, int *number, GError **error)
   while (n < box->keywords->len && box->keywords->pdata[n])
     n++;
   if (n >= KEYWORDS_MAX)
-    return ek_fail (error, EK_FAIL, ENOSPC, "a mailbox can have at most %d different keywords", KEYWORDS_MAX);
-  status = db_run (box->ix->db, error, ST_KEYWORD_SET, "iit", (gint64) box->id, (gint64) n, ek_str (name));
+    return ek_fail (error, EK_FAIL, ENOSPC, "a mailbox can have at most %d different keywords",
+                    KEYWORDS_MAX);
+  status = db_run (box->ix->db, error, ST_KEYWORD_SET, "iit", (gint64) box->id, (gint64) n,
+                   ek_str (name));
   if (status != EK_OK)
     return status;
   name_set (box, n, name);
   *number = (int) n;
-  return n < box->ix->ops->keywords_max ? OP (box->ix, pool, error, keywords, &folder, box->keywords, true) : EK_OK;
+  return n < box->ix->ops->keywords_max
+             ? OP (box->ix, pool, error, keywords, &folder, box->keywords, true)
+             : EK_OK;
 }
 
 static EkStatus

@@ -86,7 +86,8 @@ struct EkMailboxOps {
   EkStatus (*list) (EkInstance *self, EkCall *call, const char *root, EkFolderFunc func, gpointer data);
   /* What a folder of that name (form as above) is called on disk; touches no disk.  FAIL: impossible. */
   EkStatus (*disk_name) (EkInstance *self, EkCall *call, EkStr name, char **disk);
-  /* OK also when it was there already (NOTFOUND from the others when it is not). */
+  /* OK also when it was there already (NOTFOUND from the others when it is not).  With everything above
+   * it.  Does not sync. */
   EkStatus (*create) (EkInstance *self, EkCall *call, const EkFolder *folder);
   EkStatus (*remove) (EkInstance *self, EkCall *call, const EkFolder *folder);
   /* This folder alone, not its children.  FAIL with EEXIST when the target is there. */

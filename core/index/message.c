@@ -1,9 +1,9 @@
 /* message.c - the bytes of a message, with the line ends that IMAP and POP3 want
  * SPDX-License-Identifier: Apache-2.0
  *
- * A file whose size with CRLF equals its size on disk has no bare LF and is served as it is.  Otherwise
- * the reader keeps its place in both countings, so that a client that takes a message in windows does
- * not cost a reading from the start for each. */
+ * A file whose size with CRLF equals its size on disk has no bare LF and is served as it is.
+ * Otherwise the reader keeps its place in both countings, so that a client that takes a message in
+ * windows does not cost a reading from the start for each. */
 #include "index/index.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,8 @@ size_keep (Box *box, const Msg *msg, guint64 size, GError **error)
   EkStatus status = index_begin_cache (box->ix, error);
 
   if (status == EK_OK)
-    status = db_run (box->ix->db, error, ST_MSG_VSIZE, "ii", row_id (box->id, msg->uid), (gint64) size);
+    status
+        = db_run (box->ix->db, error, ST_MSG_VSIZE, "ii", row_id (box->id, msg->uid), (gint64) size);
   box->unsized -= msg->vsize < 0;
   box->size += size;
   if (status == EK_OK)
@@ -63,7 +64,8 @@ size_keep (Box *box, const Msg *msg, guint64 size, GError **error)
 
 /* Opens; fills in the size when it was not known. */
 static EkStatus
-open_message (Box *box, guint32 uid, int *fd, gint64 *offset, gint64 *length, guint64 *size, GError **error)
+open_message (Box *box, guint32 uid, int *fd, gint64 *offset, gint64 *length, guint64 *size,
+              GError **error)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   EkFolder folder = BOX_FOLDER (box);
@@ -71,7 +73,8 @@ open_message (Box *box, guint32 uid, int *fd, gint64 *offset, gint64 *length, gu
 
   EkStatus status = msg_get (box, uid, pool, &msg, error);
   if (status == EK_OK)
-    status = OP (box->ix, pool, error, open, &folder, msg.key, &msg.place, fd, offset, length, NULL);
+    status
+        = OP (box->ix, pool, error, open, &folder, msg.key, &msg.place, fd, offset, length, NULL);
   if (status == EK_NOTFOUND)
     memset (&box->stamp, 0, sizeof box->stamp);
   if (status != EK_OK)
@@ -154,7 +157,9 @@ refill (EkMessage *m)
   if (m->chunk == NULL)
     m->chunk = g_malloc (CHUNK);
   gssize n = m->file_at < m->length
-    ? pread (m->fd, m->chunk, (gsize) MIN (CHUNK, m->length - m->file_at), (off_t) (m->offset + m->file_at)) : 0;
+                 ? pread (m->fd, m->chunk, (gsize) MIN (CHUNK, m->length - m->file_at),
+                          (off_t) (m->offset + m->file_at))
+                 : 0;
   m->chunk_at = 0;
   m->chunk_n = n > 0 ? (gsize) n : 0;
   m->file_at += m->chunk_n;
@@ -248,8 +253,10 @@ ek_message_read (EkMessage *m, guint64 offset, char *into, gsize n, GError **err
   }
   if (got == 0 && n > 0) {                         /* a literal was announced with that size */
     if (!m->warned)
-      ek_log (EK_WARN, "index", "a message is %" G_GUINT64_FORMAT " bytes shorter than its name or the index says: "
-              "filled with blanks", m->size - offset);
+      ek_log (EK_WARN, "index",
+              "a message is %" G_GUINT64_FORMAT " bytes shorter than its name or the index says: "
+              "filled with blanks",
+              m->size - offset);
     m->warned = true;
     memset (into, ' ', n);
     m->at = MAX (m->at, offset) + (m->raw ? 0 : n);

@@ -1,9 +1,9 @@
 /* scan.c - what lies in a folder against the rows of the index
  * SPDX-License-Identifier: Apache-2.0
  *
- * Other programs rename, add and delete at any time, and reading a directory while files are renamed
- * can miss one or show it twice.  So what seems lost or double is only believed when a second look
- * says the same; what the looks disagree about is left for the next scan. */
+ * Other programs rename, add and delete at any time, and reading a directory while files are
+ * renamed can miss one or show it twice.  So what seems lost or double is only believed when a
+ * second look says the same; what the looks disagree about is left for the next scan. */
 #include "index/index.h"
 #include <string.h>
 
@@ -37,52 +37,6 @@ typedef struct {                     /* what a look says about the rows */
   bool    unknown_letters;
 } Verdict;
 
-/* ---- places ---- */
-
-/* Most of a place is the key again: one byte says where it stands. */
-char *
-place_pack (EkPool *pool, EkStr key, EkStr place, EkStr *packed)
-{
-  const char *at = key.n ? memmem (place.p, place.n, key.p, key.n) : NULL;
-  gsize before = at ? (gsize) (at - place.p) : 255;
-  char *out = ek_pool_alloc (pool, place.n + 2);
-
-  if (before >= 255) {
-    out[0] = (char) 255;
-    memcpy (out + 1, place.p, place.n);
-    *packed = (EkStr) { out, place.n + 1 };
-  } else {
-    out[0] = (char) before;
-    memcpy (out + 1, place.p, before);
-    memcpy (out + 1 + before, at + key.n, place.n - before - key.n);
-    *packed = (EkStr) { out, place.n - key.n + 1 };
-  }
-  return out;
-}
-
-EkStr
-place_unpack (EkPool *pool, EkStr key, EkStr packed)
-{
-  gsize before = packed.n ? (guchar) packed.p[0] : 255, n = packed.n ? packed.n - 1 : 0;
-
-  if (before == 255 || before > n)
-    return ek_pool_str (pool, (EkStr) { packed.p + (packed.n ? 1 : 0), n });
-  char *out = ek_pool_alloc (pool, n + key.n + 1);
-  memcpy (out, packed.p + 1, before);
-  memcpy (out + before, key.p, key.n);
-  memcpy (out + before + key.n, packed.p + 1 + before, n - before);
-  return (EkStr) { out, n + key.n };
-}
-
-bool
-place_fresh (EkIndex *ix, EkStr place)
-{
-  const char *first = ix->ops->watch[0];
-  gsize n = first ? strlen (first) : 0;
-
-  return n > 0 && ix->ops->watch[1] && place.n > n && memcmp (place.p, first, n) == 0 && place.p[n] == '/';
-}
-
 /* ---- looking ---- */
 
 static guint32 *
@@ -115,7 +69,10 @@ static bool
 found (const EkFound *f, gpointer data)
 {
   Look *look = data;
-  Entry e = { .flags = f->flags & EK_FLAGS_STORED, .letters = f->letters, .psize = f->psize, .vsize = f->vsize,
+  Entry e = { .flags = f->flags & EK_FLAGS_STORED,
+              .letters = f->letters,
+              .psize = f->psize,
+              .vsize = f->vsize,
               .arrived = f->arrived };
 
   if (look->entries->len >= G_MAXINT32 / 2)
@@ -176,31 +133,60 @@ compare_row (Box *box, Look *look, Verdict *v, sqlite3_stmt *st, guint scanned)
   Entry *e = slot ? &g_array_index (look->entries, Entry, slot - 1) : NULL;
 
   if (e == NULL || e->uid != 0) {                  /* nowhere, or another row has it */
-    guint at = packed.n > 1 && place_fresh (box->ix, place_unpack (look->pool, key, packed)) ? 1 : 2;
+    guint at
+        = packed.n > 1 && place_fresh (box->ix, place_unpack (look->pool, key, packed)) ? 1 : 2;
     if (e || box->ix->ops->watch[1] == NULL || (scanned & at))
       g_array_append_val (v->missing, uid);
     return;
   }
   e->uid = uid;
-  guint64 now = (keywords & ~keywords_letters (box, G_MAXUINT64)) | keywords_letters (box, e->letters);
-  Change c = { .uid = uid, .old_flags = flags, .flags = e->flags, .keywords = now,
-               .fresh = place_fresh (box->ix, e->place), .flags_changed = e->flags != flags || now != keywords };
+  guint64 now
+      = (keywords & ~keywords_letters (box, G_MAXUINT64)) | keywords_letters (box, e->letters);
+  Change c = { .uid = uid,
+               .old_flags = flags,
+               .flags = e->flags,
+               .keywords = now,
+               .fresh = place_fresh (box->ix, e->place),
+               .flags_changed = e->flags != flags || now != keywords };
   place_pack (look->pool, key, e->place, &c.place);
   if (c.flags_changed || !ek_str_eq (c.place, packed))
     g_array_append_val (v->changes, c);
+}
+
+/* A key that is new in the first directory may be known from the other: perhaps it was moved there in the
+ * same tick of the clock that the folder's time shows. */
+static EkStatus
+compare_known (Box *box, Look *look, Verdict *v, guint scanned, GError **error)
+{
+  EkStatus status = EK_NOTFOUND;
+
+  for (guint i = 0; i < look->entries->len && status == EK_NOTFOUND; i++) {
+    const Entry *e = &g_array_index (look->entries, Entry, i);
+    if (e->uid)
+      continue;
+    sqlite3_stmt *st = db_bind (box->ix->db, ST_MSG_BY_KEY, "iii", BOX_FIRST (box), BOX_LAST (box),
+                                key_hash (e->key));
+    while ((status = db_row (box->ix->db, st, error)) == EK_OK)
+      if (e->uid == 0 && ek_str_eq (db_blob (st, 3), e->key))
+        compare_row (box, look, v, st, scanned);
+  }
+  return status;
 }
 
 static EkStatus
 compare (Box *box, Look *look, guint scanned, Verdict *v, GError **error)
 {
   bool only_fresh = scanned == 1 && box->ix->ops->watch[1];
-  sqlite3_stmt *st = db_bind (box->ix->db, only_fresh ? ST_MSG_FRESH : ST_MSG_ALL, "ii", BOX_FIRST (box), BOX_LAST (box));
+  sqlite3_stmt *st = db_bind (box->ix->db, only_fresh ? ST_MSG_FRESH : ST_MSG_ALL, "ii",
+                              BOX_FIRST (box), BOX_LAST (box));
   EkStatus status;
 
   v->changes = g_array_new (FALSE, FALSE, sizeof (Change));
   v->missing = g_array_new (FALSE, FALSE, sizeof (guint32));
   while ((status = db_row (box->ix->db, st, error)) == EK_OK)
     compare_row (box, look, v, st, scanned);
+  if (status == EK_NOTFOUND && only_fresh)
+    status = compare_known (box, look, v, scanned, error);
   return status == EK_NOTFOUND ? EK_OK : status;
 }
 
@@ -240,10 +226,12 @@ part_doubles (Box *box, Look *first, Look *second)
       twice |= ek_str_eq (g_array_index (first->doubles, Entry, j).place, e->place);
     EkFound made = { .psize = -1, .vsize = -1 };
     g_autoptr (GError) error = NULL;
-    if (twice && OP (box->ix, second->pool, &error, copy, &folder, e->key, e->place, &folder, e->flags, e->letters,
-                     true, &made) != EK_OK)
-      ek_log (EK_WARN, "index", "%s/%s: two messages have one name (%.*s): %s", box->ix->root, box->disk,
-              EK_STR_ARG (e->key), error ? error->message : "they are gone again");
+    if (twice
+        && OP (box->ix, second->pool, &error, copy, &folder, e->key, e->place, &folder, e->flags,
+               e->letters, true, &made)
+               != EK_OK)
+      ek_log (EK_WARN, "index", "%s/%s: two messages have one name (%.*s): %s", box->ix->root,
+              box->disk, EK_STR_ARG (e->key), error ? error->message : "they are gone again");
   }
 }
 
@@ -271,7 +259,8 @@ new_entries (Box *box, Look *look, GArray *fresh, bool *vanished, GError **error
     gint64 offset, length, mtime;
     if (e.uid)
       continue;
-    EkStatus status = OP (box->ix, look->pool, error, open, &folder, e.key, &e.place, NULL, &offset, &length, &mtime);
+    EkStatus status = OP (box->ix, look->pool, error, open, &folder, e.key, &e.place, NULL, &offset,
+                          &length, &mtime);
     if (status == EK_NOTFOUND || status == EK_FAIL) {      /* gone, or nothing we may read */
       if (error)
         g_clear_error (error);
@@ -292,49 +281,6 @@ new_entries (Box *box, Look *look, GArray *fresh, bool *vanished, GError **error
   return EK_OK;
 }
 
-EkStatus
-msg_add (Box *box, const Msg *msg, GError **error)
-{
-  g_autoptr (EkPool) pool = ek_pool_new ();
-  Db *db = box->ix->db;
-  EkStr packed;
-
-  place_pack (pool, msg->key, msg->place, &packed);
-  sqlite3_stmt *st = db_bind (db, ST_MSG_ADD, "iiiiiiiibb", row_id (box->id, msg->uid), (gint64) msg->modseq,
-                              (gint64) msg->flags, (gint64) msg->keywords,
-                              (gint64) place_fresh (box->ix, msg->place), msg->psize, msg->vsize, msg->date,
-                              msg->key, packed);
-  if (st && msg->vsize < 0)
-    sqlite3_bind_null (st, 7);
-  EkStatus status = db_row (db, st, error);
-  if (status != EK_NOTFOUND)
-    return status == EK_OK ? ek_fail (error, EK_DEFER, 0, "%s: an insert gave a row", db->path) : status;
-  box_count (box, msg->flags, msg->vsize, 1);
-  box->modseq = msg->modseq;
-  return EK_OK;
-}
-
-EkStatus
-msg_get (Box *box, guint32 uid, EkPool *pool, Msg *msg, GError **error)
-{
-  sqlite3_stmt *st = db_bind (box->ix->db, ST_MSG_GET, "i", row_id (box->id, uid));
-  EkStatus status = db_row (box->ix->db, st, error);
-
-  if (status != EK_OK)
-    return status;
-  msg->uid = uid;
-  msg->flags = (guint32) sqlite3_column_int64 (st, 1);
-  msg->keywords = (guint64) sqlite3_column_int64 (st, 2);
-  msg->key = ek_pool_str (pool, db_blob (st, 3));
-  msg->place = place_unpack (pool, msg->key, db_blob (st, 4));
-  msg->modseq = (guint64) sqlite3_column_int64 (st, 5);
-  msg->psize = sqlite3_column_int64 (st, 6);
-  msg->vsize = sqlite3_column_type (st, 7) == SQLITE_NULL ? -1 : sqlite3_column_int64 (st, 7);
-  msg->date = sqlite3_column_int64 (st, 8);
-  sqlite3_reset (st);
-  return EK_OK;
-}
-
 /* ---- UIDs of another server ---- */
 
 typedef struct { GHashTable *uids; EkPool *pool; } Import;
@@ -349,7 +295,8 @@ imported (EkStr key, guint32 uid, gpointer data)
 
 /* Gives entries the UIDs they had; *uidvalidity 0: there are none to take over. */
 static EkStatus
-import_uids (Box *box, EkPool *pool, GArray *fresh, guint32 *uidvalidity, guint32 *uidnext, GError **error)
+import_uids (Box *box, EkPool *pool, GArray *fresh, guint32 *uidvalidity, guint32 *uidnext,
+             GError **error)
 {
   g_autoptr (GHashTable) uids = g_hash_table_new (g_str_hash, g_str_equal);
   g_autoptr (GHashTable) given = g_hash_table_new (NULL, NULL);
@@ -383,8 +330,8 @@ by_uid (gconstpointer a, gconstpointer b)
   return x->uid < y->uid ? -1 : x->uid > y->uid;
 }
 
-/* Begins the transaction.  Every new entry gets a UID; those of another server keep theirs, in their
- * order.  Where nothing but the stamp is new, no number is reserved and nothing synced. */
+/* Begins the transaction.  Every new entry gets a UID; those of another server keep theirs, in
+ * their order.  Where nothing but the stamp is new, no number is reserved and nothing synced. */
 static EkStatus
 number_entries (Box *box, EkPool *pool, GArray *fresh, bool changes, GError **error)
 {
@@ -433,8 +380,8 @@ write_changes (Box *box, GArray *changes, guint64 *modseq, GError **error)
     }
     if (*modseq == 0)
       *modseq = index_modseq (box->ix);
-    status = db_run (box->ix->db, error, ST_MSG_FLAGS, "iiiiib", id, (gint64) *modseq, (gint64) c->flags,
-                     (gint64) c->keywords, (gint64) c->fresh, c->place);
+    status = db_run (box->ix->db, error, ST_MSG_FLAGS, "iiiiib", id, (gint64) *modseq,
+                     (gint64) c->flags, (gint64) c->keywords, (gint64) c->fresh, c->place);
     box_recount (box, c->old_flags, c->flags);
     box->modseq = *modseq;
   }
@@ -471,8 +418,15 @@ write_new (Box *box, GArray *fresh, guint64 *modseq, GError **error)
     *modseq = index_modseq (box->ix);
   for (guint i = 0; i < fresh->len && status == EK_OK; i++) {
     const Entry *e = &g_array_index (fresh, Entry, i);
-    Msg msg = { .uid = e->uid, .flags = e->flags, .keywords = keywords_letters (box, e->letters), .modseq = *modseq,
-                .psize = e->psize, .vsize = e->vsize, .date = e->date, .key = e->key, .place = e->place };
+    Msg msg = { .uid = e->uid,
+                .flags = e->flags,
+                .keywords = keywords_letters (box, e->letters),
+                .modseq = *modseq,
+                .psize = e->psize,
+                .vsize = e->vsize,
+                .date = e->date,
+                .key = e->key,
+                .place = e->place };
     status = msg_add (box, &msg, error);
   }
   return status;
@@ -488,6 +442,11 @@ write_down (Box *box, Look *look, Verdict *v, GArray *missing, const EkStamp *st
   EkStatus status = new_entries (box, look, fresh, &vanished, error);
   if (status != EK_OK)
     return status;
+  bool same = box->uidvalidity && !vanished && fresh->len + missing->len + v->changes->len == 0;
+  if (same && memcmp (box->stamp.word, stamp->word, sizeof stamp->word) == 0) {
+    box->stamp = *stamp;                           /* nothing that is worth a write */
+    return EK_OK;
+  }
   for (guint i = 0; i < look->entries->len; i++)
     letters |= g_array_index (look->entries, Entry, i).letters;
   if (letters && box->keywords)                    /* perhaps a new line in the folder's table */
@@ -523,7 +482,8 @@ disturbed (Box *box, EkPool *pool, const EkStamp *stamp)
          memcmp (now.word, stamp->word, sizeof now.word) != 0;
 }
 
-/* A second, full look: what the first one missed must be missed again, while nobody changes anything. */
+/* A second, full look: what the first one missed must be missed again, while nobody changes
+ * anything. */
 static EkStatus
 second_look (Box *box, Look *first, Verdict *was, GError **error)
 {
@@ -554,10 +514,16 @@ second_look (Box *box, Look *first, Verdict *was, GError **error)
 EkStatus
 box_scan (Box *box, GError **error)
 {
+  EkIndexes *set = box->ix->set;
   EkStamp stamp = box->stamp;
   Verdict v = { 0 };
   Look look;
 
+  pthread_mutex_lock (&set->lock);
+  if (box->touched != box->ix->touched)
+    memset (&stamp, 0, sizeof stamp);
+  box->touched = box->ix->touched;
+  pthread_mutex_unlock (&set->lock);
   EkStatus status = look_at (box, &look, &stamp, error);
   if (status == EK_OK && (stamp.scanned || box->uidvalidity == 0)) {
     status = compare (box, &look, stamp.scanned, &v, error);
@@ -581,8 +547,8 @@ box_stamp (Box *box)
     memset (&box->stamp, 0, sizeof box->stamp);
 }
 
-/* A session has it open for reading and writing: its mail is no longer new for other programs, and the
- * first directory stays small. */
+/* A session has it open for reading and writing: its mail is no longer new for other programs, and
+ * the first directory stays small. */
 EkStatus
 box_settle_fresh (Box *box, GError **error)
 {

@@ -1,8 +1,8 @@
 /* store.c - flags change, messages go
  * SPDX-License-Identifier: Apache-2.0
  *
- * Files first, then the rows, in one transaction for all: after a crash in between the next scan finds
- * the new names and says so. */
+ * Files first, then the rows, in one transaction for all: after a crash in between the next scan
+ * finds the new names and says so. */
 #include "index/index.h"
 #include <errno.h>
 #include <string.h>
@@ -48,8 +48,13 @@ add_range (GArray *ranges, guint32 uid)
 static void
 report (Storing *s, const Msg *msg, bool same)
 {
-  EkChange c = { .kind = EK_CHANGE_FLAGS, .seq = ek_view_seq (s->view, msg->uid), .uid = msg->uid,
-                 .flags = msg->flags, .keywords = msg->keywords, .modseq = msg->modseq, .same = same };
+  EkChange c = { .kind = EK_CHANGE_FLAGS,
+                 .seq = ek_view_seq (s->view, msg->uid),
+                 .uid = msg->uid,
+                 .flags = msg->flags,
+                 .keywords = msg->keywords,
+                 .modseq = msg->modseq,
+                 .same = same };
 
   if (ek_view_is_recent (s->view, msg->uid))
     c.flags |= EK_FLAG_RECENT;
@@ -80,7 +85,8 @@ store_one (Storing *s, guint32 uid, EkPool *pool, GError **error)
     return EK_OK;
   }
   if (flags != msg.flags || keywords_letters (box, keywords ^ msg.keywords))
-    status = OP (box->ix, pool, error, flags, &folder, msg.key, &msg.place, flags, keywords_letters (box, keywords));
+    status = OP (box->ix, pool, error, flags, &folder, msg.key, &msg.place, flags,
+                 keywords_letters (box, keywords));
   if (status != EK_OK)                             /* gone: the next scan says so */
     return status == EK_NOTFOUND ? EK_OK : status;
   if (s->modseq == 0)
@@ -90,16 +96,17 @@ store_one (Storing *s, guint32 uid, EkPool *pool, GError **error)
   msg.keywords = keywords;
   msg.modseq = box->modseq = s->modseq;
   place_pack (pool, msg.key, msg.place, &packed);
-  status = db_run (box->ix->db, error, ST_MSG_FLAGS, "iiiiib", row_id (box->id, uid), (gint64) msg.modseq,
-                   (gint64) flags, (gint64) keywords, (gint64) place_fresh (box->ix, msg.place), packed);
+  status = db_run (box->ix->db, error, ST_MSG_FLAGS, "iiiiib", row_id (box->id, uid),
+                   (gint64) msg.modseq, (gint64) flags, (gint64) keywords,
+                   (gint64) place_fresh (box->ix, msg.place), packed);
   if (status == EK_OK)
     report (s, &msg, false);
   return status;
 }
 
 EkStatus
-ek_view_store (EkView *view, const EkRange *uids, guint n, const EkStore *store, EkChangeFunc func, gpointer data,
-               GArray *modified, GError **error)
+ek_view_store (EkView *view, const EkRange *uids, guint n, const EkStore *store, EkChangeFunc func,
+               gpointer data, GArray *modified, GError **error)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   Storing s = { .view = view, .store = store, .func = func, .data = data, .modified = modified };
@@ -116,7 +123,7 @@ ek_view_store (EkView *view, const EkRange *uids, guint n, const EkStore *store,
   bool current = view->modseq == s.box->modseq;
   status = keywords_bits (s.box, store->keywords, store->op != EK_STORE_REMOVE, &s.keywords, error);
   if (status == EK_OK && func && s.box->keywords->len != view->n_keywords) {
-    func (&(EkChange) { .kind = EK_CHANGE_KEYWORDS }, data);       /* before the rows that use them */
+    func (&(EkChange) { .kind = EK_CHANGE_KEYWORDS }, data); /* before the rows that use them */
     view->n_keywords = (guint8) s.box->keywords->len;
   }
   for (guint i = 0; i < n && status == EK_OK; i++)
@@ -190,7 +197,7 @@ ek_view_expunge (EkView *view, const EkRange *uids, guint n, bool all, GError **
     for (guint32 seq = ek_view_seq_from (view, uids[i].first);
          went == EK_OK && seq <= view->n && view->uids[seq - 1] <= uids[i].last; seq++)
       went = expunge_one (box, view->uids[seq - 1], all, gone, error);
-  if (gone->len > 0)                               /* what went is written down, whatever came then */
+  if (gone->len > 0) /* what went is written down, whatever came then */
     status = box_expunged (box, gone, index_modseq (view->ix), went == EK_OK ? error : NULL);
   if (gone->len > 0)
     box_stamp (box);

@@ -1,9 +1,9 @@
 /* subs.c - the file of subscriptions: Dovecot's, so that losing the index loses none
  * SPDX-License-Identifier: Apache-2.0
  *
- * Version 2 begins with "V<TAB>2" and an empty line, and has levels separated by TAB; the old form has
- * plain names with dots.  Courier's file, names below "INBOX.", is read when there is no other.  Names
- * are modified UTF-7. */
+ * Version 2 begins with "V<TAB>2" and an empty line, and has levels separated by TAB; the old form
+ * has plain names with dots.  Courier's file, names below "INBOX.", is read when there is no other.
+ * Names are modified UTF-7. */
 #include "index/index.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +21,9 @@ slurp (const char *path, EkBuf *out, GError **error)
   int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
   if (fd < 0)
-    return errno == ENOENT ? EK_NOTFOUND
-                           : ek_fail (error, EK_DEFER, errno, "%s: cannot open: %s", path, g_strerror (errno));
+    return errno == ENOENT
+               ? EK_NOTFOUND
+               : ek_fail (error, EK_DEFER, errno, "%s: cannot open: %s", path, g_strerror (errno));
   gssize n = -1;
   if (fstat (fd, &st) == 0 && st.st_size > FILE_MAX_BYTES)
     errno = EFBIG;
@@ -31,7 +32,8 @@ slurp (const char *path, EkBuf *out, GError **error)
       ek_buf_added (out, (gsize) n);
   int code = errno;
   close (fd);
-  return n < 0 ? ek_fail (error, EK_DEFER, code, "%s: cannot read: %s", path, g_strerror (code)) : EK_OK;
+  return n < 0 ? ek_fail (error, EK_DEFER, code, "%s: cannot read: %s", path, g_strerror (code))
+               : EK_OK;
 }
 
 /* Dovecot's escapes of TAB, CR, LF, NUL and \001 itself. */
@@ -79,10 +81,11 @@ parse (char *text, bool courier, GPtrArray *names)
 
   for (guint i = 0; lines[i]; i++) {
     char *name;
-    if (version2) {                                /* TAB is not modified UTF-7: see to levels first */
+    if (version2) { /* TAB is not modified UTF-7: see to levels first */
       g_autofree char *dotted = g_strdelimit (g_strdup (lines[i]), "\t", '.');
       name = name_of (dotted, '.', NULL);
-    } else
+    }
+    else
       name = name_of (lines[i], '.', courier ? "INBOX." : NULL);
     if (name)
       g_ptr_array_add (names, name);

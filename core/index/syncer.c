@@ -8,15 +8,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
+
+#define AT_ONCE 16 /* files in an epoch from which on one sync of all is cheaper */
 
 typedef struct Item Item;
 struct Item {
   Item        *next;
   int          fd;
-  char        *folder;
+  GStrv        folders;
   EkSyncedFunc func;
   gpointer     data;
   GError      *error;                /* NULL: good so far */
@@ -35,6 +39,7 @@ typedef struct {                     /* one file system */
 struct EkSyncer {
   pthread_mutex_t lock;              /* all below, and the devices' queues */
   guint           pending_max;
+  bool            syncfs;
   GPtrArray      *devices;
   EkSyncerCounts  counts;
 };
@@ -44,7 +49,7 @@ struct EkSyncer {
 static void
 fail (Item *item, int code, const char *what, const char *path)
 {
-  ek_fail (&item->error, EK_DEFER, code, "%s%s%s: %s", what, path ? " " : "", path ? path : "", g_strerror (code));
+  ek_fail (&item->error, EK_DEFER, code, "cannot sync %s %s: %s", what, path, g_strerror (code));
 }
 
 /* Each folder once; whoever lies in a folder that failed has failed. */
@@ -53,21 +58,59 @@ sync_folders (Item *items)
 {
   g_autoptr (GHashTable) done = g_hash_table_new (g_str_hash, g_str_equal);
 
-  for (Item *i = items; i; i = i->next) {
-    gpointer known, code;
-    if (i->error)
-      continue;
-    if (!g_hash_table_lookup_extended (done, i->folder, &known, &code)) {
-      int fd = open (i->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-      code = GINT_TO_POINTER (fd < 0 || fsync (fd) < 0 ? errno : 0);
-      if (fd >= 0)
-        close (fd);
-      g_hash_table_insert (done, i->folder, code);
+  for (Item *i = items; i; i = i->next)
+    for (guint k = 0; i->folders[k] && !i->error; k++) {
+      gpointer known, code;
+      if (!g_hash_table_lookup_extended (done, i->folders[k], &known, &code)) {
+        int fd = open (i->folders[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        code = GINT_TO_POINTER (fd < 0 || fsync (fd) < 0 ? errno : 0);
+        if (fd >= 0)
+          close (fd);
+        g_hash_table_insert (done, i->folders[k], code);
+      }
+      if (code)
+        fail (i, GPOINTER_TO_INT (code), "the folder", i->folders[k]);
     }
-    if (code)
-      fail (i, GPOINTER_TO_INT (code), "cannot sync the folder", i->folder);
-  }
   return g_hash_table_size (done);
+}
+
+/* Since Linux 5.8 syncfs() reports errors; before, it must not be believed. */
+static bool
+syncfs_reports (void)
+{
+  struct utsname u;
+  int major = 0, minor = 0;
+
+  return uname (&u) == 0 && sscanf (u.release, "%d.%d", &major, &minor) == 2
+         && (major > 5 || (major == 5 && minor >= 8));
+}
+
+/* Waits for the bytes of each file, then one sync for all; false: it did not work, sync each. */
+static bool
+sync_at_once (Item *items)
+{
+  const guint all
+      = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+
+  for (Item *i = items; i; i = i->next)
+    if (sync_file_range (i->fd, 0, 0, all) < 0) {
+      if (errno != EIO && errno != ENOSPC && errno != EDQUOT)
+        return false;
+      fail (i, errno, "a message in",
+            i->folders[0]); /* told once: a later fsync may say that all is well */
+    }
+  return syncfs (items->fd) == 0;
+}
+
+static guint64
+sync_each (Item *items)
+{
+  guint64 n = 0;
+
+  for (Item *i = items; i; i = i->next, n++)
+    if (!i->error && fsync (i->fd) < 0)
+      fail (i, errno, "a message in", i->folders[0]);
+  return n + sync_folders (items);
 }
 
 static void
@@ -76,18 +119,18 @@ epoch (Device *device, Item *items)
   EkSyncer *syncer = device->syncer;
   EkSyncerCounts counts = { .epochs = 1 };
 
-  for (Item *i = items; i; i = i->next)
-    sync_file_range (i->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
   for (Item *i = items; i; i = i->next, counts.files++)
-    if (fsync (i->fd) < 0)
-      fail (i, errno, "cannot sync a message in", i->folder);
-  counts.folders = sync_folders (items);
+    sync_file_range (i->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+  if (counts.files >= AT_ONCE && syncer->syncfs && sync_at_once (items))
+    counts.syncs = 1;
+  else
+    counts.syncs = sync_each (items);
   for (Item *i = items; i; i = i->next)
     counts.failures += i->error != NULL;
   pthread_mutex_lock (&syncer->lock);
   syncer->counts.epochs += counts.epochs;
   syncer->counts.files += counts.files;
-  syncer->counts.folders += counts.folders;
+  syncer->counts.syncs += counts.syncs;
   syncer->counts.failures += counts.failures;
   device->waiting -= (guint) counts.files;
   pthread_cond_broadcast (&device->room);
@@ -97,7 +140,7 @@ epoch (Device *device, Item *items)
     items->func (items->error ? EK_DEFER : EK_OK, items->error, items->data);
     close (items->fd);
     g_clear_error (&items->error);
-    g_free (items->folder);
+    g_strfreev (items->folders);
     g_free (items);
   }
 }
@@ -132,6 +175,7 @@ ek_syncer_new (guint pending_max)
 
   pthread_mutex_init (&syncer->lock, NULL);
   syncer->pending_max = pending_max ? pending_max : 1024;
+  syncer->syncfs = syncfs_reports ();
   syncer->devices = g_ptr_array_new_with_free_func (g_free);
   return syncer;
 }
@@ -182,7 +226,8 @@ device_for (EkSyncer *syncer, dev_t dev)
 }
 
 EkStatus
-ek_syncer_add (EkSyncer *syncer, int fd, const char *folder, EkSyncedFunc func, gpointer data, GError **error)
+ek_syncer_add (EkSyncer *syncer, int fd, const char *const *folders, EkSyncedFunc func,
+               gpointer data, GError **error)
 {
   struct stat st;
   Device *device = NULL;
@@ -195,7 +240,7 @@ ek_syncer_add (EkSyncer *syncer, int fd, const char *folder, EkSyncedFunc func, 
     pthread_cond_wait (&device->room, &syncer->lock);
   if (device) {
     Item *item = g_new0 (Item, 1);
-    *item = (Item) { .fd = fd, .folder = g_strdup (folder), .func = func, .data = data };
+    *item = (Item) { .fd = fd, .folders = g_strdupv ((GStrv) folders), .func = func, .data = data };
     *device->last = item;
     device->last = &item->next;
     device->waiting++;
@@ -205,7 +250,8 @@ ek_syncer_add (EkSyncer *syncer, int fd, const char *folder, EkSyncedFunc func, 
   if (device)
     return EK_OK;
   close (fd);
-  return ek_fail (error, EK_DEFER, code, "cannot hand a message over to be synced: %s", g_strerror (code));
+  return ek_fail (error, EK_DEFER, code, "cannot hand a message over to be synced: %s",
+                  g_strerror (code));
 }
 
 void

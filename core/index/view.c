@@ -1,8 +1,8 @@
 /* view.c - a session's picture of one mailbox, and how it is brought up to date
  * SPDX-License-Identifier: Apache-2.0
  *
- * A picture is an array of UIDs: the sequence number is the position.  What changed since is asked of
- * the index by mod-sequence, so that an idle session costs nothing until something happens. */
+ * A picture is an array of UIDs: the sequence number is the position.  What changed since is asked
+ * of the index by mod-sequence, so that an idle session costs nothing until something happens. */
 #include "index/index.h"
 #include <errno.h>
 #include <string.h>
@@ -115,7 +115,8 @@ take_recent (EkView *view, Box *box, GError **error)
   if (r.first <= r.last) {
     if (view->recent == NULL)
       view->recent = g_array_new (FALSE, FALSE, sizeof (EkRange));
-    EkRange *last = view->recent->len ? &g_array_index (view->recent, EkRange, view->recent->len - 1) : NULL;
+    EkRange *last
+        = view->recent->len ? &g_array_index (view->recent, EkRange, view->recent->len - 1) : NULL;
     if (last && last->last + 1 == r.first)
       last->last = r.last;
     else
@@ -148,7 +149,8 @@ add_uid (EkView *view, guint32 uid)
 static EkStatus
 load_uids (EkView *view, Box *box, guint32 from, GError **error)
 {
-  sqlite3_stmt *st = db_bind (box->ix->db, ST_MSG_UIDS, "ii", row_id (box->id, from), BOX_LAST (box));
+  sqlite3_stmt *st
+      = db_bind (box->ix->db, ST_MSG_UIDS, "ii", row_id (box->id, from), BOX_LAST (box));
   EkStatus status;
 
   while ((status = db_row (box->ix->db, st, error)) == EK_OK)
@@ -256,20 +258,23 @@ ek_view_keywords (EkView *view, const char *const **names)
 
 /* ---- what changed ---- */
 
-/* UID ranges that are gone, ascending.  The log may have been cut: then the rows themselves are asked. */
+/* UID ranges that are gone, ascending.  The log may have been cut: then the rows themselves are
+ * asked. */
 static EkStatus
 gone_ranges (EkView *view, Box *box, GArray *ranges, GError **error)
 {
   bool logged = view->gone_seen >= box->gone_floor;
-  sqlite3_stmt *st = logged ? db_bind (box->ix->db, ST_GONE_SINCE, "iii", BOX_FIRST (box), BOX_LAST (box),
-                                       (gint64) view->gone_seen)
-                            : db_bind (box->ix->db, ST_MSG_UIDS, "ii", BOX_FIRST (box), BOX_LAST (box));
+  sqlite3_stmt *st
+      = logged ? db_bind (box->ix->db, ST_GONE_SINCE, "iii", BOX_FIRST (box), BOX_LAST (box),
+                          (gint64) view->gone_seen)
+               : db_bind (box->ix->db, ST_MSG_UIDS, "ii", BOX_FIRST (box), BOX_LAST (box));
   EkStatus status;
   guint32 next = 1;
 
   while ((status = db_row (box->ix->db, st, error)) == EK_OK) {
     guint32 uid = row_uid (sqlite3_column_int64 (st, 0));
-    EkRange r = logged ? (EkRange) { uid, (guint32) sqlite3_column_int64 (st, 1) } : (EkRange) { next, uid - 1 };
+    EkRange r = logged ? (EkRange) { uid, (guint32) sqlite3_column_int64 (st, 1) }
+                       : (EkRange) { next, uid - 1 };
     next = uid + 1;
     if (r.first <= r.last)
       g_array_append_val (ranges, r);
@@ -292,7 +297,8 @@ report_gone (EkView *view, Box *box, EkChangeFunc func, gpointer data, GError **
   EkStatus status = gone_ranges (view, box, ranges, error);
   if (status != EK_OK)
     return status;
-  for (guint i = ranges->len; func && i-- > 0;) {  /* from the end: numbers before stay what they are */
+  for (guint i = ranges->len;
+       func && i-- > 0;) { /* from the end: numbers before stay what they are */
     const EkRange *r = &g_array_index (ranges, EkRange, i);
     guint32 stop = ek_view_seq_from (view, r->first);
     for (guint32 seq = ek_view_seq_from (view, r->last + 1); seq-- > stop;)
@@ -316,8 +322,8 @@ report_flags (EkView *view, Box *box, EkChangeFunc func, gpointer data, GError *
 
   if (func == NULL || box->modseq <= view->modseq)
     return EK_OK;
-  st = db_bind (box->ix->db, ST_MSG_CHANGED, "iii", BOX_FIRST (box), row_id (box->id, view->uidnext - 1),
-                (gint64) view->modseq);
+  st = db_bind (box->ix->db, ST_MSG_CHANGED, "iii", BOX_FIRST (box),
+                row_id (box->id, view->uidnext - 1), (gint64) view->modseq);
   while ((status = db_row (box->ix->db, st, error)) == EK_OK) {
     EkChange c = { .kind = EK_CHANGE_FLAGS, .uid = row_uid (sqlite3_column_int64 (st, 0)),
                    .flags = (guint32) sqlite3_column_int64 (st, 1),

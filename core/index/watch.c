@@ -1,10 +1,10 @@
 /* watch.c - tells views that something may have changed
  * SPDX-License-Identifier: Apache-2.0
  *
- * One inotify descriptor a worker, one watch for each directory of a folder that somebody looks at, shared
- * by all its views.  Without inotify (a limit) our own changes still arrive, and others are seen at the
- * next command.  A folder that changed a moment ago is looked at again after two seconds, when its time
- * stamp can be trusted. */
+ * One inotify descriptor a worker, one watch for each directory of a folder that somebody looks at,
+ * shared by all its views.  Without inotify (a limit) our own changes still arrive, and others are
+ * seen at the next command.  A folder that changed a moment ago is looked at again after two
+ * seconds, when its time stamp can be trusted. */
 #include "index/index.h"
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +17,8 @@
 
 #define WDS 4
 #define RECHECK_US (2200 * G_GINT64_CONSTANT (1000))
-#define EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define EVENTS                                                                                     \
+  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct Watch {
   char      *path;                   /* of the folder */
@@ -46,12 +47,16 @@ watch_init (EkIndexes *set, GError **error)
   set->timer_fd = timerfd_create (CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
   set->inotify_fd = inotify_init1 (IN_CLOEXEC | IN_NONBLOCK);
   if (set->epoll_fd < 0 || !add_fd (set, set->event_fd) || !add_fd (set, set->timer_fd)) {
-    ek_fail (error, EK_DEFER, errno, "cannot make the descriptors that watch mailboxes: %s", g_strerror (errno));
+    ek_fail (error, EK_DEFER, errno, "cannot make the descriptors that watch mailboxes: %s",
+             g_strerror (errno));
     return false;
   }
   if (set->inotify_fd < 0 || !add_fd (set, set->inotify_fd))
-    ek_log (EK_WARN, "index", "inotify is not available (%s): changes by other programs are seen at the next command; "
-            "raise fs.inotify.max_user_instances", g_strerror (errno));
+    ek_log (
+        EK_WARN, "index",
+        "inotify is not available (%s): changes by other programs are seen at the next command; "
+        "raise fs.inotify.max_user_instances",
+        g_strerror (errno));
   return true;
 }
 
@@ -88,7 +93,8 @@ watch_start (EkIndexes *set, Watch *w, const char *const *subs)
       w->wd[w->n_wd++] = wd;
     } else if (errno == ENOSPC && !told) {
       told = true;
-      ek_log (EK_WARN, "index", "no more inotify watches: changes by other programs are seen at the next command; "
+      ek_log (EK_WARN, "index",
+              "no more inotify watches: changes by other programs are seen at the next command; "
               "raise fs.inotify.max_user_watches");
     }
   }

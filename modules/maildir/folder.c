@@ -15,8 +15,8 @@
 bool
 maildir_path (const EkFolder *folder, const char *sub, gsize sub_len, char *path)
 {
-  int n = snprintf (path, PATH_MAX, "%s%s%s%s%.*s", folder->root, folder->disk[0] ? "/" : "", folder->disk,
-                    sub_len ? "/" : "", (int) sub_len, sub ? sub : "");
+  int n = snprintf (path, PATH_MAX, "%s%s%s%s%.*s", folder->root, folder->disk[0] ? "/" : "",
+                    folder->disk, sub_len ? "/" : "", (int) sub_len, sub ? sub : "");
 
   return n > 0 && n < PATH_MAX;
 }
@@ -26,8 +26,10 @@ maildir_error (EkCall *call, int code, const char *what, const char *path)
 {
   if (code == ENOENT || code == ENOTDIR)
     return EK_NOTFOUND;
-  bool never = code == EACCES || code == EPERM || code == ENAMETOOLONG || code == EINVAL || code == EEXIST;
-  return ek_fail (&call->error, never ? EK_FAIL : EK_DEFER, code, "%s: cannot %s: %s", path, what, g_strerror (code));
+  bool never
+      = code == EACCES || code == EPERM || code == ENAMETOOLONG || code == EINVAL || code == EEXIST;
+  return ek_fail (&call->error, never ? EK_FAIL : EK_DEFER, code, "%s: cannot %s: %s", path, what,
+                  g_strerror (code));
 }
 
 /* ---- where a user's mail is ---- */
@@ -71,14 +73,17 @@ expand (Maildir *m, EkCall *call, const EkUser *user, GString *out)
     EkStr value = *++p == 'u' ? whole : *p == 'n' ? local : *p == 'd' ? domain : EK_STR ("%");
     if (*p == 'h') {
       if (user->home == NULL || !path_ok (user->home))
-        return ek_fail (&call->error, EK_FAIL, EINVAL, "maildir \"%s\": path uses %%h, but user \"%s\" has no "
-                        "home that is an absolute path without ..: fix the user's record, or set path",
-                        m->base.name, user->name);
+        return ek_fail (
+            &call->error, EK_FAIL, EINVAL,
+            "maildir \"%s\": path uses %%h, but user \"%s\" has no "
+            "home that is an absolute path without ..: fix the user's record, or set path",
+            m->base.name, user->name);
       g_string_append (out, user->home);
       continue;
     }
     if (*p != '%' && !component_ok (value))
-      return ek_fail (&call->error, EK_FAIL, EINVAL, "maildir \"%s\": user name \"%s\" cannot be part of a path "
+      return ek_fail (&call->error, EK_FAIL, EINVAL,
+                      "maildir \"%s\": user name \"%s\" cannot be part of a path "
                       "(%%%c is empty, begins with a dot, holds / or a control character)",
                       m->base.name, user->name, *p);
     g_string_append_len (out, value.p, (gssize) value.n);
@@ -105,8 +110,10 @@ maildir_locate (EkInstance *self, EkCall *call, const EkUser *user, char **root)
   while (path->len > 1 && path->str[path->len - 1] == '/')
     g_string_truncate (path, path->len - 1);
   if (!path_ok (path->str))
-    return ek_fail (&call->error, EK_FAIL, EINVAL, "maildir \"%s\": the mail of user \"%s\" would lie in \"%s\": "
-                    "an absolute path without .. is needed", self->name, user->name, path->str);
+    return ek_fail (&call->error, EK_FAIL, EINVAL,
+                    "maildir \"%s\": the mail of user \"%s\" would lie in \"%s\": "
+                    "an absolute path without .. is needed",
+                    self->name, user->name, path->str);
   *root = ek_pool_strdup (call->pool, path->str);
   return EK_OK;
 }
@@ -121,14 +128,16 @@ maildir_disk_name (EkInstance *self, EkCall *call, EkStr name, char **disk)
     return EK_OK;
   }
   if (name.n == 0 || memchr (name.p, '.', name.n) || memchr (name.p, '/', name.n))
-    return ek_fail (&call->error, EK_FAIL, EINVAL, "a Maildir folder's name cannot hold \".\" or \"/\" within a level");
+    return ek_fail (&call->error, EK_FAIL, EINVAL,
+                    "a Maildir folder's name cannot hold \".\" or \"/\" within a level");
   g_autofree char *utf8 = g_strndup (name.p, name.n);
   g_strdelimit (utf8, "\n", '.');
   g_autofree char *mutf7 = ek_mutf7_encode (ek_str (utf8));
   if (mutf7 == NULL)
     return ek_fail (&call->error, EK_FAIL, EINVAL, "a folder's name must be UTF-8");
   if (strlen (mutf7) > NAME_BYTES_MAX)
-    return ek_fail (&call->error, EK_FAIL, ENAMETOOLONG, "a Maildir folder's name has at most %d bytes", NAME_BYTES_MAX);
+    return ek_fail (&call->error, EK_FAIL, ENAMETOOLONG,
+                    "a Maildir folder's name has at most %d bytes", NAME_BYTES_MAX);
   *disk = ek_pool_printf (call->pool, ".%s", mutf7);
   return EK_OK;
 }
@@ -167,9 +176,9 @@ maildir_list (EkInstance *self, EkCall *call, const char *root, EkFolderFunc fun
   if (is_maildir (dirfd (dir), "."))
     func ("", EK_STR ("INBOX"), true, data);
   for (struct dirent *e; errno = 0, (e = readdir (dir));) {
-    if (e->d_name[0] != '.' || e->d_name[1] == 0 || e->d_name[1] == '.' || strstr (e->d_name, "..") ||
-        (e->d_type != DT_DIR && e->d_type != DT_LNK && e->d_type != DT_UNKNOWN) ||
-        e->d_name[strlen (e->d_name) - 1] == '.' || !is_maildir (dirfd (dir), e->d_name))
+    if (e->d_name[0] != '.' || e->d_name[1] == 0 || e->d_name[1] == '.' || strstr (e->d_name, "..")
+        || (e->d_type != DT_DIR && e->d_type != DT_LNK && e->d_type != DT_UNKNOWN)
+        || e->d_name[strlen (e->d_name) - 1] == '.' || !is_maildir (dirfd (dir), e->d_name))
       continue;
     g_autofree char *name = shown_name (e->d_name + 1);
     g_strdelimit (name, ".", '\n');
@@ -198,14 +207,14 @@ sync_dir (const char *path)
 EkStatus
 maildir_create (EkInstance *self, EkCall *call, const EkFolder *folder)
 {
-  static const char *const subs[] = { "tmp", "new", "cur" };       /* cur last: it makes it a folder */
+  static const char *const subs[] = { "tmp", "new", "cur" }; /* cur last: it makes it a folder */
   char path[PATH_MAX];
-  bool made = false;
 
   if (!maildir_path (folder, NULL, 0, path))
     return maildir_error (call, ENAMETOOLONG, "make", folder->disk);
   if (folder->disk[0] == 0 && g_mkdir_with_parents (path, 0700) < 0)
-    return ek_fail (&call->error, EK_DEFER, errno, "%s: cannot make the mail folder: %s", path, g_strerror (errno));
+    return ek_fail (&call->error, EK_DEFER, errno, "%s: cannot make the mail folder: %s", path,
+                    g_strerror (errno));
   if (folder->disk[0] && mkdir (path, 0700) < 0 && errno != EEXIST)
     return maildir_error (call, errno, "make", path);
   if (folder->disk[0]) {                          /* the mark of Maildir++ for delivery agents */
@@ -217,14 +226,9 @@ maildir_create (EkInstance *self, EkCall *call, const EkFolder *folder)
   for (guint i = 0; i < G_N_ELEMENTS (subs); i++) {
     if (!maildir_path (folder, subs[i], 3, path))
       return maildir_error (call, ENAMETOOLONG, "make", folder->disk);
-    if (mkdir (path, 0700) == 0)
-      made = true;
-    else if (errno != EEXIST)
+    if (mkdir (path, 0700) < 0 && errno != EEXIST)
       return maildir_error (call, errno, "make", path);
   }
-  maildir_path (folder, NULL, 0, path);
-  if (made && (!sync_dir (path) || !sync_dir (folder->root)))
-    return ek_fail (&call->error, EK_DEFER, errno, "%s: cannot sync: %s", path, g_strerror (errno));
   return EK_OK;
 }
 
@@ -243,7 +247,9 @@ remove_below (int fd, guint depth)
       continue;
     if (unlinkat (dirfd (dir), e->d_name, 0) == 0 || errno == ENOENT)
       continue;
-    int sub = depth < 8 ? openat (dirfd (dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    int sub = depth < 8
+                  ? openat (dirfd (dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                  : -1;
     if (sub >= 0)
       remove_below (sub, depth + 1);
     unlinkat (dirfd (dir), e->d_name, AT_REMOVEDIR);
@@ -278,13 +284,15 @@ maildir_remove (EkInstance *self, EkCall *call, const EkFolder *folder)
   if (folder->disk[0] == 0)
     return ek_fail (&call->error, EK_FAIL, EPERM, "%s: the inbox cannot be removed", folder->root);
   maildir_name_new (unique, sizeof unique);
-  if (!maildir_path (folder, NULL, 0, path) ||
-      snprintf (gone, sizeof gone, "%s/" TRASH_PREFIX "%s", folder->root, unique) >= (int) sizeof gone)
+  if (!maildir_path (folder, NULL, 0, path)
+      || snprintf (gone, sizeof gone, "%s/" TRASH_PREFIX "%s", folder->root, unique)
+             >= (int) sizeof gone)
     return maildir_error (call, ENAMETOOLONG, "remove", folder->disk);
   if (rename (path, gone) < 0)                    /* one step: others see all of it or nothing */
     return maildir_error (call, errno, "remove", path);
   if (!sync_dir (folder->root))
-    ek_log (EK_WARN, "maildir", "%s: cannot sync after removing %s: %s", folder->root, folder->disk, g_strerror (errno));
+    ek_log (EK_WARN, "maildir", "%s: cannot sync after removing %s: %s", folder->root, folder->disk,
+            g_strerror (errno));
   sweep (folder->root);
   return EK_OK;
 }
@@ -308,6 +316,7 @@ maildir_rename (EkInstance *self, EkCall *call, const EkFolder *folder, const ch
       return maildir_error (call, errno, "rename", from);
   }
   if (!sync_dir (folder->root))
-    return ek_fail (&call->error, EK_DEFER, errno, "%s: cannot sync: %s", folder->root, g_strerror (errno));
+    return ek_fail (&call->error, EK_DEFER, errno, "%s: cannot sync: %s", folder->root,
+                    g_strerror (errno));
   return EK_OK;
 }

@@ -1,8 +1,9 @@
 /* foreign.c - dovecot-keywords, dovecot-uidlist, courierimapuiddb
  * SPDX-License-Identifier: Apache-2.0
  *
- * Keyword letters a-z of file names mean what dovecot-keywords says, "NUMBER NAME" a line.  Ekiden keeps
- * that file too, so that keywords survive the loss of its index and a way back to Dovecot stays open. */
+ * Keyword letters a-z of file names mean what dovecot-keywords says, "NUMBER NAME" a line.  Ekiden
+ * keeps that file too, so that keywords survive the loss of its index and a way back to Dovecot
+ * stays open. */
 #include "maildir.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -89,8 +90,9 @@ keywords_write (EkCall *call, const EkFolder *folder, GPtrArray *names)
     if (names->pdata[i])
       ek_buf_printf (&out, "%u %s\n", i, (char *) names->pdata[i]);
   int fd = open (tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  bool good = fd >= 0 && (ek_buf_len (&out) == 0 ||
-                          write (fd, ek_buf_at (&out), ek_buf_len (&out)) == (gssize) ek_buf_len (&out));
+  bool good = fd >= 0
+              && (ek_buf_len (&out) == 0
+                  || write (fd, ek_buf_at (&out), ek_buf_len (&out)) == (gssize) ek_buf_len (&out));
   good = good && fsync (fd) == 0 && rename (tmp, path) == 0;
   int code = errno;
   if (fd >= 0)
@@ -100,7 +102,8 @@ keywords_write (EkCall *call, const EkFolder *folder, GPtrArray *names)
 }
 
 EkStatus
-maildir_keywords (EkInstance *self, EkCall *call, const EkFolder *folder, GPtrArray *names, bool write)
+maildir_keywords (EkInstance *self, EkCall *call, const EkFolder *folder, GPtrArray *names,
+                  bool write)
 {
   return write ? keywords_write (call, folder, names) : keywords_read (call, folder, names);
 }
@@ -147,8 +150,8 @@ read_row (char *line, guint version, EkUidFunc func, gpointer data)
 }
 
 EkStatus
-maildir_import (EkInstance *self, EkCall *call, const EkFolder *folder, guint32 *uidvalidity, guint32 *uidnext,
-                EkUidFunc func, gpointer data)
+maildir_import (EkInstance *self, EkCall *call, const EkFolder *folder, guint32 *uidvalidity,
+                guint32 *uidnext, EkUidFunc func, gpointer data)
 {
   static const char *const names[] = { "dovecot-uidlist", "courierimapuiddb" };
   char path[PATH_MAX], line[LINE_MAX_BYTES];

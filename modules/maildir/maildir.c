@@ -1,15 +1,19 @@
-/* maildir.c - mailbox format: Maildir++, one file a message, as Dovecot, Courier and Postfix know it
- * SPDX-License-Identifier: Apache-2.0 */
+/* maildir.c - mailbox format: Maildir++, one file a message, as Dovecot, Courier and Postfix know
+ * it SPDX-License-Identifier: Apache-2.0 */
 #include "maildir.h"
 
 static const EkOption options[] = {
-  EK_OPTION (Maildir, path, "%h/Maildir",
-             "Where a user's mail lies when the user record does not say (its field `mail`). %h is the home, "
-             "%u the whole user name, %n its part before the @, %d its domain, %% a percent sign. The "
-             "result must be an absolute path."),
-  EK_OPTION (Maildir, line_end, "lf",
-             "How lines of new messages end on disk. lf is what other programs that read Maildirs expect; "
-             "crlf stores messages as they travel. Both are read, whatever is set here.", .allow = "lf|crlf"),
+  EK_OPTION (
+      Maildir, path, "%h/Maildir",
+      "Where a user's mail lies when the user record does not say (its field `mail`). %h is the "
+      "home, "
+      "%u the whole user name, %n its part before the @, %d its domain, %% a percent sign. The "
+      "result must be an absolute path."),
+  EK_OPTION (
+      Maildir, line_end, "lf",
+      "How lines of new messages end on disk. lf is what other programs that read Maildirs expect; "
+      "crlf stores messages as they travel. Both are read, whatever is set here.",
+      .allow = "lf|crlf"),
   EK_OPTIONS_END
 };
 
@@ -20,13 +24,15 @@ maildir_init (EkInstance *self, GError **error)
 
   m->lf = g_strcmp0 (m->line_end, "crlf") != 0;
   if (m->path == NULL || (m->path[0] != '/' && !g_str_has_prefix (m->path, "%h"))) {
-    g_set_error (error, EK_ERROR, 0, "maildir \"%s\": path = \"%s\" is not absolute: begin it with / or %%h",
+    g_set_error (error, EK_ERROR, 0,
+                 "maildir \"%s\": path = \"%s\" is not absolute: begin it with / or %%h",
                  self->name, m->path ? m->path : "");
     return FALSE;
   }
   for (const char *p = m->path; (p = strchr (p, '%')); p += 2)
     if (p[1] == 0 || !strchr ("hund%", p[1])) {
-      g_set_error (error, EK_ERROR, 0, "maildir \"%s\": path = \"%s\": after %% one of h u n d %% is expected",
+      g_set_error (error, EK_ERROR, 0,
+                   "maildir \"%s\": path = \"%s\": after %% one of h u n d %% is expected",
                    self->name, m->path);
       return FALSE;
     }

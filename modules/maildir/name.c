@@ -123,7 +123,8 @@ maildir_name_new (char *into, gsize n)
 
   while (getrandom (&r, sizeof r, 0) != (gssize) sizeof r)
     ;                                             /* interrupted by a signal: once more */
-  g_snprintf (into, n, "%" G_GINT64_FORMAT ".M%06" G_GINT64_FORMAT "R%016" G_GINT64_MODIFIER "x.ekiden",
+  g_snprintf (into, n,
+              "%" G_GINT64_FORMAT ".M%06" G_GINT64_FORMAT "R%016" G_GINT64_MODIFIER "x.ekiden",
               now / G_USEC_PER_SEC, now % G_USEC_PER_SEC, r);
 }
 

@@ -1,10 +1,11 @@
 /* scan.c - what lies in new/ and cur/, and where a message went
  * SPDX-License-Identifier: Apache-2.0
  *
- * A directory is read again when its time or inode differs from the last scan's, or when it was younger
- * than two seconds then: a coarse clock can hide a second change within one tick.  new/ is read before
- * cur/, so that a message on its way from one to the other is seen at least once; one that was not read
- * is looked at again afterwards: a message that went from cur/ to new/ must not seem a second one. */
+ * A directory is read again when its time or inode differs from the last scan's, or when it was
+ * younger than two seconds then: a coarse clock can hide a second change within one tick.  new/ is
+ * read before cur/, so that a message on its way from one to the other is seen at least once; one
+ * that was not read is looked at again afterwards: a message that went from cur/ to new/ must not
+ * seem a second one. */
 #include "maildir.h"
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 static const char *const subs[] = { "new", "cur" };
 
-enum { W_TIME = 0, W_INODE = 2, W_DIRTY = 4 };     /* words of the stamp: two, two, and a bit each */
+enum { W_TIME = 0, W_INODE = 2, W_DIRTY = 4 }; /* words of the stamp: two, two, and a bit each */
 
 static gint64
 ns (const struct timespec *t)
@@ -70,7 +71,8 @@ read_dir (EkCall *call, const char *path, guint i, EkFoundFunc func, gpointer da
   return failed ? maildir_error (call, failed, "read", path) : EK_OK;
 }
 
-/* Bit i: directory i must be read. */
+/* Bit i: directory i must be read.  new/ is small and what lies there is waited for: as long as it is
+ * young it is read again each time. */
 static guint
 what_changed (const EkStamp *stamp, const struct stat st[2], gint64 now)
 {
@@ -78,18 +80,17 @@ what_changed (const EkStamp *stamp, const struct stat st[2], gint64 now)
 
   for (guint i = 0; i < 2; i++) {
     gint64 t = ns (&st[i].st_mtim);
+    bool dirty = stamp->word[W_DIRTY] >> i & 1;
     if (stamp->word[W_TIME + i] != t || stamp->word[W_INODE + i] != (gint64) st[i].st_ino ||
-        ((stamp->word[W_DIRTY] >> i & 1) && now - t >= YOUNG))
+        (dirty && (i == 0 || now - t >= YOUNG)))
       changed |= 1u << i;
   }
-  if (changed)                                     /* one that is young may have changed in the same tick */
-    changed |= (guint) stamp->word[W_DIRTY] & 3;
   return changed;
 }
 
 EkStatus
-maildir_scan (EkInstance *self, EkCall *call, const EkFolder *folder, EkStamp *stamp, EkFoundFunc func,
-              gpointer data)
+maildir_scan (EkInstance *self, EkCall *call, const EkFolder *folder, EkStamp *stamp,
+              EkFoundFunc func, gpointer data)
 {
   char path[2][PATH_MAX];
   struct stat st[2];
@@ -98,19 +99,11 @@ maildir_scan (EkInstance *self, EkCall *call, const EkFolder *folder, EkStamp *s
   for (guint i = 0; i < 2; i++)
     if (!look (folder, i, path[i], &st[i]))
       return maildir_error (call, errno, "look at", path[i]);
-  guint changed = what_changed (stamp, st, now), done = 0;
-  while (func && changed != done) {
-    for (guint i = 0; i < 2; i++) {
-      EkStatus status = (changed & ~done) >> i & 1 ? read_dir (call, path[i], i, func, data) : EK_OK;
-      if (status != EK_OK)
-        return status;
-    }
-    done = changed;
-    for (guint i = 0; i < 2; i++)                  /* what was seen may have come from there just now */
-      if (!(done >> i & 1) && !look (folder, i, path[i], &st[i]))
-        return maildir_error (call, errno, "look at", path[i]);
-    if (done)
-      changed |= what_changed (stamp, st, now);
+  guint changed = what_changed (stamp, st, now);
+  for (guint i = 0; func && i < 2; i++) {
+    EkStatus status = changed >> i & 1 ? read_dir (call, path[i], i, func, data) : EK_OK;
+    if (status != EK_OK)
+      return status;
   }
   for (guint i = 0; i < 2; i++) {
     gint64 t = ns (&st[i].st_mtim);
@@ -140,7 +133,8 @@ is_wanted (const EkFound *found, gpointer data)
 {
   Wanted *w = data;
 
-  if (!ek_str_starts (found->key, w->key) || (found->key.n > w->key.n && found->key.p[w->key.n] != ','))
+  if (!ek_str_starts (found->key, w->key)
+      || (found->key.n > w->key.n && found->key.p[w->key.n] != ','))
     return true;
   w->place = ek_pool_str (w->pool, found->place);
   return false;
@@ -149,7 +143,7 @@ is_wanted (const EkFound *found, gpointer data)
 EkStatus
 maildir_find (EkCall *call, const EkFolder *folder, EkStr key, EkStr *place)
 {
-  static const guint order[] = { 1, 0, 1 };        /* cur again: it may have moved there meanwhile */
+  static const guint order[] = { 1, 0, 1 }; /* cur again: it may have moved there meanwhile */
   Wanted w = { key, call->pool, { NULL, 0 } };
   char path[PATH_MAX];
 
@@ -184,8 +178,8 @@ try_open (const char *path, int *fd, struct stat *st)
 }
 
 EkStatus
-maildir_open (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, EkStr *place, int *fd,
-              gint64 *offset, gint64 *length, gint64 *mtime)
+maildir_open (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, EkStr *place,
+              int *fd, gint64 *offset, gint64 *length, gint64 *mtime)
 {
   char path[PATH_MAX];
   struct stat st;

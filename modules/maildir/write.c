@@ -1,8 +1,8 @@
 /* write.c - new messages, and the renames that flags, moves and expunges are
  * SPDX-License-Identifier: Apache-2.0
  *
- * A message appears in one step, complete: it is written without a name (O_TMPFILE) and linked, or written
- * in tmp/ and moved, where the file system knows no nameless files. */
+ * A message appears in one step, complete: it is written without a name (O_TMPFILE) and linked, or
+ * written in tmp/ and moved, where the file system knows no nameless files. */
 #include "maildir.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,8 @@ give_name (EkStaged *staged, const char *to)
     g_snprintf (self, sizeof self, "/proc/self/fd/%d", staged->fd);
     if (linkat (AT_FDCWD, self, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0)
       return true;
-    return errno == ENOENT && linkat (staged->fd, "", AT_FDCWD, to, AT_EMPTY_PATH) == 0;    /* no /proc */
+    return errno == ENOENT
+           && linkat (staged->fd, "", AT_FDCWD, to, AT_EMPTY_PATH) == 0; /* no /proc */
   }
   if (renameat2 (AT_FDCWD, staged->tmp, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
     g_clear_pointer (&staged->tmp, g_free);
@@ -132,12 +133,14 @@ maildir_commit (EkInstance *self, EkCall *call, const EkFolder *folder, EkStaged
     return EK_OK;
   }
   if (how->key.n > NAME_BYTES_MAX - 60)
-    return ek_fail (&call->error, EK_FAIL, ENAMETOOLONG, "maildir: a base name of %zu bytes is too long", how->key.n);
+    return ek_fail (&call->error, EK_FAIL, ENAMETOOLONG,
+                    "maildir: a base name of %zu bytes is too long", how->key.n);
   maildir_name_new (unique, sizeof unique);
   key = how->key.p ? how->key : ek_str (unique);
   maildir_name_sizes (key, how->psize, how->vsize, base, sizeof base);
-  place = how->replace.p ? how->replace
-                         : ek_str (place_for (call->pool, base, how->flags, how->letters, how->recent));
+  place = how->replace.p
+              ? how->replace
+              : ek_str (place_for (call->pool, base, how->flags, how->letters, how->recent));
   if (!maildir_path (folder, place.p, place.n, path))
     return maildir_error (call, ENAMETOOLONG, "write into", folder->disk);
   if (how->date) {
@@ -218,7 +221,8 @@ maildir_flags (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key
     maildir_name_info (*place, flags, letters, info, sizeof info);
     EkStr want = ek_str (ek_pool_printf (call->pool, "cur/%.*s%s", EK_STR_ARG (key), info));
     char path[PATH_MAX];
-    if (!maildir_path (folder, place->p, place->n, path) || !maildir_path (folder, want.p, want.n, to))
+    if (!maildir_path (folder, place->p, place->n, path)
+        || !maildir_path (folder, want.p, want.n, to))
       return maildir_error (call, ENAMETOOLONG, "change", folder->disk);
     if (rename (path, to) == 0) {
       *place = want;
@@ -255,8 +259,8 @@ copy_bytes (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key, E
     while ((n = sendfile (staged.fd, fd, NULL, 1 << 20)) > 0)
       ;
     if (n < 0 || fsync (staged.fd) < 0)
-      status = ek_fail (&call->error, EK_DEFER, errno, "%s/%s: cannot copy a message: %s", to->root, to->disk,
-                        g_strerror (errno));
+      status = ek_fail (&call->error, EK_DEFER, errno, "%s/%s: cannot copy a message: %s", to->root,
+                        to->disk, g_strerror (errno));
     dated.date = mtime;
     if (status == EK_OK)
       status = maildir_commit (self, call, to, &staged, &dated, made);
@@ -288,7 +292,8 @@ maildir_copy (EkInstance *self, EkCall *call, const EkFolder *folder, EkStr key,
     made->vsize = how.vsize;
     return EK_OK;
   }
-  if (!call->error || (call->error->code != EXDEV && call->error->code != EMLINK && call->error->code != EPERM))
+  if (!call->error
+      || (call->error->code != EXDEV && call->error->code != EMLINK && call->error->code != EPERM))
     return status;
   g_clear_error (&call->error);
   how.key = ek_str (ek_pool_strdup (call->pool, unique));

@@ -131,6 +131,16 @@ check_PROGRAMS += tests/unit/test-index
 tests_unit_test_index_SOURCES = tests/unit/test-index.c tests/unit/mailbox.h $(modules_maildir_maildir_la_SOURCES)
 tests_unit_test_index_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests -DEK_SRCDIR=\"$(abs_top_srcdir)\"
 tests_unit_test_index_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-index-files
+tests_unit_test_index_files_SOURCES = tests/unit/test-index-files.c tests/unit/mailbox.h \
+  $(modules_maildir_maildir_la_SOURCES)
+tests_unit_test_index_files_CPPFLAGS = $(tests_unit_test_index_CPPFLAGS)
+tests_unit_test_index_files_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-index-kill
+tests_unit_test_index_kill_SOURCES = tests/unit/test-index-kill.c tests/unit/mailbox.h \
+  $(modules_maildir_maildir_la_SOURCES)
+tests_unit_test_index_kill_CPPFLAGS = $(tests_unit_test_index_CPPFLAGS)
+tests_unit_test_index_kill_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/unit/maildir-behind.sh
 check_PROGRAMS += tests/unit/test-deliver
 tests_unit_test_deliver_SOURCES = tests/unit/test-deliver.c tests/unit/mailbox.h tests/lib/failsync.c \

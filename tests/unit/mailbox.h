@@ -182,3 +182,67 @@ mail_files (Mail *m, const char *sub)
     g_dir_close (dir);
   return n;
 }
+
+#define assert_fails(call_, status_, code_)              \
+  do {                                                   \
+    GError *error = NULL;                                \
+    g_assert_cmpint ((call_), ==, (status_));            \
+    g_assert_nonnull (error);                            \
+    g_assert_cmpint (error->code, ==, (code_));          \
+    g_clear_error (&error);                              \
+  } while (0)
+
+static inline void
+mail_line (const EkMailbox *b, gpointer data)
+{
+  static const char letters[] = "sSCbE";           /* selectable Subscribed Children below Exists */
+
+  g_string_append_printf (data, "%s[", b->name);
+  for (guint i = 0; i < 5; i++)
+    if (b->flags >> i & 1)
+      g_string_append_c (data, letters[i]);
+  g_string_append_printf (data, "%s] ", b->special ? b->special : "");
+}
+
+static inline char *
+mail_list (Mail *m)
+{
+  g_autoptr (GError) error = NULL;
+  GString *s = g_string_new (NULL);
+
+  g_assert_cmpint (ek_index_list (m->ix, mail_line, s, &error), ==, EK_OK);
+  g_assert_no_error (error);
+  return g_string_free (s, FALSE);
+}
+
+#define assert_list(m_, text_) \
+  do { g_autofree char *said_ = mail_list (m_); g_assert_cmpstr (said_, ==, (text_)); } while (0)
+
+static inline EkStatusCounts
+mail_status (Mail *m, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  EkStatusCounts c;
+
+  g_assert_cmpint (ek_index_status (m->ix, name, EK_STATUS_SIZE, &c, &error), ==, EK_OK);
+  g_assert_no_error (error);
+  return c;
+}
+
+static inline void
+mail_store (EkView *view, guint32 first, guint32 last, EkStoreOp op, guint32 flags, const char *keyword)
+{
+  g_autoptr (GError) error = NULL;
+  const char *keywords[] = { keyword, NULL };
+  EkStore s = { .op = op, .flags = flags, .keywords = keyword ? keywords : NULL, .unchanged_since = G_MAXUINT64 };
+  EkRange r = { first, last };
+
+  g_assert_cmpint (ek_view_store (view, &r, 1, &s, NULL, NULL, NULL, &error), ==, EK_OK);
+  g_assert_no_error (error);
+}
+
+static inline EkDelivery
+delivery (const EkPiece *pieces, guint n, guint64 id)
+{
+  return (EkDelivery) { .queue_id = id, .rcpt = 1, .time = 1700000000000000 + (gint64) (id % 1000000), .pieces = pieces, .n_pieces = n };
+}

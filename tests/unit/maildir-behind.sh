@@ -1,5 +1,7 @@
 #!/bin/sh
-# maildir-behind.sh MAILDIR - renames, adds and deletes messages as other programs do, while a test watches
+# maildir-behind.sh - renames, adds and deletes messages as other programs do, while a test watches
+# SPDX-License-Identifier: Apache-2.0
+# usage: maildir-behind.sh MAILDIR
 cd "$1" || exit 1
 n=0
 while [ $n -lt 150 ]; do

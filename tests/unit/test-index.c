@@ -3,8 +3,6 @@
 #include "unit/mailbox.h"
 #include "mail/mime.h"
 #include <errno.h>
-#include <poll.h>
-#include <sys/wait.h>
 
 /* ---- names ---- */
 
@@ -32,52 +30,6 @@ test_mutf7 (void)
 /* ---- folders ---- */
 
 static void
-note_line (const EkMailbox *b, gpointer data)
-{
-  static const char letters[] = "sSCbE";           /* selectable Subscribed Children below Exists */
-
-  g_string_append_printf (data, "%s[", b->name);
-  for (guint i = 0; i < 5; i++)
-    if (b->flags >> i & 1)
-      g_string_append_c (data, letters[i]);
-  g_string_append_printf (data, "%s] ", b->special ? b->special : "");
-}
-
-static char *
-list (Mail *m)
-{
-  g_autoptr (GError) error = NULL;
-  GString *s = g_string_new (NULL);
-
-  g_assert_cmpint (ek_index_list (m->ix, note_line, s, &error), ==, EK_OK);
-  g_assert_no_error (error);
-  return g_string_free (s, FALSE);
-}
-
-#define assert_list(m_, text_) \
-  do { g_autofree char *said_ = list (m_); g_assert_cmpstr (said_, ==, (text_)); } while (0)
-
-#define assert_fails(call_, status_, code_)              \
-  do {                                                   \
-    GError *error = NULL;                                \
-    g_assert_cmpint ((call_), ==, (status_));            \
-    g_assert_nonnull (error);                            \
-    g_assert_cmpint (error->code, ==, (code_));          \
-    g_clear_error (&error);                              \
-  } while (0)
-
-static EkStatusCounts
-status (Mail *m, const char *name)
-{
-  g_autoptr (GError) error = NULL;
-  EkStatusCounts c;
-
-  g_assert_cmpint (ek_index_status (m->ix, name, EK_STATUS_SIZE, &c, &error), ==, EK_OK);
-  g_assert_no_error (error);
-  return c;
-}
-
-static void
 test_folders (void)
 {
   Mail m;
@@ -101,10 +53,10 @@ test_folders (void)
   g_assert_cmpint (ek_index_subscribe (m.ix, "Work/2024", true, NULL), ==, EK_OK);
   assert_list (&m, "INBOX[sE] Gone[b] Gone/Far[S] Work[Cb] Work/2024[sSE\\Archive] ");
   g_assert_cmpint (ek_index_subscribe (m.ix, "Gone/Far", false, NULL), ==, EK_OK);
-  c = status (&m, "Work/2024");
+  c = mail_status (&m, "Work/2024");
   g_assert_cmpint (ek_index_rename (m.ix, "Work", "Job", NULL), ==, EK_OK);        /* a parent that is none */
   assert_list (&m, "INBOX[sE] Job[C] Job/2024[sE\\Archive] Work[b] Work/2024[S] ");
-  EkStatusCounts d = status (&m, "Job/2024");
+  EkStatusCounts d = mail_status (&m, "Job/2024");
   g_assert_cmpstr (c.id, ==, d.id);
   g_assert_cmpuint (c.uidvalidity, ==, d.uidvalidity);
   assert_fails (ek_index_rename (m.ix, "Job/2024", "Job/2024/x", &error), EK_FAIL, EINVAL);
@@ -113,33 +65,9 @@ test_folders (void)
   g_assert_cmpint (ek_index_delete (m.ix, "Job/2024", NULL), ==, EK_OK);
   assert_list (&m, "INBOX[sE] Work[b] Work/2024[S] ");
   g_assert_cmpint (ek_index_create (m.ix, "Job/2024", NULL, NULL), ==, EK_OK);
-  EkStatusCounts e = status (&m, "Job/2024");
+  EkStatusCounts e = mail_status (&m, "Job/2024");
   g_assert_cmpuint (e.uidvalidity, >, d.uidvalidity);      /* the same name, never the same UIDs */
   g_assert_cmpstr (e.id, !=, d.id);
-  mail_free (&m);
-}
-
-/* Folders that others make, rename and remove; two that claim one name. */
-static void
-test_folders_behind (void)
-{
-  Mail m;
-
-  mail_new (&m);
-  g_autofree char *made = g_build_filename (m.root, ".Made.Here", "cur", NULL);
-  g_autofree char *a = g_build_filename (m.root, ".Made.Here", NULL), *b = g_build_filename (m.root, ".Moved", NULL);
-  g_mkdir_with_parents (made, 0700);
-  assert_list (&m, "INBOX[sE] Made[C] Made/Here[sE] ");
-  g_assert_cmpint (g_rename (a, b), ==, 0);
-  assert_list (&m, "INBOX[sE] Moved[sE] ");
-  g_free (mail_drop (&m, ".Moved/cur", "1.x.h:2,S", 1));
-  g_assert_cmpuint (status (&m, "Moved").messages, ==, 1);
-  EkView *view = mail_view (&m, "Moved", EK_VIEW_RW);
-  run_quiet ("rm", "-rf", b);
-  assert_sync (view, 0, "notfound");
-  assert_list (&m, "INBOX[sE] ");
-  assert_sync (view, 0, "notfound");
-  ek_view_free (view);
   mail_free (&m);
 }
 
@@ -165,54 +93,10 @@ test_subscriptions_import (void)
 
 /* ---- views ---- */
 
+/* UIDs 1 2 4 5 6 are left; more go. */
 static void
-store (EkView *view, guint32 first, guint32 last, EkStoreOp op, guint32 flags, const char *keyword)
+view_numbers (Mail *m, EkView *a, EkView *b, EkView *ro)
 {
-  g_autoptr (GError) error = NULL;
-  const char *keywords[] = { keyword, NULL };
-  EkStore s = { .op = op, .flags = flags, .keywords = keyword ? keywords : NULL, .unchanged_since = G_MAXUINT64 };
-  EkRange r = { first, last };
-
-  g_assert_cmpint (ek_view_store (view, &r, 1, &s, NULL, NULL, NULL, &error), ==, EK_OK);
-  g_assert_no_error (error);
-}
-
-static void
-test_view (void)
-{
-  Mail m;
-  guint32 seq;
-
-  mail_new (&m);
-  for (guint i = 1; i <= 5; i++)
-    g_assert_cmpuint (mail_append (&m, "INBOX", i, i == 1 ? EK_FLAG_SEEN : 0, NULL), ==, i);
-  EkStatusCounts c = status (&m, "INBOX");
-  g_assert_cmpuint (c.messages, ==, 5);
-  g_assert_cmpuint (c.recent, ==, 5);
-  g_assert_cmpuint (c.unseen, ==, 4);
-  g_assert_cmpuint (c.uidnext, ==, 6);
-  g_assert_cmpuint (c.size, ==, 5 * strlen ("From: bob@example.org\r\nSubject: number 1\r\n"
-                                           "Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nbody 1\r\n"));
-  EkView *ro = mail_view (&m, "INBOX", EK_VIEW_RO), *a = mail_view (&m, "inbox", EK_VIEW_RW), *b = mail_view (&m, "INBOX", EK_VIEW_RW);
-  g_assert_cmpuint (ek_view_count (a), ==, 5);
-  g_assert_cmpuint (ek_view_recent (ro), ==, 5);
-  g_assert_cmpuint (ek_view_recent (a), ==, 5);
-  g_assert_cmpuint (ek_view_recent (b), ==, 0);    /* the first to write took it */
-  g_assert_cmpint (ek_view_first_unseen (a, &seq, NULL), ==, EK_OK);
-  g_assert_cmpuint (seq, ==, 2);
-  store (a, 2, 3, EK_STORE_ADD, EK_FLAG_FLAGGED, NULL);
-  assert_sync (a, 0, "");                          /* told by the store itself */
-  assert_sync (b, 0, "f2=4 f3=4 ");
-  assert_sync (ro, 0, "f2=36 f3=36 ");             /* with \Recent */
-  store (b, 3, 3, EK_STORE_REPLACE, EK_FLAG_DELETED, NULL);
-  assert_sync (a, EK_SYNC_NO_EXPUNGE, "f3=40 ");
-  g_assert_cmpint (ek_view_expunge (b, NULL, 0, false, NULL), ==, EK_OK);
-  assert_sync (a, EK_SYNC_NO_EXPUNGE, "");
-  g_assert_cmpuint (ek_view_count (a), ==, 5);     /* numbers stay until it may be told */
-  g_assert_cmpuint (mail_append (&m, "INBOX", 6, 0, NULL), ==, 6);
-  assert_sync (a, EK_SYNC_NO_EXPUNGE, "+6 ");
-  assert_sync (a, 0, "-3 ");
-  assert_sync (b, 0, "-3 +5 ");
   g_assert_cmpuint (ek_view_uid (a, 3), ==, 4);
   g_assert_cmpuint (ek_view_seq (a, 6), ==, 5);
   g_assert_cmpuint (ek_view_seq (a, 3), ==, 0);
@@ -230,11 +114,50 @@ test_view (void)
   g_assert_true (all);
   g_assert_cmpuint (gone->len, ==, 3);             /* 1, 3, 5:6 */
   g_assert_cmpuint (g_array_index (gone, EkRange, 2).last, ==, 6);
-  c = status (&m, "INBOX");
+  EkStatusCounts c = mail_status (m, "INBOX");
   g_assert_cmpuint (c.messages, ==, 2);
   g_assert_cmpuint (c.unseen, ==, 2);
   g_assert_cmpuint (c.deleted, ==, 0);
-  g_assert_cmpuint (mail_files (&m, "cur"), ==, 2);
+  g_assert_cmpuint (mail_files (m, "cur"), ==, 2);
+}
+
+static void
+test_view (void)
+{
+  Mail m;
+  guint32 seq;
+
+  mail_new (&m);
+  for (guint i = 1; i <= 5; i++)
+    g_assert_cmpuint (mail_append (&m, "INBOX", i, i == 1 ? EK_FLAG_SEEN : 0, NULL), ==, i);
+  EkStatusCounts c = mail_status (&m, "INBOX");
+  g_assert_cmpuint (c.messages, ==, 5);
+  g_assert_cmpuint (c.recent, ==, 5);
+  g_assert_cmpuint (c.unseen, ==, 4);
+  g_assert_cmpuint (c.uidnext, ==, 6);
+  g_assert_cmpuint (c.size, ==, 5 * strlen ("From: bob@example.org\r\nSubject: number 1\r\n"
+                                           "Date: Mon, 7 Feb 1994 21:52:25 -0800\r\n\r\nbody 1\r\n"));
+  EkView *ro = mail_view (&m, "INBOX", EK_VIEW_RO), *a = mail_view (&m, "inbox", EK_VIEW_RW), *b = mail_view (&m, "INBOX", EK_VIEW_RW);
+  g_assert_cmpuint (ek_view_count (a), ==, 5);
+  g_assert_cmpuint (ek_view_recent (ro), ==, 5);
+  g_assert_cmpuint (ek_view_recent (a), ==, 5);
+  g_assert_cmpuint (ek_view_recent (b), ==, 0);    /* the first to write took it */
+  g_assert_cmpint (ek_view_first_unseen (a, &seq, NULL), ==, EK_OK);
+  g_assert_cmpuint (seq, ==, 2);
+  mail_store (a, 2, 3, EK_STORE_ADD, EK_FLAG_FLAGGED, NULL);
+  assert_sync (a, 0, "");                          /* told by the store itself */
+  assert_sync (b, 0, "f2=4 f3=4 ");
+  assert_sync (ro, 0, "f2=36 f3=36 ");             /* with \Recent */
+  mail_store (b, 3, 3, EK_STORE_REPLACE, EK_FLAG_DELETED, NULL);
+  assert_sync (a, EK_SYNC_NO_EXPUNGE, "f3=40 ");
+  g_assert_cmpint (ek_view_expunge (b, NULL, 0, false, NULL), ==, EK_OK);
+  assert_sync (a, EK_SYNC_NO_EXPUNGE, "");
+  g_assert_cmpuint (ek_view_count (a), ==, 5);     /* numbers stay until it may be told */
+  g_assert_cmpuint (mail_append (&m, "INBOX", 6, 0, NULL), ==, 6);
+  assert_sync (a, EK_SYNC_NO_EXPUNGE, "+6 ");
+  assert_sync (a, 0, "-3 ");
+  assert_sync (b, 0, "-3 +5 ");
+  view_numbers (&m, a, b, ro);
   ek_view_free (a);
   ek_view_free (b);
   ek_view_free (ro);
@@ -255,7 +178,7 @@ test_store (void)
     mail_append (&m, "INBOX", i, 0, NULL);
   EkView *a = mail_view (&m, "INBOX", EK_VIEW_RW), *b = mail_view (&m, "INBOX", EK_VIEW_RW);
   guint64 before = ek_view_modseq (a);
-  store (b, 2, 3, EK_STORE_ADD, EK_FLAG_SEEN, "$Junk");
+  mail_store (b, 2, 3, EK_STORE_ADD, EK_FLAG_SEEN, "$Junk");
   EkStore s = { .op = EK_STORE_ADD, .flags = EK_FLAG_SEEN, .unchanged_since = before };
   g_assert_cmpint (ek_view_store (a, &all, 1, &s, mail_note, said, refused, NULL), ==, EK_OK);
   g_assert_cmpstr (said->str, ==, "k f1=33 f4=33 ");
@@ -266,12 +189,12 @@ test_store (void)
   assert_sync (b, 0, "k f1=1 f4=1 ");
   g_assert_cmpuint (ek_view_keywords (a, &names), ==, 1);
   g_assert_cmpstr (names[0], ==, "$Junk");
-  store (a, 2, 2, EK_STORE_REMOVE, 0, "$JUNK");    /* case does not count */
-  store (a, 2, 2, EK_STORE_REMOVE, 0, "Unknown");  /* and makes none */
+  mail_store (a, 2, 2, EK_STORE_REMOVE, 0, "$JUNK");    /* case does not count */
+  mail_store (a, 2, 2, EK_STORE_REMOVE, 0, "Unknown");  /* and makes none */
   g_assert_cmpuint (ek_view_keywords (a, &names), ==, 1);
   for (guint i = 1; i < 64; i++) {
     g_autofree char *k = g_strdup_printf ("kw%u", i);
-    store (a, 1, 1, EK_STORE_ADD, 0, k);
+    mail_store (a, 1, 1, EK_STORE_ADD, 0, k);
   }
   const char *more[] = { "one-too-many", NULL };
   s = (EkStore) { .op = EK_STORE_ADD, .keywords = more, .unchanged_since = G_MAXUINT64 };
@@ -298,6 +221,32 @@ test_store (void)
 }
 
 /* ---- rows ---- */
+
+/* Only what changed; and what is gone but still numbered. */
+static void
+fetch_since (Mail *m, EkView *view)
+{
+  EkRow row;
+  guint64 since = ek_view_modseq (view);
+  EkView *other = mail_view (m, "INBOX", EK_VIEW_RW);
+  mail_store (other, 5, 6, EK_STORE_ADD, EK_FLAG_SEEN, NULL);
+  g_assert_cmpint (ek_view_expunge (other, (EkRange[]) { { 2, 3 }, { 8, 8 } }, 2, true, NULL), ==, EK_OK);
+  EkFetch *f = ek_fetch_new (view, (EkRange[]) { { 1, 99 } }, 1, 0, since);
+  g_assert_cmpint (ek_fetch_next (f, &row, NULL), ==, EK_OK);
+  g_assert_cmpuint (row.uid, ==, 5);
+  g_assert_cmpint (ek_fetch_next (f, &row, NULL), ==, EK_OK);
+  g_assert_cmpuint (row.uid, ==, 6);
+  g_assert_cmpint (ek_fetch_next (f, &row, NULL), ==, EK_NOTFOUND);
+  ek_fetch_free (f);
+  f = ek_fetch_new (view, (EkRange[]) { { 1, 99 } }, 1, 0, 0);
+  guint n = 0;
+  while (ek_fetch_next (f, &row, NULL) == EK_OK)
+    n++;
+  g_assert_cmpuint (n, ==, 5);
+  g_assert_cmpuint (ek_fetch_missing (f), ==, 3);  /* the view still numbers them */
+  ek_fetch_free (f);
+  ek_view_free (other);
+}
 
 static void
 test_fetch (void)
@@ -345,25 +294,7 @@ test_fetch (void)
     g_assert_cmpuint (ek_fetch_missing (f), ==, 0);
     ek_fetch_free (f);
   }
-  guint64 since = ek_view_modseq (view);
-  EkView *other = mail_view (&m, "INBOX", EK_VIEW_RW);
-  store (other, 5, 6, EK_STORE_ADD, EK_FLAG_SEEN, NULL);
-  g_assert_cmpint (ek_view_expunge (other, (EkRange[]) { { 2, 3 }, { 8, 8 } }, 2, true, NULL), ==, EK_OK);
-  EkFetch *f = ek_fetch_new (view, (EkRange[]) { { 1, 99 } }, 1, 0, since);
-  g_assert_cmpint (ek_fetch_next (f, &row, NULL), ==, EK_OK);
-  g_assert_cmpuint (row.uid, ==, 5);
-  g_assert_cmpint (ek_fetch_next (f, &row, NULL), ==, EK_OK);
-  g_assert_cmpuint (row.uid, ==, 6);
-  g_assert_cmpint (ek_fetch_next (f, &row, NULL), ==, EK_NOTFOUND);
-  ek_fetch_free (f);
-  f = ek_fetch_new (view, (EkRange[]) { { 1, 99 } }, 1, 0, 0);
-  guint n = 0;
-  while (ek_fetch_next (f, &row, NULL) == EK_OK)
-    n++;
-  g_assert_cmpuint (n, ==, 5);
-  g_assert_cmpuint (ek_fetch_missing (f), ==, 3);  /* the view still numbers them */
-  ek_fetch_free (f);
-  ek_view_free (other);
+  fetch_since (&m, view);
   ek_view_free (view);
   mail_free (&m);
 }
@@ -463,7 +394,7 @@ test_lies (void)
   g_assert_cmpint (ek_fetch_next (f, &row, NULL), ==, EK_OK);
   ek_fetch_free (f);
   g_assert_cmpuint (row.size, ==, strlen (honest_crlf));                 /* reading it told */
-  g_assert_cmpuint (status (&m, "INBOX").size, ==, strlen (first) + strlen (honest_crlf));
+  g_assert_cmpuint (mail_status (&m, "INBOX").size, ==, strlen (first) + strlen (honest_crlf));
   ek_view_free (view);
   mail_free (&m);
 }
@@ -528,13 +459,13 @@ test_copy (void)
   /* INBOX cannot go away: its mail moves */
   g_assert_cmpint (ek_index_rename (m.ix, "INBOX", "Old", NULL), ==, EK_OK);
   assert_sync (view, 0, "-3 -2 -1 ");
-  g_assert_cmpuint (status (&m, "Old").messages, ==, 3);
-  g_assert_cmpuint (status (&m, "INBOX").messages, ==, 0);
+  g_assert_cmpuint (mail_status (&m, "Old").messages, ==, 3);
+  g_assert_cmpuint (mail_status (&m, "INBOX").messages, ==, 0);
   ek_view_free (view);
   mail_close (&m);
   mail_open (&m);
-  g_assert_cmpuint (status (&m, "Dest").messages, ==, 5);
-  g_assert_cmpuint (status (&m, "Dest").uidnext, ==, 6);   /* an orderly stop leaves no gaps */
+  g_assert_cmpuint (mail_status (&m, "Dest").messages, ==, 5);
+  g_assert_cmpuint (mail_status (&m, "Dest").uidnext, ==, 6);   /* an orderly stop leaves no gaps */
   mail_free (&m);
 }
 
@@ -571,348 +502,12 @@ test_append (void)
   mail_free (&m);
 }
 
-/* ---- others ---- */
-
-static void
-age (Mail *m)                                      /* so that one scan is believed */
-{
-  struct timespec old[2] = { { 0, UTIME_OMIT }, { ek_wall () / G_USEC_PER_SEC - 10, g_test_rand_int_range (0, 1000000) } };
-  g_autofree char *new = g_build_filename (m->root, "new", NULL), *cur = g_build_filename (m->root, "cur", NULL);
-
-  utimensat (AT_FDCWD, new, old, 0);
-  utimensat (AT_FDCWD, cur, old, 0);
-}
-
-static void
-test_behind (void)
-{
-  Mail m;
-  const char *const *names;
-
-  mail_new (&m);
-  g_autofree char *a = mail_drop (&m, "cur", "100.a.h:2,", 1), *b = mail_drop (&m, "cur", "101.b.h:2,S", 2);
-  g_autofree char *c = mail_drop (&m, "new", "99.c.h", 3);
-  EkView *view = mail_view (&m, "INBOX", EK_VIEW_RW);      /* in the order of arrival: c a b */
-  g_assert_cmpuint (ek_view_recent (view), ==, 3);
-  g_autofree char *a2 = g_strconcat (a, "FSb", NULL), *table = g_build_filename (m.root, "dovecot-keywords", NULL);
-  test_write (table, "1 Blue\n", -1);
-  g_assert_cmpint (g_rename (a, a2), ==, 0);
-  g_unlink (b);
-  g_free (mail_drop (&m, "new", "50.d.h", 4));     /* earlier, but it came later */
-  assert_sync (view, 0, "k -3 f2=37 +3 ");
-  g_assert_cmpuint (ek_view_uid (view, 3), ==, 4);
-  g_assert_cmpuint (ek_view_keywords (view, &names), ==, 2);
-  g_assert_cmpstr (names[1], ==, "Blue");
-  age (&m);
-  assert_sync (view, 0, "");
-  /* two files with one name: the second becomes a message of its own */
-  g_free (mail_drop (&m, "cur", "100.a.h:2,R", 5));
-  assert_sync (view, 0, "");
-  age (&m);
-  g_autofree char *said = mail_sync (view, 0);
-  g_assert_true (test_has (said, "+4 "));
-  g_assert_cmpuint (mail_files (&m, "cur"), ==, 4);
-  /* moved by another program to a folder that we know */
-  g_assert_cmpint (ek_index_create (m.ix, "Dest", NULL, NULL), ==, EK_OK);
-  g_autofree char *to = g_build_filename (m.root, ".Dest", "cur", "99.c.h:2,", NULL);
-  g_autofree char *cc = g_build_filename (m.root, "cur", "99.c.h:2,", NULL);
-  g_assert_cmpint (g_rename (cc, to), ==, 0);
-  g_autofree char *gone = mail_sync (view, 0);
-  g_assert_true (test_has (gone, "-1 "));
-  g_assert_cmpuint (status (&m, "Dest").messages, ==, 1);
-  ek_view_free (view);
-  mail_free (&m);
-}
-
-typedef struct { guint calls; EkView *view; } Woken;
-
-static void
-woken (EkView *view, gpointer data)
-{
-  Woken *w = data;
-
-  g_assert_true (view == w->view);
-  w->calls++;
-}
-
-static bool
-readable (Mail *m, int ms)
-{
-  struct pollfd p = { ek_indexes_fd (m->set), POLLIN, 0 };
-
-  return poll (&p, 1, ms) == 1;
-}
-
-static void
-test_watch (void)
-{
-  Mail m;
-  Woken w = { 0 }, v = { 0 };
-
-  mail_new (&m);
-  mail_append (&m, "INBOX", 1, 0, NULL);
-  w.view = mail_view (&m, "INBOX", EK_VIEW_RW);
-  v.view = mail_view (&m, "INBOX", EK_VIEW_RW);
-  g_assert_cmpint (ek_view_watch (w.view, woken, &w, NULL), ==, EK_OK);
-  g_assert_cmpint (ek_view_watch (v.view, woken, &v, NULL), ==, EK_OK);
-  g_assert_false (readable (&m, 0));
-  ek_index_leave (m.ix);                           /* idle: nothing is entered */
-  g_free (mail_drop (&m, "new", "100.a.h", 2));
-  g_assert_true (readable (&m, 2000));
-  ek_indexes_dispatch (m.set);
-  g_free (mail_drop (&m, "new", "101.a.h", 3));
-  g_assert_true (readable (&m, 2000));
-  ek_indexes_dispatch (m.set);
-  g_assert_cmpuint (w.calls, ==, 1);               /* once, until it is answered */
-  g_assert_cmpint (ek_index_enter (m.ix, NULL), ==, EK_OK);
-  assert_sync (w.view, 0, "+3 ");
-  assert_sync (v.view, 0, "+3 ");
-  while (readable (&m, 50)) {                      /* what our own moves out of new/ said */
-    ek_indexes_dispatch (m.set);
-    assert_sync (w.view, EK_SYNC_CACHED, "");
-    assert_sync (v.view, EK_SYNC_CACHED, "");
-  }
-  w.calls = v.calls = 0;
-  store (w.view, 1, 1, EK_STORE_ADD, EK_FLAG_SEEN, NULL);
-  ek_view_watch (w.view, NULL, NULL, NULL);
-  g_assert_true (readable (&m, 0));
-  ek_indexes_dispatch (m.set);
-  g_assert_cmpuint (w.calls, ==, 0);
-  g_assert_cmpuint (v.calls, ==, 1);
-  assert_sync (v.view, 0, "f1=1 ");
-  /* a folder this young is looked at again, even when nothing else happens */
-  v.calls = 0;
-  while (readable (&m, 50))
-    ek_indexes_dispatch (m.set);
-  assert_sync (v.view, 0, "");
-  v.calls = 0;
-  g_assert_true (readable (&m, 4000));
-  ek_indexes_dispatch (m.set);
-  g_assert_cmpuint (v.calls, ==, 1);
-  ek_view_free (v.view);
-  ek_view_free (w.view);
-  mail_free (&m);
-}
-
-/* A shell script renames, adds and deletes while two views follow: in the end all agree, and no UID ever
- * meant two messages. */
-static void
-test_script (void)
-{
-  Mail m;
-  g_autofree char *script = g_build_filename (EK_SRCDIR, "tests", "unit", "maildir-behind.sh", NULL);
-  const char *argv[] = { "/bin/sh", script, NULL, NULL };
-  g_autoptr (GHashTable) meaning = g_hash_table_new_full (NULL, NULL, NULL, g_free);
-  GPid pid;
-  int wstatus = 0;
-  guint rounds = 0;
-
-  mail_new (&m);
-  argv[2] = m.root;
-  EkView *a = mail_view (&m, "INBOX", EK_VIEW_RW), *b = mail_view (&m, "INBOX", EK_VIEW_RO);
-  g_assert_true (g_spawn_async (NULL, (char **) argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL));
-  for (bool running = true; running; rounds++) {
-    running = waitpid (pid, &wstatus, WNOHANG) == 0;
-    EkView *view = rounds % 2 ? a : b;
-    g_autofree char *said = mail_sync (view, 0);
-    EkFetch *f = ek_fetch_new (view, (EkRange[]) { { 1, G_MAXUINT32 } }, 1, EK_ROW_KEY, 0);
-    EkRow row;
-    while (ek_fetch_next (f, &row, NULL) == EK_OK) {
-      g_autofree char *key = g_strndup (row.key.p, row.key.n);
-      const char *had = g_hash_table_lookup (meaning, GUINT_TO_POINTER (row.uid));
-      if (had)
-        g_assert_cmpstr (had, ==, key);
-      else
-        g_hash_table_insert (meaning, GUINT_TO_POINTER (row.uid), g_steal_pointer (&key));
-    }
-    ek_fetch_free (f);
-  }
-  g_assert_true (WIFEXITED (wstatus) && WEXITSTATUS (wstatus) == 0);
-  age (&m);
-  g_free (mail_sync (a, 0));
-  g_free (mail_sync (b, 0));
-  guint files = mail_files (&m, "cur") + mail_files (&m, "new");
-  g_assert_cmpuint (files, >, 10);
-  g_assert_cmpuint (ek_view_count (a), ==, files);
-  g_assert_cmpuint (ek_view_count (b), ==, files);
-  g_assert_cmpuint (status (&m, "INBOX").messages, ==, files);
-  g_assert_cmpuint (g_hash_table_size (meaning), <=, 150);         /* nor two UIDs one message */
-  g_test_message ("%u rounds, %u messages seen, %u left", rounds, g_hash_table_size (meaning), files);
-  ek_view_free (a);
-  ek_view_free (b);
-  mail_free (&m);
-}
-
-/* ---- UIDs of others, and what happens to the index ---- */
-
-static void
-test_import (void)
-{
-  Mail m;
-
-  mail_new_with (&m, "");
-  g_autofree char *cur = g_build_filename (m.root, "cur", NULL), *list_path = g_build_filename (m.root, "dovecot-uidlist", NULL);
-  g_mkdir_with_parents (cur, 0700);
-  g_autofree char *new = g_build_filename (m.root, "new", NULL);
-  g_mkdir_with_parents (new, 0700);
-  g_free (mail_drop (&m, "cur", "100.a.h:2,S", 1));
-  g_free (mail_drop (&m, "cur", "101.b.h:2,", 2));
-  g_free (mail_drop (&m, "cur", "99.c.h:2,", 3));
-  g_free (mail_drop (&m, "new", "102.d.h", 4));
-  test_write (list_path, "3 V1275660208 N50\n7 :101.b.h\n9 :99.c.h\n9 :102.d.h\n50 :100.a.h\n", -1);
-  mail_open (&m);
-  EkView *view = mail_view (&m, "INBOX", EK_VIEW_RW);
-  g_assert_cmpuint (ek_view_uidvalidity (view), ==, 1275660208);
-  static const guint32 want[] = { 7, 9, 50, 51 };  /* b; c; then those without a good UID: a, d */
-  for (guint i = 0; i < 4; i++)
-    g_assert_cmpuint (ek_view_uid (view, i + 1), ==, want[i]);
-  g_assert_cmpuint (ek_view_uidnext (view), ==, 52);
-  ek_view_free (view);
-  mail_close (&m);
-  g_autofree char *index = g_build_filename (m.root, "ekiden.index", NULL), *wal = g_strconcat (index, "-wal", NULL);
-  g_unlink (index);                                /* lost: the stamp says that Ekiden was here */
-  g_unlink (wal);
-  mail_open (&m);
-  view = mail_view (&m, "INBOX", EK_VIEW_RW);
-  g_assert_cmpuint (ek_view_uidvalidity (view), >, 1275660208);
-  g_assert_cmpuint (ek_view_count (view), ==, 4);
-  g_assert_cmpuint (ek_view_uid (view, 1), ==, 1);
-  guint32 second = ek_view_uidvalidity (view);
-  ek_view_free (view);
-  mail_close (&m);
-  mail_overwrite (index, "this is no database, it is a text that is longer than a header of a hundred bytes, or so it should be ........");
-  g_unlink (wal);
-  mail_open (&m);                                  /* moved aside, begun anew */
-  view = mail_view (&m, "INBOX", EK_VIEW_RW);
-  g_assert_cmpuint (ek_view_uidvalidity (view), >, second);
-  g_assert_cmpuint (ek_view_count (view), ==, 4);
-  ek_view_free (view);
-  g_autofree char *broken = g_strconcat (index, ".broken-*", NULL);
-  g_autofree char *command = g_strdup_printf ("ls %s", broken);
-  g_assert_cmpint (system (command), ==, 0);
-  mail_free (&m);
-}
-
-/* Bytes of the index are overwritten while it is closed: no crash, no mail lost. */
-static void
-test_corrupt (void)
-{
-  Mail m;
-
-  for (guint round = 0; round < 12; round++) {
-    mail_new (&m);
-    for (guint i = 1; i <= 40; i++)
-      mail_append (&m, "INBOX", i, 0, NULL);
-    guint32 before = status (&m, "INBOX").uidvalidity;
-    ek_index_leave (m.ix);
-    ek_index_unref (m.ix);
-    ek_indexes_free (m.set);
-    g_autofree char *wal = g_build_filename (m.root, "ekiden.index-wal", NULL);
-    g_autofree char *index = g_build_filename (m.root, "ekiden.index", NULL);
-    struct stat st;
-    const char *victim = round % 2 && stat (index, &st) == 0 && st.st_size > 0 ? index : wal;
-    if (stat (victim, &st) == 0 && st.st_size > 0) {
-      int fd = open (victim, O_RDWR);
-      char junk[700];
-      ek_random (junk, sizeof junk);
-      g_assert_cmpint (pwrite (fd, junk, sizeof junk, g_test_rand_int_range (0, (gint32) st.st_size)), ==, sizeof junk);
-      close (fd);
-    }
-    EkIndexConfig config = { .separator = '/' };
-    m.set = ek_indexes_new (&config, NULL);
-    g_assert_cmpint (ek_index_new (m.set, m.format, &m.user, &m.ix, NULL), ==, EK_OK);
-    EkView *view = NULL;
-    bool good = false;
-    for (guint tries = 0; tries < 3 && !good; tries++) {   /* DEFER once, when it is found out late */
-      if (ek_index_enter (m.ix, NULL) != EK_OK)
-        continue;
-      if (ek_view_open (m.ix, "INBOX", EK_VIEW_RW, &view, NULL) == EK_OK) {
-        EkRow row;
-        EkFetch *f = ek_fetch_new (view, (EkRange[]) { { 1, 9999 } }, 1, EK_ROW_ENVELOPE, 0);
-        guint n = 0;
-        while (ek_fetch_next (f, &row, NULL) == EK_OK)
-          n++;
-        ek_fetch_free (f);
-        good = n == 40;
-        if (good && ek_view_uid (view, 1) != 1)    /* renumbered: then under a larger UIDVALIDITY, or with new UIDs */
-          g_assert_true (ek_view_uidvalidity (view) > before || ek_view_uid (view, 1) > 40);
-        ek_view_free (view);
-        view = NULL;
-      }
-      if (!good || tries == 2)
-        ek_index_leave (m.ix);
-    }
-    g_assert_true (good);
-    mail_free (&m);
-  }
-}
-
-static void
-test_lock (void)
-{
-  Mail m;
-  EkIndexes *set;
-  EkIndex *other;
-  GError *error = NULL;
-  EkIndexConfig config = { .separator = '/' };
-
-  mail_new (&m);
-  set = ek_indexes_new (&config, NULL);            /* as another worker would */
-  g_assert_cmpint (ek_index_new (set, m.format, &m.user, &other, NULL), ==, EK_OK);
-  g_assert_cmpint (ek_index_enter (other, &error), ==, EK_DEFER);
-  g_assert_cmpint (error->code, ==, EBUSY);
-  g_autofree char *pid = g_strdup_printf ("process %d", (int) getpid ());
-  g_assert_true (test_has (error->message, pid));
-  g_clear_error (&error);
-  ek_index_leave (m.ix);
-  ek_index_unref (m.ix);                           /* the last one closes */
-  g_assert_cmpint (ek_index_enter (other, &error), ==, EK_OK);
-  ek_index_leave (other);
-  ek_index_unref (other);
-  ek_indexes_free (set);
-  ek_indexes_free (m.set);
-  m.set = NULL;
-  mail_free (&m);
-}
-
-/* More users than may be open: views live on while their index is closed. */
-static void
-test_lru (void)
-{
-  Mail m;
-  EkIndex *ix[12];
-  EkView *view[12];
-  char name[32];
-
-  mail_new_with (&m, "path = \"%h/%u\"");
-  mail_open (&m);
-  for (guint i = 0; i < 12; i++) {
-    g_snprintf (name, sizeof name, "user%u", i);
-    EkUser user = { .name = name, .home = m.folder };
-    g_assert_cmpint (ek_index_new (m.set, m.format, &user, &ix[i], NULL), ==, EK_OK);
-    g_assert_cmpint (ek_index_enter (ix[i], NULL), ==, EK_OK);
-    g_assert_cmpint (ek_view_open (ix[i], "INBOX", EK_VIEW_RW, &view[i], NULL), ==, EK_OK);
-    ek_index_leave (ix[i]);
-  }
-  for (guint i = 0; i < 12; i++) {
-    g_autofree char *path = g_strdup_printf ("%s/new/1.x.h", ek_index_root (ix[i])), *text = mail_text (i, "\n");
-    test_write (path, text, -1);
-    g_assert_cmpint (ek_index_enter (ix[i], NULL), ==, EK_OK);
-    assert_sync (view[i], 0, "+1 ");
-    ek_index_leave (ix[i]);
-    ek_view_free (view[i]);
-    ek_index_unref (ix[i]);
-  }
-  mail_free (&m);
-}
-
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/index/mutf7", test_mutf7);
   g_test_add_func ("/index/folders", test_folders);
-  g_test_add_func ("/index/folders-behind", test_folders_behind);
   g_test_add_func ("/index/subscriptions", test_subscriptions_import);
   g_test_add_func ("/index/view", test_view);
   g_test_add_func ("/index/store", test_store);
@@ -921,12 +516,5 @@ main (int argc, char **argv)
   g_test_add_func ("/index/lies", test_lies);
   g_test_add_func ("/index/copy", test_copy);
   g_test_add_func ("/index/append", test_append);
-  g_test_add_func ("/index/behind", test_behind);
-  g_test_add_func ("/index/watch", test_watch);
-  g_test_add_func ("/index/script", test_script);
-  g_test_add_func ("/index/import", test_import);
-  g_test_add_func ("/index/corrupt", test_corrupt);
-  g_test_add_func ("/index/lock", test_lock);
-  g_test_add_func ("/index/lru", test_lru);
   return g_test_run ();
 }
