@@ -182,11 +182,11 @@ static bool
 turn (ImapCommand *command, EkBuf *out)
 {
   if (!command->stepped) {
-    if (command->ops->step (command, out)) {
-      if (command->ops->park)
-        command->ops->park (command);
+    bool more = command->ops->step (command, out);
+    if (command->ops->park)
+      command->ops->park (command);
+    if (more)
       return false;
-    }
     command->stepped = true;
   }
   if (!command->synced)

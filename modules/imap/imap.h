@@ -57,7 +57,7 @@ typedef struct {
   /* Job thread, the index is entered.  Appends to `out`; true: call again.  The last call sets the reply.
    * Returns early when imap_turn_over(). */
   bool (*step) (ImapCommand *command, EkBuf *out);
-  void (*park) (ImapCommand *command);         /* job thread: a turn ends and more will come.  NULL: nothing to do */
+  void (*park) (ImapCommand *command);         /* job thread: a turn ends, let go of the index.  NULL: nothing to do */
   void (*clear) (ImapCommand *command);        /* either thread: frees what args hold.  NULL: nothing to do */
 } ImapCommandOps;
 
@@ -132,6 +132,7 @@ struct ImapSession {
   bool               parked;         /* the command waits for the client to read */
   bool               gone;           /* the connection is closed */
   bool               broken;         /* job: a literal could not be kept: close without a word */
+  guint64            bytes_in, bytes_out;
   ImapReader         reader;
 };
 

@@ -15,6 +15,7 @@ send_buf (ImapSession *self, EkBuf *out)
 {
   if (ek_buf_len (out) > 0)
     ek_session_send (self->net, ek_buf_at (out), ek_buf_len (out));
+  self->bytes_out += ek_buf_len (out);
   ek_buf_clear (out);
 }
 
@@ -353,6 +354,7 @@ imap_session_input (ImapSession *self, const char *bytes, gsize len)
   }
   if (ek_buf_len (&self->reader.text) == 0)
     imap_reader_release (&self->reader);
+  self->bytes_in += self->logout ? len : used;
   return self->logout ? len : used;
 }
 
@@ -389,9 +391,23 @@ imap_session_shutdown (ImapSession *self)
   say_goodbye (self, "* BYE Server is shutting down.\r\n");
 }
 
+static void
+log_end (ImapSession *self, EkCloseReason why)
+{
+  static const char *const reasons[] = { "Connection closed", "Logged out", "Inactivity", "Connection error",
+                                         "Shutting down" };
+  const EkUser *user = ek_session_user (self->net);
+
+  ek_event ("imap", ek_session_event (self->net), "logout",
+            EK_FTEXT ("reason", reasons[MIN ((guint) why, G_N_ELEMENTS (reasons) - 1)]),
+            EK_FTEXT ("user", user ? user->name : NULL), EK_FINT ("in", self->bytes_in),
+            EK_FINT ("out", self->bytes_out));
+}
+
 void
 imap_session_closed (ImapSession *self, EkCloseReason why)
 {
+  log_end (self, why);
   self->gone = true;
   self->parked = false;
   if (self->command == NULL || !self->command->running)

@@ -46,6 +46,7 @@ const char *ek_session_login (const EkSession *s) { return s->login; }
 const char *ek_session_login_mechanism (const EkSession *s) { return s->mechanism; }
 EkStr ek_session_tag (const EkSession *s) { return ek_str (s->config.tag); }
 EkIndex *ek_session_index (EkSession *s) { return s->config.index; }
+const EkUser *ek_session_user (const EkSession *s) { return NULL; }
 guint64 ek_session_login_id (const EkSession *s) { return 1; }
 
 void
