@@ -109,7 +109,8 @@ nobody (EkAuthRun *run)
       like = run->chain.passdbs[i];
   const char *stored = like ? g_hash_table_lookup (run->auth->likes, like->name) : NULL;
   run->account = (EkAccount) { .stored = ek_auth_copy_secret (run->pool, ek_str (stored)) };
-  ek_auth_run_job (run, like && run->login.secret.n > 0 ? work_dummy : NULL, refused_unknown);
+  bool hash = like || run->chain.passdbs[0] == NULL;       /* no passdbs: a name of no domain of ours */
+  ek_auth_run_job (run, hash && run->login.secret.n > 0 ? work_dummy : NULL, refused_unknown);
 }
 
 /* The next unknown user shall cost what this one did. */

@@ -5,6 +5,7 @@
  * such user".  Answers are remembered for a few seconds, so that one message does not ask twice.
  */
 #include "config.h"
+#include "auth/auth.h"
 #include "flow/directory.h"
 #include "flow/facts.h"
 #include "flow/route.h"
@@ -16,7 +17,6 @@
 
 #define CACHE_MAX 50000
 #define SLOTS     1024
-#define TIMEOUT   (30 * G_USEC_PER_SEC)
 
 typedef struct {                     /* an answer that is remembered */
   EkPool  *pool;
@@ -31,6 +31,7 @@ static struct {
   char                *default_domain;
   GHashTable          *cache;        /* key -> Cached */
   EkTimer              sweep;
+  GHashTable          *hunts;        /* set of Hunt */
 } dir;
 
 /* ---- configuration ---- */
@@ -81,6 +82,7 @@ static bool
 start (GError **error)
 {
   dir.cache = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, cached_free);
+  dir.hunts = g_hash_table_new (NULL, NULL);
   dir.sweep.func = sweep;
   ek_timer_set (ek_role_loop (), &dir.sweep, 10 * G_USEC_PER_SEC);
   ek_op_use_jobs (ek_role_jobs ());
@@ -97,7 +99,7 @@ ek_directory_store (const char *user)
 
 /* ---- users ---- */
 
-typedef struct {                     /* one lookup on its way through the userdbs */
+typedef struct {                     /* one lookup under way; those that wait for a backend are in dir.hunts */
   EkPool             *pool;
   EkUserFunc          func;
   gpointer            data;
@@ -105,7 +107,7 @@ typedef struct {                     /* one lookup on its way through the userdb
   const char         *domain_name, *key;
   EkGeneration       *generation;
   EkInstance        **dbs;
-  guint               at;
+  EkAuthRun          *run;
 } Hunt;
 
 static void
@@ -130,6 +132,14 @@ remember (const char *key, EkStatus status, const EkUser *user)
 }
 
 static void
+hunt_free (Hunt *h)
+{
+  g_free (h->dbs);
+  ek_generation_unref (h->generation);
+  ek_pool_free (h->pool);
+}
+
+static void
 hunt_end (Hunt *h, EkStatus status, const EkUser *user)
 {
   EkUserFound found = { .status = status, .domain = h->domain, .domain_name = h->domain_name, .key = h->key, .user = user };
@@ -137,43 +147,35 @@ hunt_end (Hunt *h, EkStatus status, const EkUser *user)
   if (h->generation == dir.generation && h->domain)
     remember (h->key, status, user);
   h->func (&found, h->data);
-  g_free (h->dbs);
-  ek_generation_unref (h->generation);
-  ek_pool_free (h->pool);
-}
-
-static void hunt_on (Hunt *h);
-
-static void
-asked (EkStatus status, gpointer data, const GError *why, gpointer user)
-{
-  Hunt *h = user;
-  EkUserLookup *q = data;
-
-  if (status == EK_NOTFOUND) {
-    h->at++;
-    hunt_on (h);
-    return;
-  }
-  if (status == EK_OK && q->user.name == NULL)
-    q->user.name = h->key;
-  hunt_end (h, status == EK_OK ? EK_OK : EK_DEFER, status == EK_OK ? &q->user : NULL);
+  if (h->run)
+    g_hash_table_remove (dir.hunts, h);
+  hunt_free (h);
 }
 
 static void
-hunt_on (Hunt *h)
+asked (EkStatus status, const EkUser *user, const char *why, gpointer data)
 {
-  EkInstance *db = h->dbs[h->at];
+  hunt_end (data, status, user);
+}
 
-  if (db == NULL) {
-    hunt_end (h, EK_NOTFOUND, NULL);
-    return;
-  }
-  EkOp *op = ek_op_new (db);
-  EkUserLookup *q = ek_pool_new0 (ek_op_pool (op), EkUserLookup);
-  q->name = ek_pool_strdup (ek_op_pool (op), h->key);
-  q->user = (EkUser) { .uid = -1, .gid = -1 };
-  ek_op_start (op, 0, (EkTime) { TIMEOUT }, ek_run_user, q, asked, h);
+/* Asks the domain's userdbs; whom they only assume, its passdbs have to know. */
+static void
+hunt (Hunt *h)
+{
+  EkAuthChain chain = { .passdbs = h->domain->auth, .userdbs = h->dbs = ek_domain_userdbs (h->domain) };
+
+  g_hash_table_add (dir.hunts, h);
+  h->run = ek_auth_user (ek_directory_auth_state (), ek_generation_values (h->generation, &ek_auth_block, NULL), &chain, h->key,
+                         asked, h);
+}
+
+static void
+hunt_cancel (gpointer data)
+{
+  Hunt *h = data;
+
+  ek_auth_cancel (g_steal_pointer (&h->run));
+  hunt_end (h, EK_DEFER, NULL);
 }
 
 /* What the cache knows, at once and without a copy. */
@@ -232,10 +234,8 @@ ek_directory_user (EkStr address, EkUserFunc func, gpointer data)
     ek_generation_unref (h->generation);
     ek_pool_free (pool);
   }
-  else {
-    h->dbs = ek_domain_userdbs (name.domain);
-    hunt_on (h);
-  }
+  else
+    hunt (h);
 }
 
 /* ---- questions of edges and queue ---- */
@@ -380,6 +380,13 @@ stop (gint64 deadline)
 static void
 end (void)
 {
+  GHashTableIter iter;
+  gpointer h;
+
+  g_hash_table_iter_init (&iter, dir.hunts);
+  while (g_hash_table_iter_next (&iter, &h, NULL))
+    hunt_cancel (h);
+  g_hash_table_unref (dir.hunts);
   ek_directory_auth_end ();
   ek_op_use_jobs (NULL);
   ek_timer_cancel (ek_role_loop (), &dir.sweep);

@@ -27,6 +27,7 @@ typedef struct {                     /* a name's canonical form and its domain *
 /* False: no name at all.  Strings in the pool. */
 bool  ek_directory_key (EkPool *pool, EkStr address, EkName *keyed);
 /* directoryauth.c */
+struct EkAuth *ek_directory_auth_state (void);
 void  ek_directory_auth_start (void);
 void  ek_directory_auth_configure (EkGeneration *gen);
 void  ek_directory_auth (EkMsg *msg, guint edge);

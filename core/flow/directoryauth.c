@@ -273,9 +273,19 @@ ek_directory_auth_configure (EkGeneration *gen)
 {
   for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
     EkInstance *instance = ek_generation_instance_at (gen, i);
-    if (!ek_instance_is_remote (instance) && instance->module->mechanisms)
+    if (ek_instance_is_remote (instance))
+      continue;
+    if (instance->module->mechanisms)
       ek_sasl_register (instance->module->mechanisms);
+    if (instance->module->scheme)
+      ek_scheme_register (instance->module->scheme);
   }
+}
+
+EkAuth *
+ek_directory_auth_state (void)
+{
+  return auth;
 }
 
 void

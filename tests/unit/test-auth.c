@@ -300,6 +300,8 @@ test_dummy (void)
   login ("one two", "one", "nobody@a.example", "");
   login ("binder", "", "nobody@a.example", "x");   /* the server's own time */
   g_assert_cmpuint (ek_password_n_dummies (), ==, before + 1);
+  login ("", "", "nobody@elsewhere.example", "x"); /* a domain that is not ours costs one too */
+  g_assert_cmpuint (ek_password_n_dummies (), ==, before + 2);
 
   gint64 start = ek_now ();
   login ("slowhash", "", "rounds@a.example", "wrong");
