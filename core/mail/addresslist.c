@@ -79,11 +79,9 @@ static bool
 read_quoted (List *l, EkBuf *out)
 {
   for (l->p++; l->p < l->end && *l->p != '"'; l->p++) {
-    if (*l->p == '\\' && l->p + 1 < l->end)
-      l->p++;
-    else if (*l->p == '\r' || *l->p == '\n')
-      continue;
-    ek_buf_appendc (out, *l->p);
+    l->p += *l->p == '\\' && l->p + 1 < l->end;
+    if (*l->p != '\r' && *l->p != '\n')
+      ek_buf_appendc (out, *l->p);
   }
   if (l->p >= l->end)
     return false;

@@ -60,11 +60,9 @@ quoted (Scan *s)
   char *copy = ek_pool_alloc (s->pool, (gsize) (close - s->p) + 1);
 
   for (; s->p < close; s->p++) {
-    if (*s->p == '\\' && s->p + 1 < s->end)
-      s->p++;
-    else if (*s->p == '\r' || *s->p == '\n')
-      continue;
-    copy[n++] = *s->p;
+    s->p += *s->p == '\\' && s->p + 1 < s->end;
+    if (*s->p != '\r' && *s->p != '\n')
+      copy[n++] = *s->p;
   }
   if (s->p < s->end)
     s->p++;

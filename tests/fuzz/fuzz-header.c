@@ -98,6 +98,18 @@ check_reply (EkStr text, gsize chunk)
   g_assert (sa == sb && used_a == used_b && a.code == b.code && strcmp (a.text, b.text) == 0);
   g_assert (strcmp (a.dsn, b.dsn) == 0 && strlen (a.text) == a.text_len);
   g_assert (sa != EK_SMTP_DONE || (a.code >= 200 && a.code <= 599 && a.n_lines > 0));
+  if (sa == EK_SMTP_DONE) {
+    char status[12];
+    EkStr line;
+    guint n = 0;
+    ek_smtp_reply_status (&a, status);
+    g_assert (ek_smtp_dsn_len (ek_str (status)) == strlen (status) || a.code / 100 == 3);
+    while (ek_smtp_reply_line (&a, n, &line)) {
+      g_assert (line.n == 0 || memchr (line.p, '\n', line.n) == NULL);
+      n++;
+    }
+    g_assert (n == a.n_lines || a.truncated);
+  }
 }
 
 int

@@ -36,6 +36,38 @@ found (EkSearch *search, EkStr text, gsize chunk)
   return ek_search_end (search);
 }
 
+/* What was encoded decodes to the same. */
+static void
+check_encode (EkStr text)
+{
+  EkBuf encoded = { 0 }, back = { 0 };
+
+  ek_base64_lines (&encoded, text);
+  decode (EK_CTE_BASE64, ek_buf_str (&encoded), 7, &back);
+  g_assert (ek_str_eq (ek_buf_str (&back), text));
+  ek_buf_clear (&encoded);
+  ek_buf_clear (&back);
+  ek_qp_encode (&encoded, text);
+  decode (EK_CTE_QP, ek_buf_str (&encoded), 7, &back);
+  if (text.n == 0 || memchr (text.p, '\n', text.n) == NULL)         /* those become CRLF */
+    g_assert (ek_str_eq (ek_buf_str (&back), text));
+  ek_buf_release (&encoded);
+  ek_buf_release (&back);
+}
+
+/* The three steps in one give what they give one by one. */
+static void
+check_body (EkSearch *search, EkCte kind, EkStr label, EkStr text, gsize chunk, bool want)
+{
+  static const char *const names[] = { "8bit", "base64", "quoted-printable" };
+  EkBodySearch body;
+
+  ek_body_search_begin (&body, search, ek_str (names[kind]), label);
+  for (gsize i = 0; i < text.n; i += chunk)
+    ek_body_search_feed (&body, text.p + i, MIN (chunk, text.n - i));
+  g_assert (ek_body_search_end (&body) == want);
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -53,6 +85,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_assert (ek_str_eq (ek_buf_str (&a), ek_buf_str (&b)));
   EkStr raw = ek_buf_str (&a);
   EkBuf u = { 0 }, v = { 0 };
+  check_encode (raw);
   convert (label, raw, MAX (raw.n, 1), &u);
   convert (label, raw, chunk, &v);
   g_assert (ek_str_eq (ek_buf_str (&u), ek_buf_str (&v)));
@@ -61,7 +94,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   if (search) {
     bool whole = ek_search_find (search, ek_buf_str (&u));
     g_assert (found (search, ek_buf_str (&u), chunk) == whole);
-    ek_buf_append (&u, needle.p, needle.n);
+    check_body (search, data[3] % 3, label, text, chunk, whole);
     g_assert (ek_search_find (search, needle));
   }
   ek_buf_release (&a);

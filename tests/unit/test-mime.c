@@ -24,6 +24,8 @@ static const char *const structures[][2] = {
     "(\"attachment\" (\"filename\" \"a\\\"b\")) (\"en\" \"de\") \"l\")" },
   { "Content-Type: text/plain; name*1=b; x=y; name*0*=utf-8''%41; charset=c\n\n",
     "(\"text\" \"plain\" (\"x\" \"y\" \"charset\" \"c\" \"name*\" \"utf-8''%41b\") NIL NIL \"7bit\" 0 0" NILS },
+  { "Content-Type: a/b; x=\"1\\\n 2\"\nFrom: \"a\\\n b\" (\\\n c) d@e\n\n",          /* an escaped line break */
+    "(\"a\" \"b\" (\"x\" \"1 2\") NIL NIL \"7bit\" 0" NILS },
   { MIXED "pre\n--b\n\none\n--b\n\ntwo\n--b--\nepi\n",
     "(" TEXT_PLAIN "3 0" NILS TEXT_PLAIN "3 0" NILS MIXED_END },
   { MIXED "--b\n\none\n\n--b\n\n--b--", "(" TEXT_PLAIN "5 1" NILS TEXT_PLAIN "0 0" NILS MIXED_END },
