@@ -43,6 +43,7 @@ TLS_FROM_START = ("imaps", "submissions", "pop3s", "smtps")
 
 # users in a file, mail in Maildirs: what most tests need beside their listeners
 MAIL = """
+sasl_plain { }
 file "people" {
   path = $users
   home = "${mail}/%d/%n"
