@@ -24,3 +24,6 @@ tests_lib_libfaildisk_la_SOURCES = tests/lib/faildisk.c tests/lib/faildisk.h
 tests_lib_libfaildisk_la_CFLAGS = -std=gnu11 -Wall -Wextra
 tests_lib_libfaildisk_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 tests_lib_libfaildisk_la_LIBADD = -ldl
+# directory and queue beside that session, for SMTP
+check_LTLIBRARIES += tests/lib/libmemsubmit.la
+tests_lib_libmemsubmit_la_SOURCES = tests/lib/memsubmit.c tests/lib/memsubmit.h

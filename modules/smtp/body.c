@@ -45,6 +45,10 @@ smtp_refuse_content (Smtp *self, int code, const char *dsn, const char *text)
   tx->refused = true;
   ek_reply (&tx->refusal, EK_REJECT, code, dsn, "%s", text);
   ek_submit_free (g_steal_pointer (&tx->submit));
+  if (self->stalled) {               /* nobody will say ready() */
+    self->stalled = false;
+    smtp_resume (self);
+  }
 }
 
 static void

@@ -13,6 +13,7 @@ smtp_tx_end (Smtp *self)
   if (tx == NULL)
     return;
   ek_submit_free (tx->submit);
+  self->stalled = false;
   ek_header_split_clear (&tx->split);
   g_array_unref (tx->rcpts);
   ek_pool_clear (self->pool);

@@ -7,6 +7,26 @@
 #include "queue/spool.h"
 #include <string.h>
 
+/* The answer is known. */
+static void G_GNUC_PRINTF (4, 5)
+settle (SmtpCheck *check, int code, const char *dsn, const char *fmt, ...)
+{
+  va_list args;
+  char text[480];
+
+  va_start (args, fmt);
+  g_vsnprintf (text, sizeof text, fmt, args);
+  va_end (args);
+  for (char *p = text; *p; p++)
+    if ((guchar) *p < ' ' || *p == 127)
+      *p = ' ';
+  check->answered = check->quiet = true;
+  check->good = code < 300;
+  check->code = code;
+  g_strlcpy (check->dsn, dsn, sizeof check->dsn);
+  check->text = ek_pool_strdup (check->smtp->pool, text);
+}
+
 /* ---- parameters (RFC 3461 4) ---- */
 
 static bool
@@ -51,33 +71,27 @@ is_orcpt (EkStr value, bool utf8)
   return smtp_is_xtext (address);
 }
 
-/* False when it has answered. */
+/* False when it has settled the matter. */
 static bool
-parse_params (Smtp *self, EkStr rest, EkRcpt *rcpt)
+parse_params (Smtp *self, EkStr rest, SmtpCheck *check)
 {
+  EkRcpt *rcpt = &check->rcpt;
   EkStr word;
 
   while (smtp_word (&rest, &word)) {
-    if (ek_str_istarts (word, EK_STR ("NOTIFY="))) {
-      EkStr value = { word.p + 7, word.n - 7 };
-      if (rcpt->notify || !is_notify (value)) {
-        smtp_reply (self, 501, "5.5.4", "Bad NOTIFY parameter syntax");
-        return false;
-      }
+    EkStr value = { word.p + MIN (word.n, 7), word.n - MIN (word.n, 7) };
+    if (ek_str_istarts (word, EK_STR ("NOTIFY=")) && rcpt->notify == NULL && is_notify (value))
       rcpt->notify = ek_pool_strndup (self->pool, value.p, value.n);
-    }
-    else if (ek_str_istarts (word, EK_STR ("ORCPT="))) {
-      EkStr value = { word.p + 6, word.n - 6 };
-      if (rcpt->orcpt || !is_orcpt (value, (self->tx->flags & EK_MSG_UTF8) != 0)) {
-        smtp_reply (self, 501, "5.5.4", "Bad ORCPT parameter syntax");
-        return false;
-      }
+    else if (ek_str_istarts (word, EK_STR ("NOTIFY=")))
+      settle (check, 501, "5.5.4", "Bad NOTIFY parameter syntax");
+    else if (!ek_str_istarts (word, EK_STR ("ORCPT=")))
+      settle (check, 555, "5.5.4", "Unsupported option: %s", smtp_show (self, word));
+    else if (value = (EkStr) { word.p + 6, word.n - 6 }, rcpt->orcpt || !is_orcpt (value, (self->tx->flags & EK_MSG_UTF8) != 0))
+      settle (check, 501, "5.5.4", "Bad ORCPT parameter syntax");
+    else
       rcpt->orcpt = ek_pool_strndup (self->pool, value.p, value.n);
-    }
-    else {
-      smtp_reply (self, 555, "5.5.4", "Unsupported option: %s", smtp_show (self, word));
+    if (check->answered)
       return false;
-    }
   }
   return true;
 }
@@ -104,11 +118,11 @@ answer (Smtp *self, SmtpCheck *check)
   self->command = SMTP_RCPT;
   if (check->good)
     accept_rcpt (self, &check->rcpt);
-  if (check->code == 452) {          /* too many: told, and not held against him at once */
+  if (check->quiet && check->code == 452) {      /* too many: told, and not held against him at once */
     if (++self->overshoot <= SMTP_OVERSHOOT && self->errors > 0)
       self->errors--;
   }
-  if (check->good || check->code == 452)
+  if (check->good || check->quiet)
     smtp_reply_as (self, SMTP_RCPT, check->code, check->dsn, check->text);
   else
     smtp_reject (self, check->rcpt.address, check->code, check->dsn, "%s", check->text);
@@ -150,25 +164,6 @@ smtp_checks_flush (Smtp *self)
   }
 }
 
-static void G_GNUC_PRINTF (4, 5)
-settle (SmtpCheck *check, int code, const char *dsn, const char *fmt, ...)
-{
-  va_list args;
-  char text[480];
-
-  va_start (args, fmt);
-  g_vsnprintf (text, sizeof text, fmt, args);
-  va_end (args);
-  for (char *p = text; *p; p++)
-    if ((guchar) *p < ' ' || *p == 127)
-      *p = ' ';
-  check->answered = true;
-  check->good = code < 300;
-  check->code = code;
-  g_strlcpy (check->dsn, dsn, sizeof check->dsn);
-  check->text = ek_pool_strdup (check->smtp->pool, text);
-}
-
 /* What directory said becomes the reply; who may send elsewhere is decided here. */
 static void
 judge (SmtpCheck *check, const EkRcptAnswer *a)
@@ -198,6 +193,7 @@ checked (const EkRcptAnswer *a, gpointer data)
 
   if (!self->gone) {
     judge (check, a);
+    check->quiet = false;
     smtp_checks_flush (self);
   }
   smtp_done (self);
@@ -217,13 +213,14 @@ may_add (Smtp *self)
   return false;
 }
 
-/* Its answer is known without asking: it takes its place in the queue of answers. */
+/* It takes its place in the queue of answers, behind those that directory is still asked about. */
 static void
 begin (Smtp *self, SmtpCheck *check)
 {
-  g_queue_push_tail (&self->checks, check);
-  if (self->tx->taken + self->checks.length > (guint) self->options->recipients_max) {
+  if (!check->answered && self->tx->taken + self->checks.length >= (guint) self->options->recipients_max)
     settle (check, 452, "4.5.3", "Error: too many recipients");
+  g_queue_push_tail (&self->checks, check);
+  if (check->answered) {
     smtp_checks_flush (self);
     return;
   }
@@ -231,32 +228,38 @@ begin (Smtp *self, SmtpCheck *check)
   ek_rcpt_check (self->session, check->rcpt.address, checked, check);
 }
 
-void
-smtp_cmd_rcpt (Smtp *self, EkStr arg)
+static void
+parse (Smtp *self, EkStr arg, SmtpCheck *check)
 {
   EkAddress address;
   gsize used = 0;
 
-  if (!may_add (self))
-    return;
   if (!ek_str_istarts (arg, EK_STR ("TO:"))) {
-    smtp_reply (self, 501, "5.5.4", "Syntax: RCPT TO:<address>");
+    settle (check, 501, "5.5.4", "Syntax: RCPT TO:<address>");
     return;
   }
   EkStr rest = ek_str_trim ((EkStr) { arg.p + 3, arg.n - 3 });
   guint flags = EK_PATH_POSTMASTER | EK_PATH_LAX | EK_PATH_BARE | (self->tx->flags & EK_MSG_UTF8 ? EK_PATH_UTF8 : 0);
   const char *wrong = ek_address_path (self->pool, rest, flags, &address, &used);
   if (wrong == ek_address_needs_utf8)
-    smtp_reply (self, 553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
+    settle (check, 553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
   else if (wrong)
-    smtp_reply (self, 501, "5.1.3", "Bad recipient address syntax");
+    settle (check, 501, "5.1.3", "Bad recipient address syntax");
   else if (used < rest.n && rest.p[used] != ' ')
-    smtp_reply (self, 501, "5.5.4", "Syntax: RCPT TO:<address>");
+    settle (check, 501, "5.5.4", "Syntax: RCPT TO:<address>");
   else {
-    SmtpCheck *check = ek_pool_new0 (self->pool, SmtpCheck);
-    check->smtp = self;
     check->rcpt.address = address.address;
-    if (parse_params (self, (EkStr) { rest.p + used, rest.n - used }, &check->rcpt))
-      begin (self, check);
+    parse_params (self, (EkStr) { rest.p + used, rest.n - used }, check);
   }
+}
+
+void
+smtp_cmd_rcpt (Smtp *self, EkStr arg)
+{
+  if (!may_add (self))
+    return;
+  SmtpCheck *check = ek_pool_new0 (self->pool, SmtpCheck);
+  check->smtp = self;
+  parse (self, arg, check);
+  begin (self, check);
 }

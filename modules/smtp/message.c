@@ -137,6 +137,7 @@ commit (Smtp *self)
   e.prepend = ek_buf_str (&prepend);
   smtp_begin (self);
   ek_session_wait (self->session);
+  self->stalled = false;             /* what was written goes before the envelope, and ready() comes no more */
   ek_submit_commit (g_steal_pointer (&tx->submit), &e, committed, self);
   ek_buf_release (&received);
   ek_buf_release (&prepend);

@@ -57,8 +57,8 @@ typedef struct Smtp Smtp;
 typedef struct {                     /* one recipient that is being checked */
   Smtp   *smtp;
   EkRcpt  rcpt;
-  bool    answered;
-  bool    good;
+  bool    answered, good;
+  bool    quiet;                     /* a matter of form, not of policy: the log need not know */
   int     code;                      /* the reply, when answered */
   char    dsn[12];
   char   *text;                      /* in the transaction's pool */
