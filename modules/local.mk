@@ -13,3 +13,4 @@ include modules/spool/local.mk
 include modules/maildir/local.mk
 include modules/imap/local.mk
 include modules/smtp/local.mk
+include modules/dns_unbound/local.mk

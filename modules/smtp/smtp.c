@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "smtp.h"
+#include "client-module.h"
 
 /* ---- the beginning ---- */
 
@@ -132,4 +133,9 @@ static const EkProtocolOps protocol = {
 EK_MODULE (smtp,
   .summary = "SMTP: takes mail in (server) and carries it out (client)",
   .flags = EK_EVENTED,
-  .protocol = &protocol);
+  .instance_size = sizeof (Client),
+  .options = smtp_client_options,
+  .init = smtp_client_init,
+  .stop = smtp_client_stop,
+  .protocol = &protocol,
+  .transport = &smtp_client_transport);

@@ -152,9 +152,11 @@ test_recipients (void)
 static void
 test_parallel (void)
 {
+  static const char in[] = HELO "MAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nRCPT TO:<b@example.test>\r\n"
+                           "RCPT TO:<c@example.test>\r\nDATA\r\n";
+
   begin ();
-  g_autofree char *got = play (HELO "MAIL FROM:<>\r\nRCPT TO:<a@example.test>\r\nRCPT TO:<b@example.test>\r\n"
-                               "RCPT TO:<c@example.test>\r\nDATA\r\n", 139 - 19, 1 << 20, none);
+  g_autofree char *got = play (in, strlen (in), 1 << 20, none);
   g_assert_cmpuint (mem_mail.checks_most, ==, 3);
   g_assert_nonnull (strstr (got, "250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n250 2.1.5 Ok\r\n"));
   end ();

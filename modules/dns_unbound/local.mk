@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/dns_unbound.la %D%/libbuiltin.la
+modules_dns_unbound_dns_unbound_la_SOURCES = %D%/dns_unbound.c
+modules_dns_unbound_dns_unbound_la_LDFLAGS = $(module_link)
+modules_dns_unbound_dns_unbound_la_CFLAGS = $(AM_CFLAGS) $(DNS_UNBOUND_CFLAGS)
+modules_dns_unbound_dns_unbound_la_LIBADD = libekiden.la $(CORE_LIBS) $(DNS_UNBOUND_LIBS)
+modules_dns_unbound_libbuiltin_la_SOURCES = $(modules_dns_unbound_dns_unbound_la_SOURCES)
+modules_dns_unbound_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_dns_unbound_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(DNS_UNBOUND_CFLAGS)
+modules_dns_unbound_libbuiltin_la_LIBADD = $(DNS_UNBOUND_LIBS)
+EXTRA_DIST += %D%/README.md
