@@ -9,6 +9,7 @@
 #include "flow/facts.h"
 #include "flow/submit.h"
 #include "net/listen.h"
+#include "net/resolve.h"
 #include "proc/blocks.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -90,6 +91,7 @@ configure (GError **error)
   ek_generation_each (gen, &ek_listener_block, add_service, NULL);
   ek_generation_unref (e.generation);
   e.generation = ek_generation_ref (gen);
+  ek_dns_use_generation (gen);
   return true;
 }
 

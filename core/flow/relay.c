@@ -4,6 +4,7 @@
 #include "config.h"
 #include "flow/facts.h"
 #include "flow/relay.h"
+#include "net/resolve.h"
 #include "queue/transport.h"
 #include <string.h>
 #include <unistd.h>
@@ -159,6 +160,19 @@ message (EkRole peer, guint index, EkMsg *msg)
     done (&t->call, status, t);
 }
 
+static bool
+start (GError **error)
+{
+  ek_dns_use_generation (ek_role_generation ());
+  return true;
+}
+
+static void
+reload (void)
+{
+  ek_dns_use_generation (ek_role_generation ());
+}
+
 static void
 stop (gint64 deadline)
 {
@@ -167,5 +181,5 @@ stop (gint64 deadline)
 }
 
 const EkRoleOps ek_relay_role = {
-  .role = EK_ROLE_RELAY, .message = message, .stop = stop,
+  .role = EK_ROLE_RELAY, .start = start, .reload = reload, .message = message, .stop = stop,
 };

@@ -1,2 +1,2 @@
 libekiden_la_SOURCES += %D%/listen.c %D%/listen.h %D%/resolver.h
-libekiden_la_SOURCES += core/net/resolve.c core/net/resolve.h core/net/resolver.h
+libekiden_la_SOURCES += %D%/resolve.c %D%/resolve.h

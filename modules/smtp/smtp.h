@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "base/base.h"
+#include "flow/edge.h"
 #include "flow/filter.h"
 #include "flow/login.h"
 #include "flow/submit.h"
@@ -125,8 +126,6 @@ enum {
 };
 
 extern const SmtpCommand smtp_commands[SMTP_N_COMMANDS];
-
-bool ek_session_trusted (EkSession *s);            /* flow/edge.h */
 
 /* ---- session.c ---- */
 

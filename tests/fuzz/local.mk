@@ -74,7 +74,10 @@ tests_fuzz_fuzz_imap_SOURCES = %D%/fuzz-imap.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_imap_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_imap_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-smtp
-tests_fuzz_fuzz_smtp_SOURCES = %D%/fuzz-smtp.c %D%/fuzz.h $(fuzz_main) $(modules_smtp_smtp_la_SOURCES)
+tests_fuzz_fuzz_smtp_SOURCES = %D%/fuzz-smtp.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_SMTP
+tests_fuzz_fuzz_smtp_SOURCES += $(modules_smtp_smtp_la_SOURCES)
+endif
 tests_fuzz_fuzz_smtp_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_fuzz_fuzz_smtp_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_smtp_LDADD = tests/lib/libmemsubmit.la tests/lib/libmemsession.la $(TEST_LDADD)

@@ -146,24 +146,15 @@ ek_session_handoff (EkSession *s, EkStr tag)
 gpointer
 mem_options (const EkProtocolOps *ops)
 {
-  static const gpointer nothing[1];  /* an empty list */
+  static EkPool *pool;               /* strings and lists of all such options */
+  g_autoptr (EkProblems) problems = ek_problems_new ();
   gpointer options = g_malloc0 (MAX (ops->options_size, 1));
 
-  for (const EkOption *row = ops->options; row && row->name; row++) {
-    const char *why = NULL;
-    gpointer field = (char *) options + row->offset;
-    bool good = row->type == EK_TIME ? ek_parse_time (ek_str (row->dflt), field, &why)
-                : row->type == EK_SIZE ? ek_parse_size (ek_str (row->dflt), field, &why)
-                : row->type == EK_INT ? ek_parse_int (ek_str (row->dflt), field, &why)
-                : row->type == EK_BOOL ? ek_parse_bool (ek_str (row->dflt), field, &why)
-                : row->type == EK_STRING || ((row->type == EK_LIST || row->type == EK_REFS) && strcmp (row->dflt, "[]") == 0);
-    if (row->type == EK_STRING)
-      *(const char **) field = *row->dflt ? row->dflt : NULL;
-    else if (good && (row->type == EK_LIST || row->type == EK_REFS))
-      *(gpointer *) field = (gpointer) &nothing;
-    if (!good)
-      g_error ("option %s: %s", row->name, why ? why : "mem_options() does not know its type");
-  }
+  if (pool == NULL)
+    pool = ek_pool_new ();
+  EkOptionContext context = { .pool = pool };
+  if (ops->options && !ek_options_apply (ops->options, options, NULL, 0, ops->name, &context, problems))
+    g_error ("the defaults of %s do not convert", ops->name);
   return options;
 }
 

@@ -3,6 +3,7 @@
  */
 #include "memsubmit.h"
 #include "memsession.h"
+#include "flow/edge.h"
 #include <string.h>
 
 MemMail mem_mail;
@@ -26,8 +27,6 @@ struct EkSubmit {
 
 static GQueue later;
 static guint under_way;
-
-bool ek_session_trusted (EkSession *s);
 
 bool
 ek_session_trusted (EkSession *s)

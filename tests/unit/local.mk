@@ -162,5 +162,8 @@ tests_unit_test_rows_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_rows_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-smtp
 tests_unit_test_smtp_SOURCES = tests/unit/test-smtp.c
+if !BUILTIN_SMTP
+tests_unit_test_smtp_SOURCES += $(modules_smtp_smtp_la_SOURCES)
+endif
 tests_unit_test_smtp_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
-tests_unit_test_smtp_LDADD = modules/smtp/libbuiltin.la tests/lib/libmemsubmit.la tests/lib/libmemsession.la $(TEST_LDADD)
+tests_unit_test_smtp_LDADD = tests/lib/libmemsubmit.la tests/lib/libmemsession.la $(TEST_LDADD)
