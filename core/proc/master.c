@@ -98,7 +98,7 @@ make_folders (GError **error)
 static bool
 write_pid (GError **error)
 {
-  g_autofree char *path = g_build_filename (m.plan->top.run_dir, "ekiden.pid", NULL);
+  g_autofree char *path = g_build_filename (m.plan->top.run_dir, "ekidend.pid", NULL);
   char text[24];
 
   m.pidfile = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -608,7 +608,7 @@ ek_master_main (const EkMasterOptions *options)
   ek_log_set_fd (-1);
   if (m.again)
     run_again ();
-  g_autofree char *pid = g_build_filename (m.plan->top.run_dir, "ekiden.pid", NULL);
+  g_autofree char *pid = g_build_filename (m.plan->top.run_dir, "ekidend.pid", NULL);
   unlink (pid);
   ek_timer_cancel (m.loop, &m.tickets);
   ek_timer_cancel (m.loop, &m.deadline);
