@@ -353,19 +353,13 @@ run_each (EkInstance *self, EkCall *call, gpointer data)
   return self->module->userdb->each (self, call, list_user, data);
 }
 
-/* The users of one domain: of its userdbs, or of its passdbs where those are userdbs too. */
+/* The users of one domain that an instance of a list of its can name. */
 static bool
-list_domain (EkGeneration *gen, const EkConfBlock *domain, Listing *listing, GError **error)
+list_bound (EkGeneration *gen, const EkConfBlock *domain, const char *list, Listing *listing, GError **error)
 {
-  const EkConfSetting *users = ek_conf_find_setting (domain, "users");
-  const char *list = users && users->n_items > 0 ? "users" : "auth";
   const EkConfSetting *bound = ek_conf_find_setting (domain, list);
   g_autoptr (EkPool) pool = ek_pool_new ();
-  EkStr key;
 
-  if (ek_domain_key (pool, ek_str (domain->name), &key) != NULL)
-    return true;
-  listing->domain = key.p;
   for (guint i = 0; bound && i < bound->n_items; i++) {
     EkInstance *self = bound_instance (gen, domain, list, EK_TABLE_USERDB, i);
     if (self == NULL || self->module->userdb == NULL || self->module->userdb->each == NULL)
@@ -377,6 +371,19 @@ list_domain (EkGeneration *gen, const EkConfBlock *domain, Listing *listing, GEr
       return false;
   }
   return true;
+}
+
+/* Of its userdbs and of its passdbs: a static userdb can name nobody, but the users file behind it can. */
+static bool
+list_domain (EkGeneration *gen, const EkConfBlock *domain, Listing *listing, GError **error)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkStr key;
+
+  if (ek_domain_key (pool, ek_str (domain->name), &key) != NULL)
+    return true;
+  listing->domain = key.p;
+  return list_bound (gen, domain, "users", listing, error) && list_bound (gen, domain, "auth", listing, error);
 }
 
 static int

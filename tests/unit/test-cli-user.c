@@ -174,8 +174,8 @@ main (int argc, char **argv)
   users = g_build_filename (folder, "users", NULL);
   more = g_build_filename (folder, "more", NULL);
   g_autofree char *text = g_strdup_printf (
-    "file \"people\" { path = \"%s\" }\nfile \"more\" { path = \"%s\"\n username_format = %%n }\ntest \"away\" { }\n"
-    "domain \"example.com\" { auth = away, people\n}\ndomain \"example.net\" { auth = more\n}\n"
+    "file \"people\" { path = \"%s\" }\nfile \"more\" { path = \"%s\"\n username_format = %%n }\ntest \"away\" { }\nstatic \"all\" { }\n"
+    "domain \"example.com\" { auth = away, people\n}\ndomain \"example.net\" { auth = more\n users = all\n}\n"
     "domain \"example.org\" { auth = away\n}\n", users, more);
   test_write (conf, text, -1);
   test_write (more, "", 0);
