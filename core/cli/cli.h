@@ -18,6 +18,11 @@ typedef struct {
 /* Runs one of a table's commands (its end has no name) by argv[1]; `program` is what stands before it. */
 int ek_cli_dispatch (const EkCli *table, const char *program, int argc, char **argv);
 
+int ek_cli_status (int argc, char **argv);
+int ek_cli_reload (int argc, char **argv);
+int ek_cli_stop (int argc, char **argv);
+int ek_cli_upgrade (int argc, char **argv);
+int ek_cli_reopen (int argc, char **argv);
 int ek_cli_config (int argc, char **argv);         /* check, show, set, reference, manual */
 int ek_cli_module (int argc, char **argv);         /* list, show, doc */
 int ek_cli_trace (int argc, char **argv);          /* the story of a message */

@@ -5,6 +5,11 @@
 #include <locale.h>
 
 static const EkCli commands[] = {
+  { "status", "the processes of the running server, and its queue", ek_cli_status },
+  { "reload", "take the configuration as it is now", ek_cli_reload },
+  { "stop", "stop the server", ek_cli_stop },
+  { "upgrade", "run the program that is installed now", ek_cli_upgrade },
+  { "reopen", "open the log files anew, after a rotation", ek_cli_reopen },
   { "config", "check, show and change the configuration", ek_cli_config },
   { "module", "list and explain the modules", ek_cli_module },
   { "trace", "tell the whole story of a message", ek_cli_trace },
