@@ -173,14 +173,22 @@ soon (EkSession *s)
 
 /* ---- output ---- */
 
+static void
+wrote (EkSession *s)
+{
+  if (ek_buf_len (&s->out) > LOW_WATER)      /* drained() is due, even if the kernel takes all at once */
+    s->above = true;
+  if (!s->blocked)
+    soon (s);
+}
+
 void
 ek_session_send (EkSession *s, const void *bytes, gsize len)
 {
   if (s->closed || s->lingering || len == 0)
     return;
   ek_buf_append (&s->out, bytes, len);
-  if (!s->blocked)
-    soon (s);
+  wrote (s);
 }
 
 void
@@ -199,8 +207,7 @@ ek_session_sendf (EkSession *s, const char *fmt, ...)
   va_start (args, fmt);
   ek_buf_vprintf (&s->out, fmt, args);
   va_end (args);
-  if (!s->blocked)
-    soon (s);
+  wrote (s);
 }
 
 static void
@@ -241,8 +248,6 @@ flush (EkSession *s)
     s->blocked = false;
     ek_buf_release (&s->out);
   }
-  if (ek_buf_len (&s->out) > LOW_WATER)
-    s->above = true;
   return true;
 }
 

@@ -52,11 +52,12 @@ append_begin (ImapCommand *command)
 {
   Append *args = command->args;
   ImapSession *session = command->session;
+  const ImapOptions *options = ek_session_options (session->net);
   GError *error = NULL;
 
-  if (session->reader.message_size > session->options->append_max.bytes)
+  if (session->reader.message_size > options->append_max.bytes)
     return imap_no (command, "[LIMIT] Message is larger than %" G_GUINT64_FORMAT " bytes",
-                    session->options->append_max.bytes);
+                    options->append_max.bytes);
   if (args->mailbox == NULL)
     return imap_no (command, "Mailbox name is not valid mUTF-7");
   EkStatus status = ek_append_new (session->ix, args->mailbox, args->date, args->flags.system, args->flags.keywords,

@@ -15,12 +15,10 @@ idle_step (ImapCommand *command, EkBuf *out)
     g_clear_error (&error);
   }
   ek_buf_appends (out, "+ idling\r\n");
-  session->idle_tag = g_strndup (command->tag.p, command->tag.n);
-  command->tag.n = 0;                /* DONE is what is answered */
   return imap_ok (command, "Idling");
 }
 
-const ImapCommandOps imap_idle = { .name = "IDLE", .step = idle_step };
+const ImapCommandOps imap_idle = { .name = "IDLE", .flags = IMAP_LATER, .step = idle_step };
 
 static bool
 idle_sync_step (ImapCommand *command, EkBuf *out)

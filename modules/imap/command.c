@@ -194,7 +194,8 @@ turn (ImapCommand *command, EkBuf *out)
   if (command->changes
       && !imap_tell_changes (command->session, command->changes, &command->n_told, command->uid, out))
     return false;
-  print_tagged (command, out);
+  if (!(command->ops->flags & IMAP_LATER))
+    print_tagged (command, out);
   return true;
 }
 

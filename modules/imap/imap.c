@@ -22,7 +22,7 @@ const EkOption imap_options[] = {
 static void
 after_open (EkSession *s, gpointer state)
 {
-  imap_session_open (state, s, ek_session_options (s), ek_session_index (s));
+  imap_session_open (state, s, ek_session_index (s));
 }
 
 static gsize

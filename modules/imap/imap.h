@@ -44,6 +44,7 @@ enum {                               /* ImapCommandOps.flags */
   IMAP_UID_ONLY   = 4,               /* exists only as "UID name" */
   IMAP_NO_EXPUNGE = 8,               /* RFC 3501 7.4.1: without UID no EXPUNGE may be sent during it */
   IMAP_NO_SYNC    = 16,              /* the view is not brought up to date behind it */
+  IMAP_LATER      = 64,              /* the tagged line comes with what ends it: IDLE */
   IMAP_ON_LOOP    = 32,              /* touches no mailbox: step() runs on the loop thread, once */
 };
 
@@ -72,7 +73,7 @@ struct ImapCommand {
   const char  *status;
   const char  *text;
   /* APPEND alone: step() returned true because it needs the client's bytes */
-  bool         wants_input;
+  bool         wants_input;          /* for the loop to read only while nothing runs */
   bool         ask;                  /* and the client waits for a continuation */
   /* the machinery's own */
   EkJob        job;
@@ -116,7 +117,6 @@ extern const ImapCommandOps imap_idle_sync, imap_idle_done;      /* no client ca
 
 struct ImapSession {
   EkSession         *net;
-  const ImapOptions *options;
   EkIndex           *ix;
   EkView            *view;           /* job; NULL: none is selected */
   guint64            keywords;       /* job: those of the view that the client was told */
@@ -137,7 +137,7 @@ struct ImapSession {
 };
 
 /* What after_login's callbacks call (imap.c), and the harness.  Zeroed before open. */
-void  imap_session_open (ImapSession *self, EkSession *net, const ImapOptions *options, EkIndex *ix);
+void  imap_session_open (ImapSession *self, EkSession *net, EkIndex *ix);
 gsize imap_session_input (ImapSession *self, const char *bytes, gsize len);
 void  imap_session_drained (ImapSession *self);
 void  imap_session_timeout (ImapSession *self);

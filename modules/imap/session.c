@@ -8,6 +8,12 @@
 
 static void turn_start (ImapSession *self);
 
+static const ImapOptions *
+options_of (const ImapSession *self)
+{
+  return ek_session_options (self->net);     /* a reload changes them between commands */
+}
+
 /* ---- output --------------------------------------------------------------------------------- */
 
 static void
@@ -32,7 +38,9 @@ say_goodbye (ImapSession *self, const char *line)
 static void
 set_timeout (ImapSession *self)
 {
-  ek_session_timeout (self->net, self->idle_tag ? self->options->idle_keepalive : self->options->idle_timeout);
+  const ImapOptions *options = options_of (self);
+
+  ek_session_timeout (self->net, self->idle_tag ? options->idle_keepalive : options->idle_timeout);
 }
 
 static void
@@ -49,9 +57,12 @@ free_all (ImapSession *self)
 static void
 command_over (ImapSession *self)
 {
-  bool idle = self->command->ops == &imap_idle;
+  ImapCommand *command = self->command;
+  bool idle = command->ops == &imap_idle && command->stepped;
 
-  imap_command_free (self->command);
+  if (idle)
+    self->idle_tag = g_strndup (command->tag.p, command->tag.n);
+  imap_command_free (command);
   self->command = NULL;
   if (idle)
     set_timeout (self);
@@ -195,7 +206,7 @@ bad_command (ImapSession *self, EkStr tag, const char *name, const char *error)
     ek_buf_printf (&out, "* BAD Error in IMAP command received by server: %s.\r\n", error);
   send_buf (self, &out);
   ek_buf_release (&out);
-  if (++self->bad_commands >= self->options->bad_commands_max)
+  if (++self->bad_commands >= options_of (self)->bad_commands_max)
     say_goodbye (self, IMAP_BAD_LIMIT_TEXT);
 }
 
@@ -341,7 +352,7 @@ imap_session_input (ImapSession *self, const char *bytes, gsize len)
   gsize used = 0, n;
 
   while (used < len && !self->logout) {
-    if (self->command && !self->command->wants_input)
+    if (self->command && (self->command->running || !self->command->wants_input))
       break;
     if (self->command) {
       used += append_input (self, bytes + used, len - used);
@@ -361,13 +372,12 @@ imap_session_input (ImapSession *self, const char *bytes, gsize len)
 /* ---- the life of a session ------------------------------------------------------------------------------ */
 
 void
-imap_session_open (ImapSession *self, EkSession *net, const ImapOptions *options, EkIndex *ix)
+imap_session_open (ImapSession *self, EkSession *net, EkIndex *ix)
 {
   self->net = net;
-  self->options = options;
   self->ix = ix;
   self->separator = ek_index_separator (ix);
-  self->reader.max = (gsize) options->command_max.bytes;
+  self->reader.max = (gsize) options_of (self)->command_max.bytes;
   self->reader.append = true;
   EkStr tag = ek_session_tag (net);
   ek_session_sendf (net, "%.*s OK [CAPABILITY " IMAP_CAPABILITIES "] Logged in\r\n", EK_STR_ARG (tag));
