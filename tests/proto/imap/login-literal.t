@@ -1,21 +1,17 @@
-# LOGIN with literals, synchronising and not; commands behind it are pipelined
+# LOGIN with a literal; commands in one piece with it are answered behind it, by store
 listener: imaps
 
 S: * OK <*>
-C: a2 LOGIN {4}
+C(raw): a1 NOOP\r\na2 NOOP\r\n
+S: a1 OK <*>
+S: a2 OK <*>
+C: a3 LOGIN <user> {6}
 S: + <*>
-C: abcd {3+}
-C: xyz
-S: a2 NO <*>
-C(raw): a3 NOOP\r\na4 NOOP\r\n
-S: a3 OK <*>
-S: a4 OK <*>
-C: a5 LOGIN <user> <password>
-S: a5 OK <*>
-C(raw): a6 SELECT INBOX\r\na7 NOOP\r\na8 LOGOUT\r\n
+C(raw): secret\r\na4 SELECT INBOX\r\na5 NOOP\r\na6 LOGOUT\r\n
+S: a3 OK [CAPABILITY <*>] Logged in
 S...
-S: a6 OK [READ-WRITE] <*>
-S: a7 OK <*>
+S: a4 OK [READ-WRITE] <*>
+S: a5 OK <*>
 S: * BYE <*>
-S: a8 OK <*>
+S: a6 OK <*>
 CLOSED

@@ -9,8 +9,6 @@ C: a2 SELECT INBOX
 S: a2 BAD <*>
 C: a3 LOGIN <user> wrong
 S: a3 NO [AUTHENTICATIONFAILED] <*>
-C: a4 LOGIN nobody@nowhere.test <password>
-S: a4 NO [AUTHENTICATIONFAILED] <*>
 C: a5 LOGIN "<user>" <password>
 S: a5 OK [CAPABILITY IMAP4rev1 <*>CONDSTORE<*>] Logged in
 C: a6 LOGIN <user> <password>
