@@ -156,8 +156,8 @@ read_entries (Ckpt *ckpt, Rd *r)
   return !r->bad;
 }
 
-static CkptResult
-parse (EkSpool *spool, Ckpt *ckpt, GError **error)
+CkptResult
+ckpt_parse (EkSpool *spool, Ckpt *ckpt, GError **error)
 {
   Head head;
   Block *block = ckpt->block;
@@ -197,7 +197,7 @@ ckpt_load (EkSpool *spool, Ckpt *ckpt, GError **error)
       spool_report (spool, EK_ERR, "%s", failure->message);
     return failure ? CKPT_BAD : CKPT_NONE;
   }
-  CkptResult result = parse (spool, ckpt, error);
+  CkptResult result = ckpt_parse (spool, ckpt, error);
   if (result == CKPT_OK)
     return result;
   if (result == CKPT_BAD)

@@ -288,7 +288,6 @@ void   spool_dispatch (EkSpool *spool);
 void   spool_status (EkSpool *spool, EkSpoolStatus *status);
 bool   spool_accepting (EkSpool *spool, const char **why);
 void   spool_thread (pthread_t *thread, void *(*func) (void *), EkSpool *spool);
-extern const EkSpoolOps spool_ops;
 
 /* dirs.c: the folder and its lock */
 bool   dirs_open (EkSpool *spool, bool create, GError **error);
@@ -419,6 +418,7 @@ typedef struct {                     /* one as read */
 } Ckpt;
 typedef struct { guint64 id, seq, off, as_of; guint32 child; bool found; Rd states; } CkptEntry;
 typedef enum { CKPT_OK, CKPT_NONE, CKPT_BAD, CKPT_REFUSED } CkptResult;
+CkptResult ckpt_parse (EkSpool *spool, Ckpt *ckpt, GError **error);   /* ckpt->block */
 CkptResult ckpt_load (EkSpool *spool, Ckpt *ckpt, GError **error);
 guint64 ckpt_end (const Ckpt *ckpt, guint64 seq);          /* 0: not known */
 void   ckpt_clear (Ckpt *ckpt);

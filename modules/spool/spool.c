@@ -356,7 +356,7 @@ instance_open (EkInstance *self, const EkSpoolHost *host, GError **error)
   return spool_open (&options, host, error);
 }
 
-const EkSpoolOps spool_ops = {
+static const EkSpoolOps spool_ops = {
   .open = instance_open, .close = spool_close, .dispatch = spool_dispatch, .new_id = spool_new_id,
   .accepting = spool_accepting, .status = spool_status, .submit = spool_submit, .record = spool_record,
   .file_new = file_new, .file_append = file_append, .file_free = file_free, .file_share = file_share,

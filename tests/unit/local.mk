@@ -167,3 +167,7 @@ tests_unit_test_smtp_SOURCES += $(modules_smtp_smtp_la_SOURCES)
 endif
 tests_unit_test_smtp_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_smtp_LDADD = tests/lib/libmemsubmit.la tests/lib/libmemsession.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-spool-damage
+tests_unit_test_spool_damage_SOURCES = tests/unit/test-spool-damage.c
+tests_unit_test_spool_damage_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_spool_damage_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
