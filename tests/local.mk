@@ -11,7 +11,10 @@ EK_TEST_CPPFLAGS = $(AM_CPPFLAGS) -DEK_BUILDDIR=\"$(abs_top_builddir)\" -DEK_SRC
 # a spool with a small loop around it
 check_LTLIBRARIES += tests/lib/libspoolrig.la
 tests_lib_libspoolrig_la_SOURCES = tests/lib/spoolrig.c tests/lib/spoolrig.h
-tests_lib_libspoolrig_la_LIBADD = modules/spool/libbuiltin.la
+tests_lib_libspoolrig_la_LIBADD =
+if !BUILTIN_SPOOL
+tests_lib_libspoolrig_la_LIBADD += modules/spool/libbuiltin.la
+endif
 # a protocol by itself: memsession.c stands in for the core's sessions, so it is linked before the core
 check_LTLIBRARIES += tests/lib/libmemsession.la
 tests_lib_libmemsession_la_SOURCES = tests/lib/memsession.c tests/lib/memsession.h
@@ -27,3 +30,8 @@ tests_lib_libfaildisk_la_LIBADD = -ldl
 # directory and queue beside that session, for SMTP
 check_LTLIBRARIES += tests/lib/libmemsubmit.la
 tests_lib_libmemsubmit_la_SOURCES = tests/lib/memsubmit.c tests/lib/memsubmit.h
+# works on a spool until it is killed: tests/system/spool-crash, tests/system/spool-power
+check_PROGRAMS += tests/lib/spool-writer
+tests_lib_spool_writer_SOURCES = tests/lib/spool-writer.c
+tests_lib_spool_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_lib_spool_writer_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)

@@ -76,7 +76,7 @@ rec_size (guint64 meta_len, guint64 body_len)
 }
 
 void    seg_head_seal (SegHead *head);                         /* magic, order, version, crc */
-typedef enum { HEAD_OK, HEAD_BAD, HEAD_NEWER, HEAD_ORDER } HeadState;
+typedef enum { HEAD_OK, HEAD_EMPTY, HEAD_BAD, HEAD_NEWER, HEAD_ORDER } HeadState;
 HeadState seg_head_check (const SegHead *head);
 
 guint32 rec_crc (const RecHead *head, guint32 salt, const void *meta);

@@ -62,21 +62,27 @@ load (EkSpool *spool, const Segment *seg, char *bytes)
   return whole;
 }
 
-/* OK, BAD (no header to be believed), or refused with `error` set. */
+/* OK, EMPTY (it was being made), BAD (no header to be believed), or refused with `error` set. */
 static HeadState
 read_head (EkSpool *spool, Segment *seg, GError **error)
 {
-  SegHead head;
+  SegHead head, zeros = { .kind = 0 };
   struct stat st;
   HeadState state = HEAD_BAD;
+  bool empty = true;
 
-  if (fstat (seg->fd, &st) < 0 || st.st_size < (off_t) SPOOL_SIZE_MIN)
+  if (fstat (seg->fd, &st) < 0)
     return HEAD_BAD;
-  for (int copy = 0; copy < 2 && state == HEAD_BAD; copy++) {
-    off_t at = copy ? st.st_size - (off_t) SPOOL_FIRST : 0;
+  /* The header is synced before the first record is written: without both there is nothing here. */
+  for (int copy = 0; copy < 3 && state == HEAD_BAD; copy++) {
+    off_t at = copy == 0 ? 0 : copy == 1 ? MAX (st.st_size - (off_t) SPOOL_FIRST, 0) : (off_t) SPOOL_FIRST;
+    memset (&head, 0, sizeof head);
     if (pread (seg->fd, &head, sizeof head, at) == sizeof head)
       state = seg_head_check (&head);
+    empty &= memcmp (&head, &zeros, sizeof head) == 0;
   }
+  if (state == HEAD_BAD && empty)
+    return HEAD_EMPTY;
   if (state == HEAD_NEWER)
     ek_fail (error, EK_FAIL, 0, "%s/seg/%s was written by a newer Ekiden (format %u, this one knows %u): install "
              "that version again, or let it deliver what is queued first", spool->opt.path, seg->name,
@@ -160,6 +166,8 @@ find_segments (Replay *r, GArray *all, GError **error)
     state = seg->fd < 0 ? HEAD_BAD : read_head (spool, seg, error);
     if (state == HEAD_BAD)
       bad_segment (r, seg);
+    else if (state == HEAD_EMPTY && r->mend)
+      unlinkat (spool->seg_dir, seg->name, 0);
     if (state != HEAD_OK) {
       segment_free (seg);
       continue;
@@ -484,7 +492,7 @@ replay_run (Replay *r, GError **error)
   replay_link (r);
   report_lost (r);
   check_files (r);
-  if (r->n_orphans)
+  if (r->n_orphans && r->have)                   /* without a checkpoint there are some of long gone messages */
     spool_report (spool, EK_WARN, "%s: %" G_GUINT64_FORMAT " records on messages that are not there", spool->opt.path,
                   r->n_orphans);
   return true;

@@ -82,7 +82,10 @@ tests_fuzz_fuzz_smtp_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_fuzz_fuzz_smtp_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_smtp_LDADD = tests/lib/libmemsubmit.la tests/lib/libmemsession.la $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-segment
-tests_fuzz_fuzz_segment_SOURCES = %D%/fuzz-segment.c %D%/fuzz.h $(fuzz_main) $(modules_spool_spool_la_SOURCES)
+tests_fuzz_fuzz_segment_SOURCES = %D%/fuzz-segment.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_SPOOL
+tests_fuzz_fuzz_segment_SOURCES += $(modules_spool_spool_la_SOURCES)
+endif
 tests_fuzz_fuzz_segment_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_segment_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_segment_LDADD = $(TEST_LDADD)
