@@ -64,7 +64,7 @@ void       ek_indexes_dispatch (EkIndexes *set);
  * object, with a reference each.  FAIL for a user name that cannot be a path.  Any thread. */
 EkStatus ek_index_new (EkIndexes *set, EkInstance *format, const EkUser *user, EkIndex **ix, GError **error);
 EkIndex *ek_index_ref (EkIndex *ix);
-void     ek_index_unref (EkIndex *ix);                    /* any thread; the last one closes the files */
+void     ek_index_unref (EkIndex *ix);                    /* any thread; the last one closes (no sync) */
 /* Makes the index usable by the calling job.  DEFER when another process holds it. */
 EkStatus ek_index_enter (EkIndex *ix, GError **error);
 void     ek_index_leave (EkIndex *ix);
@@ -136,7 +136,7 @@ const char    *ek_view_id (const EkView *view);           /* stable mailbox id *
 EkStatus       ek_view_first_unseen (EkView *view, guint32 *seq, GError **error);
 
 /* Keywords have numbers 0..63 in each mailbox, as bits of EkRow.keywords; numbers are never reused.
- * The names are borrowed until ek_index_leave(). */
+ * The names are borrowed until the next sync, or ek_index_leave(). */
 guint          ek_view_keywords (EkView *view, const char *const **names);   /* NULL for a hole */
 
 typedef enum { EK_CHANGE_EXPUNGE, EK_CHANGE_FLAGS, EK_CHANGE_EXISTS, EK_CHANGE_KEYWORDS } EkChangeKind;

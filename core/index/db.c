@@ -313,6 +313,11 @@ check (Db *db)
 static Opened
 try_open (Db *db)
 {
+  if (access (db->path, F_OK) < 0) {               /* whatever the umask is */
+    int fd = open (db->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+      close (fd);
+  }
   int code = sqlite3_open_v2 (db->path, &db->h,
                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
                                   | SQLITE_OPEN_PRIVATECACHE,

@@ -102,7 +102,7 @@ wait_for (EkIndexes *set, const char *name, const char *root, GError **error)
   bool held = true;
   int code = 0;
 
-  clock_gettime (CLOCK_REALTIME, &until);
+  clock_gettime (CLOCK_MONOTONIC, &until);
   until.tv_sec += GUARD_SECONDS;
   pthread_mutex_lock (&set->lock);
   while (code == 0
@@ -210,17 +210,21 @@ find_letters (Delivering *v)
 }
 
 static EkStatus
+create (Delivering *v)
+{
+  v->created = true;
+  return OP (v->ix, v->pool, v->error, create, &v->folder);
+}
+
+static EkStatus
 stage (Delivering *v)
 {
   EkStatus status = OP (v->ix, v->pool, v->error, stage, &v->folder, &v->staged);
 
   if (status != EK_NOTFOUND || !(v->d->create || v->folder.disk[0] == 0))
     return status;
-  status = OP (v->ix, v->pool, v->error, create, &v->folder);
-  v->created = true;
-  if (status == EK_OK)
-    status = OP (v->ix, v->pool, v->error, stage, &v->folder, &v->staged);
-  return status;
+  status = create (v);
+  return status == EK_OK ? OP (v->ix, v->pool, v->error, stage, &v->folder, &v->staged) : status;
 }
 
 /* ---- what a delivery before a crash left ---- */
@@ -369,6 +373,11 @@ ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc fun
   if (d->guarded)
     guard (ix, d);
   status = deliver (&v, syncer, func, data);
+  if (status == EK_NOTFOUND && !v.created && (d->create || v.folder.disk[0] == 0)) {
+    status = create (&v);                          /* half a folder: the other half is made */
+    if (status == EK_OK)
+      status = deliver (&v, syncer, func, data);
+  }
   if (status == EK_OK && (v.letters || (d->flags & EK_FLAGS_STORED))) {
     pthread_mutex_lock (&ix->set->lock);           /* it did not go where each scan looks */
     ix->touched++;

@@ -7,10 +7,13 @@
  *
  * Every operation is blocking, runs on a job thread, and may run on several threads at once, also
  * for one folder: a delivery does not wait for the owner's session.  So a format keeps no state in
- * memory.  Other programs may change the files at any instant: what is not where it was is looked
- * for once, and then is EK_NOTFOUND, which is no error.  EK_DEFER: the disk failed, try again;
- * EK_FAIL: it can never work (a name that cannot be written, permission).  Beside DEFER and FAIL
- * call->error is set.  Strings that an operation returns live in call->pool. */
+ * memory.  But for locate(), `self` is a bytewise copy that may outlive the configuration: read
+ * values from it (bool, numbers, what init() derived), no strings, lists or references.
+ *
+ * Other programs may change the files at any instant: what is not where it was is looked for once,
+ * and then is EK_NOTFOUND, which is no error.  EK_DEFER: the disk failed, try again; EK_FAIL: it can
+ * never work (a name that cannot be written, permission).  Beside DEFER and FAIL call->error is set.
+ * Strings that an operation returns live in call->pool. */
 #pragma once
 #include <ekiden/ekiden.h>
 

@@ -237,9 +237,14 @@ index_open (EkIndex *ix, GError **error)
   guint32 stamp = 0;
   EkStatus status = EK_OK;
 
-  if (access (ix->root, F_OK) < 0)
+  g_autofree char *path = index_path (ix);
+  bool missing = access (ix->root, F_OK) < 0;
+  if (missing && ix->set->config.folder && access (path, F_OK) == 0)
+    return ek_fail (error, EK_DEFER, ENOENT, "%s: the mail of user %s is gone, but its index is there: is the disk "
+                    "mounted? (If it was removed, remove %s too.)", ix->root, ix->user, path);
+  if (missing)
     status = OP (ix, pool, error, create, &inbox);
-  if (status == EK_OK && stamp_read (ix, &stamp, NULL) == EK_NOTFOUND)
+  if (missing && status == EK_OK)
     status = folder_sync (&inbox, error);
   if (status != EK_OK)
     return status == EK_NOTFOUND ? ek_fail (error, EK_DEFER, ENOENT, "%s: cannot be made", ix->root)
@@ -248,7 +253,6 @@ index_open (EkIndex *ix, GError **error)
   if (status == EK_DEFER)
     return status;
   bool import = status == EK_NOTFOUND;
-  g_autofree char *path = index_path (ix);
   status = db_open (path, &ix->db, error);
   if (status != EK_OK)
     return status;
@@ -277,6 +281,7 @@ numbers_save (EkIndex *ix)
     any = ((Box *) p)->uid_ceiling > ((Box *) p)->uidnext;
   if (!any || ix->db->corrupt)
     return;
+  sqlite3_wal_autocheckpoint (ix->db->h, 0);       /* no sync: this may be the loop's thread */
   EkStatus status = db_begin (ix->db, false, &error);
   g_hash_table_iter_init (&iter, ix->boxes);
   while (status == EK_OK && g_hash_table_iter_next (&iter, NULL, &p)) {

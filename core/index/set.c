@@ -17,6 +17,7 @@ EkIndexes *
 ek_indexes_new (const EkIndexConfig *config, GError **error)
 {
   EkIndexes *set = g_new0 (EkIndexes, 1);
+  pthread_condattr_t monotonic;
 
   set->pool = ek_pool_new ();
   set->config = *config;
@@ -33,7 +34,10 @@ ek_indexes_new (const EkIndexConfig *config, GError **error)
   if (set->config.separator == 0)
     set->config.separator = '.';
   pthread_mutex_init (&set->lock, NULL);
-  pthread_cond_init (&set->retired, NULL);
+  pthread_condattr_init (&monotonic);
+  pthread_condattr_setclock (&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init (&set->retired, &monotonic);
+  pthread_condattr_destroy (&monotonic);
   pthread_cond_init (&set->called, NULL);
   set->users = g_hash_table_new (g_str_hash, g_str_equal);
   set->guarded = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
@@ -50,6 +54,8 @@ index_free (EkIndex *ix)
   pthread_mutex_destroy (&ix->lock);
   pthread_mutex_destroy (&ix->table_lock);
   g_hash_table_unref (ix->boxes);
+  g_free ((char *) ix->format->name);
+  g_free (ix->format);
   g_free (ix->key);
   g_free (ix->user);
   g_free (ix->root);
@@ -94,6 +100,19 @@ ek_indexes_fd (const EkIndexes *set)
 
 /* ---- one user ---- */
 
+/* A copy that lives as long as the user's index: the configuration it came from may be replaced and freed
+ * while sessions go on. */
+static EkInstance *
+format_copy (const EkInstance *format)
+{
+  gsize size = format->module->instance_size;
+  EkInstance *copy = g_memdup2 (format, size ? size : sizeof (EkInstance));
+
+  copy->name = g_strdup (format->name);
+  copy->core = NULL;
+  return copy;
+}
+
 EkStatus
 ek_index_new (EkIndexes *set, EkInstance *format, const EkUser *user, EkIndex **out, GError **error)
 {
@@ -115,7 +134,7 @@ ek_index_new (EkIndexes *set, EkInstance *format, const EkUser *user, EkIndex **
     ix->root = g_strdup (root);
     ix->key = g_strdup (root);
     ix->user = g_strdup (user->name);
-    ix->format = format;
+    ix->format = format_copy (format);
     ix->ops = ops;
     ix->link.data = ix;
     ix->boxes = g_hash_table_new_full (NULL, NULL, NULL, box_free);

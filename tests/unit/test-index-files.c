@@ -393,6 +393,44 @@ test_lru (void)
   mail_free (&m);
 }
 
+/* A reload frees the instance that a session came with; and a folder of index files of its own. */
+static void
+test_reload (void)
+{
+  Mail m;
+  TestInstance second;
+  g_autoptr (GError) error = NULL;
+
+  mail_new_with (&m, "");
+  g_autofree char *folder = g_build_filename (m.folder, "index", NULL);
+  EkIndexConfig config = { .folder = folder };
+  m.set = ek_indexes_new (&config, NULL);
+  EkInstance *other = test_instance_new (&second, &ek_module_maildir, "maildir", "line_end = crlf", &error);
+  g_assert_no_error (error);
+  EkIndex *ix;
+  g_assert_cmpint (ek_index_new (m.set, m.format, &m.user, &m.ix, NULL), ==, EK_OK);
+  g_assert_cmpint (ek_index_new (m.set, other, &m.user, &ix, NULL), ==, EK_OK);
+  g_assert_true (ix == m.ix);
+  ek_index_unref (ix);
+  test_instance_free (&m.instance);
+  g_assert_cmpint (ek_index_enter (m.ix, &error), ==, EK_OK);
+  g_assert_cmpuint (mail_append (&m, "INBOX", 1, 0, NULL), ==, 1);
+  ek_index_leave (m.ix);
+  ek_index_unref (m.ix);
+  g_autofree char *away = g_strconcat (m.root, ".away", NULL);
+  g_assert_cmpint (g_rename (m.root, away), ==, 0);       /* as if its disk were not mounted */
+  m.format = other;
+  g_assert_cmpint (ek_index_new (m.set, m.format, &m.user, &m.ix, NULL), ==, EK_OK);
+  g_assert_cmpint (ek_index_enter (m.ix, &error), ==, EK_DEFER);
+  g_assert_true (test_has (error->message, "mounted"));
+  g_assert_false (g_file_test (m.root, G_FILE_TEST_EXISTS));
+  g_assert_cmpint (g_rename (away, m.root), ==, 0);
+  g_assert_cmpint (ek_index_enter (m.ix, NULL), ==, EK_OK);
+  g_assert_cmpuint (mail_status (&m, "INBOX").messages, ==, 1);
+  m.instance = second;
+  mail_free (&m);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -403,6 +441,7 @@ main (int argc, char **argv)
   g_test_add_func ("/index-files/script", test_script);
   g_test_add_func ("/index-files/import", test_import);
   g_test_add_func ("/index-files/corrupt", test_corrupt);
+  g_test_add_func ("/index-files/reload", test_reload);
   g_test_add_func ("/index-files/lock", test_lock);
   g_test_add_func ("/index-files/lru", test_lru);
   return g_test_run ();
