@@ -34,7 +34,7 @@ at (const List *l, char c)
   return l->p < l->end && *l->p == c;
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------- */
+/* ---- tokens -------------------------------------------------------------------------------- */
 
 /* Takes a comment; keeps its text, inner parentheses too.  One without end takes all. */
 static void
@@ -177,7 +177,7 @@ read_domain (List *l)
   return domain;
 }
 
-/* ---- entries -------------------------------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------------------------- */
 
 static EkListAddr *
 add (List *l)
@@ -307,7 +307,8 @@ EkListAddr *
 ek_address_list (EkPool *pool, EkStr value, guint max)
 {
   EkListAddr *first = NULL;
-  List l = { .p = value.p, .end = EK_STR_END (value), .pool = pool, .max = max ? max : LIST_MAX, .tail = &first };
+  List l = { .p = value.p, .end = EK_STR_END (value), .pool = pool, .max = max ? max : LIST_MAX,
+             .tail = &first };
   bool in_group = false, again;
 
   skip (&l);

@@ -68,7 +68,7 @@ struct EkCharset {
   char    escape;
 };
 
-/* ---- UTF-8 ------------------------------------------------------------------------------------- */
+/* ---- UTF-8 --------------------------------------------------------------------------------- */
 
 /* How many bytes at the end of s are the start of a character that is not complete. */
 static gsize
@@ -103,7 +103,7 @@ ek_utf8_append (EkBuf *out, EkStr s)
   }
 }
 
-/* ---- iconv -------------------------------------------------------------------------------------- */
+/* ---- iconv --------------------------------------------------------------------------------- */
 
 /* Converts all of `s` but an incomplete character at its end, whose length it returns. */
 static gsize
@@ -158,7 +158,7 @@ feed (EkCharset *self, const char *bytes, gsize n, EkBuf *out)
   }
 }
 
-/* ---- ISO-2022-JP --------------------------------------------------------------------------------- */
+/* ---- ISO-2022-JP --------------------------------------------------------------------------- */
 
 /* Rewritten as EUC-JP-MS, whose converter knows the characters of row 13 that Japanese mail is full of. */
 static void
@@ -193,7 +193,7 @@ jis_feed (EkCharset *self, const char *bytes, gsize n, EkBuf *out)
   ek_buf_release (&euc);
 }
 
-/* ---- the converter -------------------------------------------------------------------------------- */
+/* ---- the converter ------------------------------------------------------------------------- */
 
 static bool
 in_list (const char *const *list, gsize n, const char *label)

@@ -15,7 +15,7 @@ ek_cte (EkStr name)
   return ek_str_ieq (name, EK_STR ("quoted-printable")) ? EK_CTE_QP : EK_CTE_IDENTITY;
 }
 
-/* ---- base64 ------------------------------------------------------------------------------------- */
+/* ---- base64 -------------------------------------------------------------------------------- */
 
 static gint8
 base64_value (guchar c)
@@ -59,7 +59,7 @@ base64_feed (EkDecoder *d, const char *p, gsize n, EkBuf *out)
   ek_buf_added (out, made);
 }
 
-/* ---- quoted-printable ---------------------------------------------------------------------------- */
+/* ---- quoted-printable ---------------------------------------------------------------------- */
 
 static void
 qp_flush (EkDecoder *d, EkBuf *out)
@@ -169,7 +169,7 @@ ek_decode_end (EkDecoder *decoder, EkBuf *out)
   *decoder = (EkDecoder) { .kind = decoder->kind };
 }
 
-/* ---- encoding ------------------------------------------------------------------------------------- */
+/* ---- encoding ------------------------------------------------------------------------------ */
 
 void
 ek_base64_lines (EkBuf *out, EkStr bytes)

@@ -11,7 +11,7 @@ static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 
-/* ---- civil time --------------------------------------------------------------------------------- */
+/* ---- civil time ---------------------------------------------------------------------------- */
 
 /* Days since 1970: years begin in March here, so that the leap day is the last of its year. */
 static gint64
@@ -65,7 +65,7 @@ valid_day (int year, int month, int day)
          && day <= length[month - 1] + (month == 2 && leap);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 typedef struct {
   const char *p, *end;
@@ -311,7 +311,7 @@ ek_date_imap_day (EkStr text, gint64 *seconds)
   return true;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 /* Seconds that every form can show: years 1900 to 9999, a day inside for any zone. */
 static gint64

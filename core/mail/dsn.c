@@ -18,7 +18,7 @@ enum { NOTHING, RETURNS_ALL, RETURNS_HEADER, RETURNED };       /* EkDsn.state */
 
 static const char *const action_names[] = { "failed", "delayed", "delivered", "relayed", "expanded" };
 
-/* ---- text that came from elsewhere ----------------------------------------------------------------- */
+/* ---- text that came from elsewhere --------------------------------------------------------- */
 
 /* One line of printable text: ASCII, or UTF-8 where the report may have it. */
 static void
@@ -93,7 +93,7 @@ is_ascii (EkStr s)
   return true;
 }
 
-/* ---- xtext ------------------------------------------------------------------------------------------- */
+/* ---- xtext --------------------------------------------------------------------------------- */
 
 bool
 ek_xtext_decode (EkStr xtext, EkBuf *out)
@@ -129,7 +129,7 @@ ek_xtext_encode (EkBuf *out, EkStr bytes)
   }
 }
 
-/* ---- the fields for programs --------------------------------------------------------------------------- */
+/* ---- the fields for programs --------------------------------------------------------------- */
 
 /* An address where only ASCII may stand: \x{HEX} for the rest (RFC 6533 3, utf-8-addr-xtext). */
 static void
@@ -220,7 +220,8 @@ append_status_part (const EkDsn *dsn, EkBuf *out)
 {
   EkBuf envid = { 0 };
 
-  ek_buf_printf (out, "--%s\r\nContent-Description: Delivery report\r\nContent-Type: message/%sdelivery-status\r\n%s\r\n",
+  ek_buf_printf (out, "--%s\r\nContent-Description: Delivery report\r\n"
+                      "Content-Type: message/%sdelivery-status\r\n%s\r\n",
                  dsn->boundary, dsn->utf8 ? "global-" : "",
                  dsn->utf8 ? "Content-Transfer-Encoding: 8bit\r\n" : "");
   if (dsn->envid.n > 0 && ek_xtext_decode (dsn->envid, &envid))
@@ -235,7 +236,7 @@ append_status_part (const EkDsn *dsn, EkBuf *out)
   ek_buf_release (&envid);
 }
 
-/* ---- the text for people ---------------------------------------------------------------------------------- */
+/* ---- the text for people ------------------------------------------------------------------- */
 
 static guint
 count_action (const EkDsn *dsn, EkDsnAction action)
@@ -262,14 +263,19 @@ static const struct {
   EkDsnAction action;
   const char *text;
 } paragraphs[] = {
-  { EK_DSN_FAILED, "Your message could not be delivered to the following recipients, and delivery will not be "
-                   "tried again. The reason stands behind each address." },
-  { EK_DSN_DELAYED, "Your message could not be delivered yet to the following recipients. Delivery will be tried "
-                    "again; you need not send the message once more." },
-  { EK_DSN_DELIVERED, "Your message was delivered to the mailboxes of the following recipients." },
-  { EK_DSN_RELAYED, "Your message was handed to the mail system of the following recipients. That system sends no "
-                    "reports of its own, so you will hear no more of it." },
-  { EK_DSN_EXPANDED, "Your message was delivered to the following addresses, which passed it on to others." },
+  { EK_DSN_FAILED,
+    "Your message could not be delivered to the following recipients, and delivery will not be tried "
+    "again. The reason stands behind each address." },
+  { EK_DSN_DELAYED,
+    "Your message could not be delivered yet to the following recipients. Delivery will be tried again; "
+    "you need not send the message once more." },
+  { EK_DSN_DELIVERED,
+    "Your message was delivered to the mailboxes of the following recipients." },
+  { EK_DSN_RELAYED,
+    "Your message was handed to the mail system of the following recipients. That system sends no "
+    "reports of its own, so you will hear no more of it." },
+  { EK_DSN_EXPANDED,
+    "Your message was delivered to the following addresses, which passed it on to others." },
 };
 
 static void
@@ -303,7 +309,8 @@ append_text_part (const EkDsn *dsn, EkBuf *out)
 {
   const char *charset = dsn->utf8 ? "utf-8\r\nContent-Transfer-Encoding: 8bit" : "us-ascii";
 
-  ek_buf_printf (out, "--%s\r\nContent-Description: Notification\r\nContent-Type: text/plain; charset=%s\r\n\r\n"
+  ek_buf_printf (out, "--%s\r\nContent-Description: Notification\r\n"
+                      "Content-Type: text/plain; charset=%s\r\n\r\n"
                       "This is the mail system at %s.\r\n", dsn->boundary, charset, dsn->hostname);
   for (gsize p = 0; p < G_N_ELEMENTS (paragraphs); p++) {
     if (count_action (dsn, paragraphs[p].action) == 0)
@@ -320,12 +327,13 @@ append_text_part (const EkDsn *dsn, EkBuf *out)
                                                 : EK_STR ("The header of your message is attached."), 0, "");
   if (count_action (dsn, EK_DSN_FAILED) > 0) {
     ek_buf_appends (out, "\r\n");
-    append_filled (out, EK_STR ("If you need help, show this report to the postmaster; it names the cause."), 0, "");
+    append_filled (out, EK_STR ("If you need help, show this report to the postmaster; it names the cause."),
+                   0, "");
   }
   ek_buf_appends (out, "\r\n\r\n");
 }
 
-/* ---- the report ---------------------------------------------------------------------------------------------- */
+/* ---- the report ---------------------------------------------------------------------------- */
 
 static void
 append_head (const EkDsn *dsn, EkBuf *out)
@@ -336,10 +344,12 @@ append_head (const EkDsn *dsn, EkBuf *out)
                  ek_date_format (date, dsn->now, ek_date_zone (dsn->now)), dsn->hostname);
   append_safe (out, dsn->to, dsn->utf8);
   ek_buf_printf (out, "\r\nSubject: %s\r\nMessage-ID: <%s.dsn@%s>\r\nAuto-Submitted: auto-replied\r\n"
-                      "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=%sdelivery-status;\r\n"
+                      "MIME-Version: 1.0\r\n"
+                      "Content-Type: multipart/report; report-type=%sdelivery-status;\r\n"
                       "    boundary=\"%s\"\r\n",
                  subject (dsn), dsn->report_id, dsn->hostname, dsn->utf8 ? "global-" : "", dsn->boundary);
-  ek_buf_printf (out, "Content-Transfer-Encoding: 8bit\r\n\r\nThis is a report in MIME format, made by %s.\r\n\r\n",
+  ek_buf_printf (out, "Content-Transfer-Encoding: 8bit\r\n\r\n"
+                      "This is a report in MIME format, made by %s.\r\n\r\n",
                  dsn->mail_name ? dsn->mail_name : "Ekiden");
 }
 
@@ -350,7 +360,8 @@ ek_dsn_begin (EkDsn *dsn, EkBuf *out)
   bool all = dsn->full && fits && count_action (dsn, EK_DSN_FAILED) > 0;
 
   if (dsn->boundary[0] == 0)
-    snprintf (dsn->boundary, sizeof dsn->boundary, "=_%.20s_%016" G_GINT64_MODIFIER "x", dsn->report_id, ek_random64 ());
+    snprintf (dsn->boundary, sizeof dsn->boundary, "=_%.20s_%016" G_GINT64_MODIFIER "x", dsn->report_id,
+              ek_random64 ());
   dsn->state = all ? RETURNS_ALL : RETURNS_HEADER;
   dsn->in_line = dsn->held_cr = false;
   dsn->returned = 0;

@@ -11,7 +11,7 @@
 #define SIZE_MAX_ (256 * 1024)
 #define COUNT_MAX 4000
 
-/* ---- the splitter ---------------------------------------------------------------------------- */
+/* ---- the splitter -------------------------------------------------------------------------- */
 
 /* Splits `raw` at its colon.  The name ends with the first line: a colon in a folded line is text. */
 static void
@@ -139,7 +139,7 @@ ek_header_split_clear (EkHeaderSplit *split)
                              .data = split->data };
 }
 
-/* ---- the kept header ------------------------------------------------------------------------- */
+/* ---- the kept header ----------------------------------------------------------------------- */
 
 typedef struct {                     /* places in EkHeaders.bytes, which may move while it grows */
   gsize   at, name, value, value_len, raw;

@@ -87,7 +87,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkHeaders, ek_headers_free)
 EkStr ek_header_unfold (EkPool *pool, EkStr value);
 
 /* RFC 2047 to UTF-8.  The answer is always valid UTF-8: what cannot be decoded becomes U+FFFD, raw
- * 8-bit text is taken as UTF-8, control characters become spaces.  Unfolds.  A character split over two words of one charset is joined. */
+ * 8-bit text is taken as UTF-8, control characters become spaces.  Unfolds.  A character that is split
+ * over two words of one charset is joined. */
 EkStr ek_header_decode (EkPool *pool, EkStr value);
 
 /* Appends `utf8` as an unstructured value: as it is when it is printable ASCII, else RFC 2047 words; folded

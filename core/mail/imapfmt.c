@@ -9,7 +9,7 @@
 #define ESCAPES_MAX 4                /* a string with more quotes and backslashes becomes a literal */
 #define REPLACEMENT "\xef\xbf\xbd"
 
-/* ---- strings ------------------------------------------------------------------------------------- */
+/* ---- strings ------------------------------------------------------------------------------- */
 
 typedef struct {
   gsize nuls, escapes, spaces;       /* spaces: runs that ek_imap_text() would shorten or change */
@@ -26,7 +26,8 @@ look_at (EkStr s)
     look.nuls += c == 0;
     look.escapes += c == '"' || c == '\\';
     look.literal |= c >= 0x80 || c == '\r' || c == '\n' || c == 0;
-    look.spaces += c == '\t' || c == '\r' || c == '\n' || (c == ' ' && (i + 1 == s.n || i == 0 || s.p[i - 1] == ' '));
+    look.spaces += c == '\t' || c == '\r' || c == '\n'
+                   || (c == ' ' && (i + 1 == s.n || i == 0 || s.p[i - 1] == ' '));
   }
   return look;
 }
@@ -124,7 +125,7 @@ ek_imap_text (EkBuf *out, EkStr s)
     put_literal (out, (EkStr) { copy, n }, look.nuls);
 }
 
-/* ---- envelope --------------------------------------------------------------------------------------- */
+/* ---- envelope ------------------------------------------------------------------------------ */
 
 static void
 put_addresses (EkBuf *out, const EkListAddr *list)
@@ -164,10 +165,10 @@ put_field (EkBuf *out, EkPool *pool, EkStr value, EkStr again)
 }
 
 void
-ek_imap_envelope (EkBuf *out, const EkEnvelope *envelope)
+ek_imap_envelope (EkBuf *out, const EkMimeEnvelope *envelope)
 {
-  static const EkEnvelope none;
-  const EkEnvelope *e = envelope ? envelope : &none;
+  static const EkMimeEnvelope none;
+  const EkMimeEnvelope *e = envelope ? envelope : &none;
   g_autoptr (EkPool) pool = ek_pool_new ();
   EkStr missing = { NULL, 0 };
 
@@ -195,7 +196,7 @@ ek_imap_envelope (EkBuf *out, const EkEnvelope *envelope)
   ek_buf_appendc (out, ')');
 }
 
-/* ---- body structure ------------------------------------------------------------------------------------ */
+/* ---- body structure ------------------------------------------------------------------------ */
 
 static void
 put_params (EkBuf *out, const EkMimeType *type, bool default_charset)
@@ -252,8 +253,8 @@ put_multipart (EkBuf *out, const EkPart *part, bool extended)
   for (const EkPart *child = part->children; child; child = child->next)
     put_part (out, child, extended);
   if (part->children == NULL)        /* the grammar asks for one */
-    ek_buf_appends (out, extended ? "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL)"
-                                  : "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0)");
+    ek_buf_printf (out, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0%s)",
+                   extended ? " NIL NIL NIL NIL" : "");
   ek_buf_appendc (out, ' ');
   ek_imap_string (out, part->type.subtype);
   if (extended) {
@@ -271,7 +272,8 @@ put_type (EkBuf *out, const EkPart *part, bool *text)
 {
   const EkMimeType *type = &part->type;
   bool container = ek_str_ieq (type->type, EK_STR ("multipart"))
-                   || (ek_str_ieq (type->type, EK_STR ("message")) && ek_str_ieq (type->subtype, EK_STR ("rfc822")));
+                   || (ek_str_ieq (type->type, EK_STR ("message"))
+                       && ek_str_ieq (type->subtype, EK_STR ("rfc822")));
 
   *text = false;
   if (part->kind == EK_PART_LEAF && (container || (type->type.p == NULL && part->digest)))

@@ -15,6 +15,6 @@ void ek_imap_astring (EkBuf *out, EkStr s);          /* an atom where it can be 
 void ek_imap_text (EkBuf *out, EkStr s);
 
 /* The parenthesised list behind "ENVELOPE "; NULL: all NIL. */
-void ek_imap_envelope (EkBuf *out, const EkEnvelope *envelope);
+void ek_imap_envelope (EkBuf *out, const EkMimeEnvelope *envelope);
 /* The list behind "BODY " or, extended, "BODYSTRUCTURE ". */
 void ek_imap_body (EkBuf *out, const EkMime *mime, bool extended);

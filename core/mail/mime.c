@@ -58,7 +58,7 @@ minus (EkExtent a, EkExtent b)
   return (EkExtent) { a.bytes - b.bytes, a.octets - b.octets, a.lines - b.lines };
 }
 
-/* ---- boundaries --------------------------------------------------------------------------------- */
+/* ---- boundaries ---------------------------------------------------------------------------- */
 
 /* The open multipart whose boundary `line` begins with: the longest one, of equal ones the innermost
  * (RFC 2046 5.1.2: the rest of the line does not matter).  NULL: an ordinary line. */
@@ -97,7 +97,7 @@ close_parts (EkMimeParser *self, guint keep)
     cut = minus (cut, (EkExtent) { self->line_break, 2, 1 });
   while (self->n_open > keep) {
     Open *o = &self->open[--self->n_open];
-    if (cut.bytes < o->body.bytes)   /* an empty body has no line break to give, and no parent ends before it */
+    if (cut.bytes < o->body.bytes)   /* an empty body has none to give, and no parent ends before its child */
       cut = end;
     o->part->body = minus (cut, o->body);
     self->n_boundaries -= o->boundary_len > 0;
@@ -115,7 +115,7 @@ meet_boundary (EkMimeParser *self, Open *hit)
   }
 }
 
-/* ---- parts --------------------------------------------------------------------------------------- */
+/* ---- parts --------------------------------------------------------------------------------- */
 
 static void
 start_part (EkMimeParser *self, Open *parent)
@@ -135,7 +135,7 @@ start_part (EkMimeParser *self, Open *parent)
   else
     self->mime->root = part;
   if (parent == NULL || parent->part->kind == EK_PART_MESSAGE)
-    part->envelope = ek_pool_new0 (self->pool, EkEnvelope);
+    part->envelope = ek_pool_new0 (self->pool, EkMimeEnvelope);
   self->mime->n_parts++;
   self->part = part;
   self->header_at = self->pos;
@@ -186,7 +186,7 @@ open_body (EkMimeParser *self)
     start_part (self, o);
 }
 
-/* ---- headers -------------------------------------------------------------------------------------- */
+/* ---- headers ------------------------------------------------------------------------------- */
 
 static bool
 take_field (const EkHeader *h, gpointer data)
@@ -256,7 +256,7 @@ header_feed (EkMimeParser *self, const char *bytes, gsize n)
   return used;
 }
 
-/* ---- bodies ---------------------------------------------------------------------------------------- */
+/* ---- bodies -------------------------------------------------------------------------------- */
 
 static void
 check_line (EkMimeParser *self, const char *line, gsize n)
@@ -342,7 +342,7 @@ body_feed (EkMimeParser *self, const char *bytes, gsize n)
   return (gsize) (p - bytes);
 }
 
-/* ---- the parser -------------------------------------------------------------------------------------- */
+/* ---- the parser ---------------------------------------------------------------------------- */
 
 static void
 parser_clear (gpointer data)
@@ -357,8 +357,10 @@ ek_mime_parser_new (EkPool *pool, const EkMimeLimits *limits)
   EkMimeLimits l = limits ? *limits : (EkMimeLimits) { 0 };
 
   self->pool = pool;
-  self->limits = (EkMimeLimits) { l.depth ? MIN (l.depth, EK_MIME_DEPTH_MAX) : DEPTH, l.parts ? l.parts : PARTS,
-                                  l.field_max ? l.field_max : FIELD_MAX, l.kept_max ? l.kept_max : KEPT_MAX };
+  self->limits = (EkMimeLimits) {
+    .depth = l.depth ? MIN (l.depth, EK_MIME_DEPTH_MAX) : DEPTH, .parts = l.parts ? l.parts : PARTS,
+    .field_max = l.field_max ? l.field_max : FIELD_MAX, .kept_max = l.kept_max ? l.kept_max : KEPT_MAX,
+  };
   self->mime = ek_pool_new0 (pool, EkMime);
   self->open = ek_pool_newv (pool, Open, self->limits.depth + 1);
   self->split = (EkHeaderSplit) { .field_max = self->limits.field_max, .func = take_field, .data = self };

@@ -21,7 +21,7 @@ typedef struct {
  * several fields with one name the last counts; address fields are joined with a comma. */
 typedef struct {
   EkStr date, subject, from, sender, reply_to, to, cc, bcc, in_reply_to, message_id;
-} EkEnvelope;
+} EkMimeEnvelope;
 
 typedef enum { EK_PART_LEAF, EK_PART_MULTIPART, EK_PART_MESSAGE } EkPartKind;
 
@@ -41,7 +41,7 @@ struct EkPart {
   EkStr      *languages;
   guint       n_languages;
   bool        digest;                /* its parent is multipart/digest: the default type is message/rfc822 */
-  EkEnvelope *envelope;              /* of the message itself and of messages in it; else NULL */
+  EkMimeEnvelope *envelope;          /* of the message itself and of messages in it; else NULL */
 };
 
 typedef struct {

@@ -14,7 +14,7 @@
 enum { HAS_ENVELOPE = 4, IS_DIGEST = 8 };            /* beside the kind, in a part's first byte */
 enum { IS_LIMITED = 1, HAS_NUL = 2 };
 
-/* ---- writing ---------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static void
 put_number (EkBuf *out, guint64 n)
@@ -55,7 +55,7 @@ put_type (EkBuf *out, const EkMimeType *type)
 }
 
 static void
-put_envelope (EkBuf *out, const EkEnvelope *e)
+put_envelope (EkBuf *out, const EkMimeEnvelope *e)
 {
   const EkStr all[] = { e->date, e->subject, e->from, e->sender, e->reply_to,
                         e->to, e->cc, e->bcc, e->in_reply_to, e->message_id };
@@ -113,7 +113,7 @@ ek_mime_save (const EkMime *mime, EkBuf *out)
   }
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 typedef struct {
   const char *p, *end;
@@ -196,10 +196,10 @@ get_type (Reader *r, EkMimeType *type)
   }
 }
 
-static EkEnvelope *
+static EkMimeEnvelope *
 get_envelope (Reader *r)
 {
-  EkEnvelope *e = ek_pool_new0 (r->pool, EkEnvelope);
+  EkMimeEnvelope *e = ek_pool_new0 (r->pool, EkMimeEnvelope);
   EkStr *const all[] = { &e->date, &e->subject, &e->from, &e->sender, &e->reply_to,
                          &e->to, &e->cc, &e->bcc, &e->in_reply_to, &e->message_id };
 
@@ -249,9 +249,11 @@ plausible (const EkMime *mime, const EkPart *part)
   guint64 total = mime->total.bytes;
 
   if (part->header.bytes > total || part->body.bytes > total - part->header.bytes
-      || part->offset > total - part->header.bytes - part->body.bytes || part->octet_offset > 2 * part->offset)
+      || part->offset > total - part->header.bytes - part->body.bytes
+      || part->octet_offset > 2 * part->offset)
     return false;
-  if (part->kind == EK_PART_LEAF ? part->n_children > 0 : part->kind == EK_PART_MESSAGE && part->n_children != 1)
+  if ((part->kind == EK_PART_LEAF && part->n_children > 0)
+      || (part->kind == EK_PART_MESSAGE && part->n_children != 1))
     return false;
   return up == NULL ? part->offset == 0 && part->envelope
                     : (up->kind == EK_PART_MESSAGE) == (part->envelope != NULL);

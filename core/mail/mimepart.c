@@ -7,27 +7,27 @@
 
 #define LANGUAGES_MAX 32
 
-/* ---- which field is it --------------------------------------------------------------------------- */
+/* ---- which field is it --------------------------------------------------------------------- */
 
 typedef enum { TEXT, ADDRESSES } FieldKind;
 
 typedef struct {
   const char *name;
-  gsize       offset;                /* of the EkStr in EkEnvelope */
+  gsize       offset;                /* of the EkStr in EkMimeEnvelope */
   FieldKind   kind;
 } Field;
 
 static const Field fields[] = {
-  { "Date", G_STRUCT_OFFSET (EkEnvelope, date), TEXT },
-  { "Subject", G_STRUCT_OFFSET (EkEnvelope, subject), TEXT },
-  { "From", G_STRUCT_OFFSET (EkEnvelope, from), ADDRESSES },
-  { "Sender", G_STRUCT_OFFSET (EkEnvelope, sender), ADDRESSES },
-  { "Reply-To", G_STRUCT_OFFSET (EkEnvelope, reply_to), ADDRESSES },
-  { "To", G_STRUCT_OFFSET (EkEnvelope, to), ADDRESSES },
-  { "Cc", G_STRUCT_OFFSET (EkEnvelope, cc), ADDRESSES },
-  { "Bcc", G_STRUCT_OFFSET (EkEnvelope, bcc), ADDRESSES },
-  { "In-Reply-To", G_STRUCT_OFFSET (EkEnvelope, in_reply_to), TEXT },
-  { "Message-ID", G_STRUCT_OFFSET (EkEnvelope, message_id), TEXT },
+  { "Date", G_STRUCT_OFFSET (EkMimeEnvelope, date), TEXT },
+  { "Subject", G_STRUCT_OFFSET (EkMimeEnvelope, subject), TEXT },
+  { "From", G_STRUCT_OFFSET (EkMimeEnvelope, from), ADDRESSES },
+  { "Sender", G_STRUCT_OFFSET (EkMimeEnvelope, sender), ADDRESSES },
+  { "Reply-To", G_STRUCT_OFFSET (EkMimeEnvelope, reply_to), ADDRESSES },
+  { "To", G_STRUCT_OFFSET (EkMimeEnvelope, to), ADDRESSES },
+  { "Cc", G_STRUCT_OFFSET (EkMimeEnvelope, cc), ADDRESSES },
+  { "Bcc", G_STRUCT_OFFSET (EkMimeEnvelope, bcc), ADDRESSES },
+  { "In-Reply-To", G_STRUCT_OFFSET (EkMimeEnvelope, in_reply_to), TEXT },
+  { "Message-ID", G_STRUCT_OFFSET (EkMimeEnvelope, message_id), TEXT },
 };
 
 static const Field *
@@ -47,7 +47,7 @@ ek_mime_wants (const EkPart *part, EkStr name)
   return part->envelope && name.n <= 11 && find_field (name) != NULL;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------ */
+/* ---- values -------------------------------------------------------------------------------- */
 
 /* Unfolded, without the white space in front; what stands at the end stays, as Dovecot has it. */
 static EkStr
@@ -69,7 +69,7 @@ unfolded (EkPool *pool, EkStr value)
 }
 
 static void
-take_envelope (EkPool *pool, EkEnvelope *envelope, const Field *field, EkStr value)
+take_envelope (EkPool *pool, EkMimeEnvelope *envelope, const Field *field, EkStr value)
 {
   EkStr *slot = G_STRUCT_MEMBER_P (envelope, field->offset);
   EkStr text = unfolded (pool, value);

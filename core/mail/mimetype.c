@@ -69,7 +69,7 @@ quoted (Scan *s)
   return (EkStr) { copy, n };
 }
 
-/* ---- continuations ---------------------------------------------------------------------------- */
+/* ---- continuations ------------------------------------------------------------------------- */
 
 typedef struct {                     /* "name*3*=value" is {param, "name", 3, true} */
   EkMimeParam param;
@@ -163,7 +163,7 @@ add_pieces (EkPool *pool, EkMimeParam *list, guint n, Piece *pieces, guint n_pie
   return n;
 }
 
-/* ---- parsing ----------------------------------------------------------------------------------- */
+/* ---- parsing ------------------------------------------------------------------------------- */
 
 static void
 to_semicolon (Scan *s)

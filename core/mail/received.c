@@ -83,8 +83,8 @@ ek_received_write (EkBuf *out, const EkReceived *r)
 
   if (r->client) {
     append_client (out, r);
-    ek_buf_printf (out, "\tby %s (%s) with %s id %s%s", r->hostname, mail_name, ek_received_with (r), r->queue_id,
-                   rcpt);
+    ek_buf_printf (out, "\tby %s (%s) with %s id %s%s", r->hostname, mail_name, ek_received_with (r),
+                   r->queue_id, rcpt);
   }
   else
     ek_buf_printf (out, "Received: by %s (%s, from userid %" G_GINT64_FORMAT ")\r\n\tid %s%s", r->hostname,
@@ -100,7 +100,7 @@ ek_received_write (EkBuf *out, const EkReceived *r)
   ek_buf_printf (out, "; %s (%s)\r\n", date, ek_date_zone_name (r->seconds));
 }
 
-/* ---- loops ------------------------------------------------------------------------------------- */
+/* ---- loops --------------------------------------------------------------------------------- */
 
 static bool
 count_hop (const EkHeader *h, gpointer data)

@@ -145,7 +145,7 @@ ek_search_find (EkSearch *self, EkStr text)
   return ek_search_end (self);
 }
 
-/* ---- bodies --------------------------------------------------------------------------------------- */
+/* ---- bodies -------------------------------------------------------------------------------- */
 
 void
 ek_body_search_begin (EkBodySearch *self, EkSearch *search, EkStr cte, EkStr charset)

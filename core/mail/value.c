@@ -39,7 +39,7 @@ ek_header_unfold (EkPool *pool, EkStr value)
   return (EkStr) { copy, n };
 }
 
-/* ---- RFC 2047 to UTF-8 ------------------------------------------------------------------------ */
+/* ---- RFC 2047 to UTF-8 --------------------------------------------------------------------- */
 
 typedef struct {
   EkStr charset, text;
@@ -171,7 +171,7 @@ ek_header_decode (EkPool *pool, EkStr value)
   return text;
 }
 
-/* ---- UTF-8 to a header ------------------------------------------------------------------------ */
+/* ---- UTF-8 to a header --------------------------------------------------------------------- */
 
 /* Folds at spaces; a word longer than a line is left whole. */
 static void
@@ -248,7 +248,7 @@ ek_header_encode (EkBuf *out, EkStr utf8, gsize column)
   ek_buf_release (&clean);
 }
 
-/* ---- message ids ------------------------------------------------------------------------------ */
+/* ---- message ids --------------------------------------------------------------------------- */
 
 /* The length of the <id> at the start of `s`; 0 when it has no end (or another begins in it). */
 static gsize

@@ -3,6 +3,7 @@
  */
 #include "config.h"
 #include "../lib/mimecheck.h"
+#include <time.h>
 
 #define MIXED "Content-Type: multipart/mixed; boundary=b\n\n"
 #define TEXT_PLAIN "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" "
@@ -291,6 +292,50 @@ test_conformance (void)
     g_assert_cmpuint (n, >, 30);
 }
 
+/* `test-mime -m perf`: what one message of about 4 KB costs, in CPU time. */
+static void
+test_speed (void)
+{
+  enum { ROUNDS = 20000 };
+  static const char header[] =
+    "Return-Path: <al@example.org>\nDelivered-To: bo@example.com\n"
+    "Received: from mail.example.org (mail.example.org [192.0.2.1])\n\t(using TLSv1.3 with cipher "
+    "TLS_AES_256_GCM_SHA384 (256/256 bits))\n\tby mx.example.com (Ekiden) with ESMTPS id 0123456789ABCDEF\n"
+    "\tfor <bo@example.com>; Sun, 22 Nov 2026 08:17:52 +0000 (UTC)\nDate: Sun, 22 Nov 2026 08:17:49 +0000\n"
+    "From: \"Al Liddell\" <al@example.org>\nTo: Bo <bo@example.com>, Cy <cy@example.com>\nCc: di@example.net\n"
+    "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= and the minutes\nMessage-ID: <20261122081749.1234@example.org>\n"
+    "In-Reply-To: <20261121.9@example.com>\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"=_b_12345\"\n\n"
+    "--=_b_12345\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n";
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkBuf message = { 0 }, out = { 0 };
+
+  if (!g_test_perf ()) {
+    g_test_skip ("a measurement: test-mime -m perf");
+    return;
+  }
+  ek_buf_appends (&message, header);
+  for (int i = 0; i < 20; i++)
+    ek_buf_appends (&message, "A line of text that is about as long as lines in mail are, more or less.\n");
+  ek_buf_appends (&message, "--=_b_12345\nContent-Type: application/pdf; name=\"a.pdf\"\nContent-Disposition: attachment; "
+                            "filename=\"a.pdf\"\nContent-Transfer-Encoding: base64\n\n");
+  while (ek_buf_len (&message) < 4096)
+    ek_buf_appends (&message, "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0\n");
+  ek_buf_appends (&message, "--=_b_12345--\n");
+  clock_t start = clock ();
+  for (int i = 0; i < ROUNDS; i++) {
+    EkMime *mime = ek_mime_parse (pool, ek_buf_str (&message));
+    ek_buf_clear (&out);
+    ek_imap_envelope (&out, mime->root->envelope);
+    ek_imap_body (&out, mime, true);
+    ek_pool_clear (pool);
+  }
+  double us = (double) (clock () - start) / CLOCKS_PER_SEC * 1e6 / ROUNDS;
+  g_test_minimized_result (us, "tree, envelope and body structure of %" G_GSIZE_FORMAT " bytes: %.2f us",
+                           ek_buf_len (&message), us);
+  ek_buf_release (&message);
+  ek_buf_release (&out);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -302,5 +347,6 @@ main (int argc, char **argv)
   g_test_add_func ("/mime/load-broken", test_load_broken);
   g_test_add_func ("/mime/limits", test_limits);
   g_test_add_func ("/mime/conformance", test_conformance);
+  g_test_add_func ("/mime/speed", test_speed);
   return g_test_run ();
 }
