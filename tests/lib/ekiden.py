@@ -110,6 +110,8 @@ class Server:
         os.chmod(self.dir, 0o755)
         self.san = os.path.join(RUN or self.dir, "san")
         self.accounts, self.process, self.ports, self.extra_env = accounts(), None, {}, dict(env or {})
+        if layout == "merged" and self.accounts:     # one process, which runs as store does
+            self.accounts = dict.fromkeys(self.accounts, self.accounts["store"])
         self.users, self.mail, self.conf = f"{self.dir}/users", f"{self.dir}/mail", f"{self.dir}/ekiden.conf"
         for folder, role in (("mail", "store"), ("log", "log"), ("spool", "queue"), ("state", None), ("run", None)):
             os.makedirs(f"{self.dir}/{folder}", exist_ok=True)
