@@ -35,3 +35,7 @@ check_PROGRAMS += tests/lib/spool-writer
 tests_lib_spool_writer_SOURCES = tests/lib/spool-writer.c
 tests_lib_spool_writer_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_lib_spool_writer_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
+check_PROGRAMS += tests/bench/spool-bench
+tests_bench_spool_bench_SOURCES = tests/bench/spool-bench.c
+tests_bench_spool_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+tests_bench_spool_bench_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)

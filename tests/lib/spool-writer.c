@@ -255,6 +255,9 @@ run (const char *dir, const char *log, const char *seed, guint64 messages)
   rig_close (&w.rig);
   acknowledge (&w);
   say (&w, "end");
+  close (w.log);
+  g_array_unref (w.live);
+  g_rand_free (w.rand);
   return 0;
 }
 
