@@ -1,5 +1,5 @@
-/* db.c - the SQLite file of one user: opening, statements, transactions, what to do when it is
- * broken SPDX-License-Identifier: Apache-2.0
+/* db.c - the SQLite file of one user: opening, statements, transactions, damage
+ * SPDX-License-Identifier: Apache-2.0
  *
  * WAL with locking_mode=EXCLUSIVE: one process, no shared memory file.  Commits are not synced
  * (synchronous=NORMAL) but for those that hand out UIDs or reserve mod-sequences; those sync the

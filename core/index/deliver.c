@@ -316,6 +316,21 @@ put (Delivering *v, EkStr *place)
   return status;
 }
 
+/* The file is there: whoever looks at the folder shall see it. */
+static void
+arrived (Delivering *v)
+{
+  EkIndexes *set = v->ix->set;
+
+  if (v->letters || (v->d->flags & EK_FLAGS_STORED)) {
+    pthread_mutex_lock (&set->lock);               /* it did not go where each scan looks */
+    v->ix->touched++;
+    pthread_mutex_unlock (&set->lock);
+  }
+  watch_touch (v->ix, v->folder.disk, NULL);
+}
+
+/* Once the syncer has it, its answer may come at any moment, and with it the end of ix and delivery. */
 static EkStatus
 deliver (Delivering *v, EkSyncer *syncer, EkSyncedFunc func, gpointer data)
 {
@@ -336,6 +351,7 @@ deliver (Delivering *v, EkSyncer *syncer, EkSyncedFunc func, gpointer data)
     const char *folders[FOLDERS_TO_SYNC + 2] = { path };
     if (v->created)
       folder_parents (&v->folder, v->pool, folders + 1);
+    arrived (v);
     return ek_syncer_add (syncer, v->staged.fd, folders, func, data, v->error);
   }
   ek_buf_release (&v->writer.out);
@@ -378,14 +394,7 @@ ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc fun
     if (status == EK_OK)
       status = deliver (&v, syncer, func, data);
   }
-  if (status == EK_OK && (v.letters || (d->flags & EK_FLAGS_STORED))) {
-    pthread_mutex_lock (&ix->set->lock);           /* it did not go where each scan looks */
-    ix->touched++;
-    pthread_mutex_unlock (&ix->set->lock);
-  }
-  if (status == EK_OK)
-    watch_touch (ix, v.folder.disk, NULL);
-  else if (d->guarded)
+  if (status != EK_OK && d->guarded)
     ek_delivery_retired (ix->set, d->queue_id, d->rcpt, d->action);
   return status;
 }

@@ -34,7 +34,7 @@ typedef struct {
 } EkDelivery;
 
 /* OK: written (or found complete), and func follows exactly once from the syncer's thread, perhaps before
- * this returns.  `delivery` is not needed after the return.  NOTFOUND: no such folder.  DEFER, FAIL: nothing was
+ * this returns: it may free `delivery` and drop the last reference to ix.  NOTFOUND: no such folder.  DEFER, FAIL: nothing was
  * written, func is not called. */
 EkStatus ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *delivery, EkSyncedFunc func,
                      gpointer data, GError **error);

@@ -1,5 +1,5 @@
-/* fill.c - what a row caches, made from the message: envelope, structure, common header fields,
- * size SPDX-License-Identifier: Apache-2.0
+/* fill.c - what a row caches, made from the message: envelope, structure, header fields, size
+ * SPDX-License-Identifier: Apache-2.0
  *
  * Only the header is read when nothing else is asked for. */
 #include "index/index.h"

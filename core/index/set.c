@@ -1,10 +1,11 @@
-/* set.c - one worker's users: who is open, who may be closed, and the numbers that outlive all of
- * them SPDX-License-Identifier: Apache-2.0
+/* set.c - one worker's users: who is open, and who may be closed
+ * SPDX-License-Identifier: Apache-2.0
  *
  * Locks: an EkIndex's lock is held from enter to leave, so one job at a time; set->lock is taken
  * inside it and only for moments.  The LRU closes an index whose lock it gets without waiting. */
 #include "index/index.h"
 #include <errno.h>
+#include <sched.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -157,30 +158,35 @@ ek_index_ref (EkIndex *ix)
   return ix;
 }
 
-/* The last one: the object stays findable until its files are closed, so that nobody opens them
- * twice. */
+/* Drops a reference.  true: it was the last; then it is still held, and locked, to be closed. */
+static bool
+unref_last (EkIndex *ix)
+{
+  EkIndexes *set = ix->set;
+
+  for (;;) {
+    pthread_mutex_lock (&set->lock);
+    g_assert (ix->refs > 0);
+    bool more = ix->refs > 1 || (set->config.linger && ix->linked);
+    if (more)
+      ix->refs--;
+    bool locked = !more && pthread_mutex_trylock (&ix->lock) == 0;
+    pthread_mutex_unlock (&set->lock);
+    if (more || locked)
+      return locked;
+    sched_yield ();                                /* it is just being left */
+  }
+}
+
+/* The object stays findable until its files are closed, so that nobody opens them twice. */
 void
 ek_index_unref (EkIndex *ix)
 {
   EkIndexes *set = ix ? ix->set : NULL;
-  bool last;
 
-  if (ix == NULL)
+  if (ix == NULL || !unref_last (ix))
     return;
-  pthread_mutex_lock (&set->lock);
-  g_assert (ix->refs > 0);
-  last = --ix->refs == 0 && !(set->config.linger && ix->linked);
-  if (last)
-    ix->refs++;                                    /* ours, while we close */
-  pthread_mutex_unlock (&set->lock);
-  if (!last)
-    return;
-  pthread_mutex_lock (&ix->lock);
-  pthread_mutex_lock (&set->lock);
-  bool alone = ix->refs == 1;
-  pthread_mutex_unlock (&set->lock);
-  if (alone)
-    index_close (ix);
+  index_close (ix);
   pthread_mutex_unlock (&ix->lock);
   pthread_mutex_lock (&set->lock);
   bool gone = --ix->refs == 0 && !ix->linked;
@@ -189,12 +195,6 @@ ek_index_unref (EkIndex *ix)
   pthread_mutex_unlock (&set->lock);
   if (gone)
     index_free (ix);
-}
-
-char
-ek_index_separator (const EkIndex *ix)
-{
-  return ix->set->config.separator;
 }
 
 const char *

@@ -1,5 +1,5 @@
-/* maildir.c - mailbox format: Maildir++, one file a message, as Dovecot, Courier and Postfix know
- * it SPDX-License-Identifier: Apache-2.0 */
+/* maildir.c - mailbox format: Maildir++, one file a message, as Dovecot, Courier and Postfix do
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "maildir.h"
 
 static const EkOption options[] = {

@@ -415,6 +415,48 @@ test_threads (void)
   mail_free (&m);
 }
 
+typedef struct { EkIndex *ix; EkDelivery *d; Answers *a; } Owned;
+
+static void
+answer_and_free (EkStatus status, const GError *error, gpointer data)
+{
+  Owned *o = data;
+
+  answer (status, error, o->a);
+  ek_index_unref (o->ix);
+  g_free (o->d);
+  g_free (o);
+}
+
+/* The answer may come first, and takes everything with it. */
+static void
+test_owned (void)
+{
+  Mail m;
+  Answers a = ANSWERS;
+  EkSyncer *syncer = ek_syncer_new (0);
+  EkPiece piece = { .bytes = EK_STR ("Subject: x\r\n\r\nbody\r\n") };
+
+  mail_new (&m);
+  ek_index_leave (m.ix);
+  ek_index_unref (m.ix);
+  for (guint i = 0; i < 200; i++) {
+    Owned *o = g_new0 (Owned, 1);
+    EkDelivery d = delivery (&piece, 1, i);
+    o->d = g_memdup2 (&d, sizeof d);
+    o->d->flags = i % 2 ? EK_FLAG_SEEN : 0;
+    o->a = &a;
+    g_assert_cmpint (ek_index_new (m.set, m.format, &m.user, &o->ix, NULL), ==, EK_OK);
+    g_assert_cmpint (ek_deliver (o->ix, syncer, o->d, answer_and_free, o, NULL), ==, EK_OK);
+  }
+  await (&a, 200);
+  ek_syncer_free (syncer);
+  ek_indexes_free (m.set);
+  mail_open (&m);
+  g_assert_cmpuint (mail_status (&m, "INBOX").messages, ==, 200);
+  mail_free (&m);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -423,6 +465,7 @@ main (int argc, char **argv)
   g_test_add_func ("/deliver/replay", test_replay);
   g_test_add_func ("/deliver/sync-fails", test_sync_fails);
   g_test_add_func ("/deliver/guard", test_guard);
+  g_test_add_func ("/deliver/owned", test_owned);
   g_test_add_func ("/deliver/threads", test_threads);
   return g_test_run ();
 }
