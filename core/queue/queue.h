@@ -45,7 +45,7 @@ typedef struct {                     /* where a recipient's mail goes; borrowed 
   const char *instance;              /* mailbox or transport */
   const char *next_hop, *folder;
   guint       store;
-  const char *dsn, *text;
+  const char *dsn, *text;            /* of NOTFOUND and DEFER; NULL: directory did not answer, ask again */
 } EkRoute;
 typedef void (*EkRouteFunc) (const EkRoute *route, gpointer data);
 /* func may run before this returns. */

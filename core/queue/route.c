@@ -91,7 +91,7 @@ routed (EkMsg *msg, gpointer data)
   Entry *e = data;
 
   if (msg == NULL || !take (e, msg))
-    e->route = (EkRoute) { .kind = EK_ROUTE_DEFER, .dsn = "4.3.0", .text = "directory does not answer" };
+    e->route = (EkRoute) { .kind = EK_ROUTE_DEFER };       /* no dsn: nobody has answered */
   bool keep = e->route.kind == EK_ROUTE_LOCAL || e->route.kind == EK_ROUTE_REMOTE;
   Waiter *w = e->waiters;
   e->waiters = NULL;

@@ -16,6 +16,7 @@
 #define DEAD_MIN  (30 * G_USEC_PER_SEC)
 #define DEAD_MAX  (G_GINT64_CONSTANT (3600) * G_USEC_PER_SEC)
 #define CRASHES   3
+#define ASK_AGAIN (300 * 1000)
 #define GROUP_MAX 100                /* recipients of one message in one delivery to a next hop */
 
 struct EkDestination {
@@ -236,10 +237,19 @@ put_off (EkDestination *d, EkParcel *p)
   all_get (p, &o);
 }
 
+/* A worker that is being restarted is waited for: what it will take is not put off for minutes. */
+static bool
+worker_there (const EkDestination *d)
+{
+  return d->local ? ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, d->store) != NULL : ek_role_peers (EK_ROLE_QUEUE, EK_ROLE_RELAY) > 0;
+}
+
 /* Starts what may start. */
 static void
 pull (EkDestination *d)
 {
+  if (!worker_there (d))
+    return;                          /* ek_sched_worker_up() comes back here */
   guint limit = (guint) (d->local ? ek_queue_conf->local_concurrency : ek_queue_conf->destination_concurrency);
 
   while (!ending && !ek_role_stopping ()) {
@@ -342,6 +352,12 @@ routed (const EkRoute *r, gpointer data)
   g_free (data);
   if (m == NULL || m->user == NULL || ending)
     return;
+  if (r->kind == EK_ROUTE_DEFER && r->dsn == NULL) {     /* directory is being restarted: ask again soon */
+    m->rcpts[w.rcpt].user = GINT_TO_POINTER (IDLE);
+    ((Mine *) m->user)->busy--;
+    ek_sched_at (m, ASK_AGAIN);
+    return;
+  }
   if (r->kind == EK_ROUTE_LOCAL || r->kind == EK_ROUTE_REMOTE) {
     line_up (m, w.rcpt, r);
     EkDestination *d = destination (r);
