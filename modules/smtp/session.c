@@ -281,7 +281,7 @@ synchronised (Smtp *self, const SmtpCommand *command, bool more)
   ek_event ("smtpd", ek_session_event (self->session), "improper-pipelining", EK_FTEXT ("stage", command->name),
             EK_FTEXT ("host", c->host), EK_FTEXT ("ip", c->address));
   /* Behind STARTTLS it is never let through: what was sent in the clear must not count inside TLS. */
-  if (self->options->pipelining[0] != 's' || command->run == smtp_cmd_starttls)
+  if (self->options->pipelining[0] != 's' && command->run != smtp_cmd_starttls)
     return true;
   smtp_reply (self, 554, "5.5.0", "Error: SMTP protocol synchronization");
   smtp_leave (self);

@@ -171,3 +171,10 @@ check_PROGRAMS += tests/unit/test-spool-damage
 tests_unit_test_spool_damage_SOURCES = tests/unit/test-spool-damage.c
 tests_unit_test_spool_damage_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_spool_damage_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-smtp-client
+tests_unit_test_smtp_client_SOURCES = tests/unit/test-smtp-client.c tests/unit/instance.h
+if !BUILTIN_SMTP
+tests_unit_test_smtp_client_SOURCES += $(modules_smtp_smtp_la_SOURCES)
+endif
+tests_unit_test_smtp_client_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
+tests_unit_test_smtp_client_LDADD = $(TEST_LDADD)
