@@ -37,7 +37,22 @@ AC_SUBST([EK_FUZZ_LDFLAGS])
 AM_CONDITIONAL([FUZZING], [test "$enable_fuzzing" = yes])
 ])
 
-# EK_MODULE(NAME, DEFAULT, PKG-CONFIG NAMES or empty, DEBIAN PACKAGE): --enable-module-NAME=shared|static|no
+# EK_FIND_LIBRARY(VARIABLE, -lNAME, HEADER): for libraries whose pkg-config file asks for what we do not need
+AC_DEFUN([EK_FIND_LIBRARY], [
+ek_libs=$LIBS
+LIBS="$2 $LIBS"
+AC_MSG_CHECKING([for $2 and $3])
+AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <$3>]])], [ek_found=yes], [ek_found=no])
+AC_MSG_RESULT([$ek_found])
+LIBS=$ek_libs
+$1[]_CFLAGS=
+$1[]_LIBS="$2"
+AC_SUBST($1[]_CFLAGS)
+AC_SUBST($1[]_LIBS)
+])
+
+# EK_MODULE(NAME, DEFAULT, PKG-CONFIG NAMES, -lNAME or empty, DEBIAN PACKAGE, HEADER of -lNAME):
+# --enable-module-NAME=shared|static|no
 # A module whose library is missing is left out by itself, unless it was asked for by name.
 AC_DEFUN([EK_MODULE], [
 AC_ARG_ENABLE([module-$1], [AS_HELP_STRING([--enable-module-$1=HOW], [shared, static (built in) or no; default $2])],
@@ -46,7 +61,9 @@ AS_IF([test "$ek_how" = yes], [ek_how=shared])
 ek_why=
 m4_ifval([$3], [
 AS_IF([test "$ek_how" != no], [
-  PKG_CHECK_MODULES(m4_toupper([$1]), [$3], [], [
+  m4_if(m4_substr([$3], 0, 2), [-l], [EK_FIND_LIBRARY(m4_toupper([$1]), [$3], [$5])],
+        [PKG_CHECK_MODULES(m4_toupper([$1]), [$3], [ek_found=yes], [ek_found=no])])
+  AS_IF([test $ek_found = no], [
     AS_IF([test "x$enable_module_$1" != x && test "x$enable_module_$1" != xno],
       [AC_MSG_ERROR([module $1 needs $3 (Debian: $4)])])
     ek_how=no; ek_why="missing: $3 (Debian: $4)"])])

@@ -1,4 +1,4 @@
-# modules.m4 - one line a module: EK_MODULE(name, shared|static, pkg-config names, Debian package)
+# modules.m4 - one line a module: EK_MODULE(name, shared|static, pkg-config names or -lNAME, Debian package, header of -lNAME)
 # Each has a folder modules/NAME with its code, README.md and local.mk.
 AC_ARG_ENABLE([modules], [AS_HELP_STRING([--enable-modules=HOW], [yes, no (none but those asked for by name) or static (all built in)])],
   [], [enable_modules=yes])
@@ -16,4 +16,4 @@ EK_MODULE([spool], [shared], [], [ekiden])
 EK_MODULE([maildir], [shared], [], [])
 EK_MODULE([imap], [shared], [], [])
 EK_MODULE([smtp], [shared], [], [])
-EK_MODULE([dns_unbound], [shared], [libunbound], [libunbound-dev])
+EK_MODULE([dns_unbound], [shared], [-lunbound], [libunbound-dev], [unbound.h])

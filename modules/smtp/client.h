@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The story of a delivery.  client.c makes a Trip of it.  An idle connection to the same next hop carries it at
- * once; else route.c finds hosts (MX, addresses) one after the other and conn.c connects.  talk.c holds the
- * dialogue: greeting, EHLO, STARTTLS (clienttls.c), AUTH, then envelope, content (content.c) and the answers.
+ * once; else route.c finds hosts (MX, addresses) one after the other and conn.c connects.  hello.c
+ * holds the first half of the dialogue: greeting, EHLO, STARTTLS (clienttls.c), AUTH; talk.c the second: envelope,
+ * content (content.c) and the answers.
  * report.c tells queue what came of each recipient, in Postfix's words.  A host that fails before the content
  * is through gives way to the next one; what only it refused for now is tried there too.
  *
@@ -104,7 +105,7 @@ struct ClientConn {
   EkSmtpReply reply;
   guint       sent, answered;        /* MAIL is 0, recipient i is i + 1, DATA is the last: what comes next */
   guint       accepted;              /* recipients */
-  bool        mail_refused, fresh, dirty, dot_sent, authed, closing, in_callback;
+  bool        mail_refused, fresh, dirty, dot_sent, authed, greeted, closing, in_callback;
   const char *mail_text;             /* why MAIL was refused, in the trip's pool */
   char        mail_dsn[12];
   int         mail_code;
@@ -159,8 +160,13 @@ void client_talk_begin (ClientConn *conn);                 /* an established con
 void client_talk_reply (ClientConn *conn);                 /* conn->reply is complete */
 const char *client_stage (const ClientConn *conn);         /* "sending MAIL FROM" */
 EkTime client_stage_timeout (const ClientConn *conn);
-void client_after_tls (ClientConn *conn);
+void client_ready (ClientConn *conn);                      /* hello is over: it can carry its trip */
+
+/* ---- hello.c ---- */
+
 void client_hello (ClientConn *conn);
+void client_hello_answered (ClientConn *conn);
+void client_after_tls (ClientConn *conn);
 
 /* ---- content.c ---- */
 

@@ -5,6 +5,7 @@
 #include "client-module.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -110,6 +111,8 @@ client_connect (ClientTrip *trip, const struct sockaddr_storage *a, const char *
       close (fd);
     return false;
   }
+  int one = 1;
+  setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);     /* what belongs together goes in one write */
   ClientConn *conn = conn_new (trip, fd, host, ip);
   client_expect (conn, TALK_CONNECT);
   ek_watch_set (conn->loop, &conn->watch, EPOLLOUT);

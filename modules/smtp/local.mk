@@ -2,7 +2,7 @@ EXTRA_LTLIBRARIES += %D%/smtp.la %D%/libbuiltin.la
 modules_smtp_smtp_la_SOURCES = %D%/smtp.c %D%/smtp.h %D%/options.c %D%/session.c %D%/command.c %D%/filters.c \
   %D%/body.c %D%/header.c %D%/message.c %D%/cmd-helo.c %D%/cmd-starttls.c %D%/cmd-auth.c %D%/cmd-mail.c \
   %D%/cmd-rcpt.c %D%/cmd-data.c %D%/cmd-bdat.c %D%/cmd-other.c \
-  %D%/client.c %D%/client.h %D%/client-module.h %D%/route.c %D%/conn.c %D%/talk.c %D%/content.c %D%/report.c \
+  %D%/client.c %D%/client.h %D%/client-module.h %D%/route.c %D%/conn.c %D%/hello.c %D%/talk.c %D%/content.c %D%/report.c \
   %D%/clienttls.c
 modules_smtp_smtp_la_LDFLAGS = $(module_link)
 modules_smtp_smtp_la_CFLAGS = $(AM_CFLAGS)
