@@ -27,6 +27,10 @@ tests_lib_libfaildisk_la_SOURCES = tests/lib/faildisk.c tests/lib/faildisk.h
 tests_lib_libfaildisk_la_CFLAGS = -std=gnu11 -Wall -Wextra
 tests_lib_libfaildisk_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 tests_lib_libfaildisk_la_LIBADD = -ldl
+# questions to DNS from the command line
+check_PROGRAMS += tests/lib/dns-ask
+tests_lib_dns_ask_SOURCES = tests/lib/dns-ask.c
+tests_lib_dns_ask_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 # directory and queue beside that session, for SMTP
 check_LTLIBRARIES += tests/lib/libmemsubmit.la
 tests_lib_libmemsubmit_la_SOURCES = tests/lib/memsubmit.c tests/lib/memsubmit.h

@@ -61,6 +61,20 @@ too_much (Smtp *self)
   smtp_leave (self);
 }
 
+static bool
+has_8bit (const char *p, gsize n)
+{
+  guint64 all = 0, word;
+
+  for (; n >= sizeof word; p += sizeof word, n -= sizeof word) {
+    memcpy (&word, p, sizeof word);
+    all |= word;
+  }
+  for (; n > 0; p++, n--)
+    all |= (guchar) *p;
+  return all & G_GUINT64_CONSTANT (0x8080808080808080);
+}
+
 static void
 put (Smtp *self, const char *bytes, gsize n)
 {
@@ -70,6 +84,8 @@ put (Smtp *self, const char *bytes, gsize n)
   if (n == 0)
     return;
   tx->size += n;
+  if (!(tx->flags & EK_MSG_8BIT) && has_8bit (bytes, n))
+    tx->flags |= EK_MSG_8BIT;        /* said or not, the next hop must know */
   if (!tx->split.done && !tx->refused)
     smtp_header_feed (self, bytes, n);
   if (limit > 0 && tx->size > limit)

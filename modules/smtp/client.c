@@ -44,20 +44,34 @@ client_is_lmtp (const Client *self)
 /* ---- deliveries ---- */
 
 static void
+end (ClientTrip *trip)
+{
+  EkCall *call = trip->call;
+
+  client_route_cancel (trip);
+  g_array_unref (trip->hosts);
+  g_array_unref (trip->addresses);
+  g_free (trip->trouble);
+  g_free (trip);
+  ek_call_done (call, EK_OK);
+}
+
+static bool
+all_reported (const ClientTrip *trip)
+{
+  for (guint i = 0; i < trip->hop->n_rcpts; i++)
+    if (trip->rcpts[i] != CLIENT_DONE)
+      return false;
+  return true;
+}
+
+static void
 run (EkTask *task)
 {
   ClientTrip *trip = (ClientTrip *) ((char *) task - G_STRUCT_OFFSET (ClientTrip, task));
 
-  if (trip->finished) {
-    client_route_cancel (trip);
-    if (trip->hosts)
-      g_array_unref (trip->hosts);
-    if (trip->addresses)
-      g_array_unref (trip->addresses);
-    EkCall *call = trip->call;
-    g_free (trip->trouble);
-    g_free (trip);
-    ek_call_done (call, EK_OK);
+  if (trip->finished || all_reported (trip)) {
+    end (trip);
     return;
   }
   if (trip->again)

@@ -219,6 +219,10 @@ client_flush (ClientConn *conn)
     if (ek_buf_len (&conn->out) == 0)
       break;
     ssize_t n = write_some (conn);
+    if (n < 0 && conn->trip == NULL) {
+      ek_buf_clear (&conn->out);     /* a goodbye that nobody hears */
+      return;
+    }
     if (n < 0) {
       client_conn_lost (conn, "lost connection with %s while %s", conn->peer, client_stage (conn));
       return;
@@ -313,6 +317,7 @@ shake_hands (ClientConn *conn)
     if (conn->client->tls_level[0] == 'm' && conn->port != 465) {
       trip->without_tls = trip->again = true;      /* RFC 7435: better in the clear than not at all */
       trip->tried--;
+      trip->sessions -= conn->greeted;
     }
     trip->conn = NULL;
     SSL_free (g_steal_pointer (&conn->ssl));

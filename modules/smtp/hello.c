@@ -11,10 +11,10 @@ give_way (ClientConn *conn)
   ClientTrip *trip = conn->trip;
 
   trip->conn = NULL;
+  conn->trip = NULL;
   client_send (conn, "QUIT\r\n");
   client_flush (conn);
-  if (!conn->closing)
-    client_conn_free (conn);
+  client_conn_free (conn);
   client_trip_next (trip);
 }
 

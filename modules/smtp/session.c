@@ -123,16 +123,22 @@ smtp_leave (Smtp *self)
   ek_session_close (self->session);
 }
 
+/* The server stops. */
+void
+smtp_goodbye (Smtp *self)
+{
+  smtp_raw (self, "421 4.3.2 %s Service shutting down\r\n", ek_session_hostname (self->session));
+  smtp_leave (self);
+}
+
 void
 smtp_resume (Smtp *self)
 {
   if (self->gone)
     return;
   smtp_push (self);
-  if (self->leaving && self->tx == NULL && self->phase == SMTP_COMMAND) {
-    smtp_raw (self, "421 4.3.2 %s Service shutting down\r\n", ek_session_hostname (self->session));
-    smtp_leave (self);
-  }
+  if (self->leaving && self->tx == NULL && self->phase == SMTP_COMMAND)
+    smtp_goodbye (self);
   if (self->busy == 0 && !self->authing && !self->delayed && !self->stalled)
     ek_session_resume (self->session);
 }
@@ -440,6 +446,8 @@ smtp_input (EkSession *s, gpointer state, const char *bytes, gsize len)
   used = self->phase == SMTP_DATA ? input_data (self, bytes, len) : self->phase == SMTP_BDAT ? input_chunk (self, bytes, len)
          : input_line (self, bytes, len);
   self->bytes += used;
+  if (self->leaving && self->tx == NULL && self->phase == SMTP_COMMAND && self->busy == 0)
+    smtp_goodbye (self);
   smtp_push (self);
   return self->phase == SMTP_LEAVING ? len : used;
 }

@@ -56,6 +56,7 @@ timeout (EkSession *s, gpointer state)
 {
   Smtp *self = state;
 
+  self->options = ek_session_options (s);
   if (self->phase == SMTP_WAIT_GREETING)
     smtp_filter (self, EK_AT_CONNECT, (EkStr) { NULL, 0 }, greet);
   else
@@ -68,11 +69,11 @@ shut_down (EkSession *s, gpointer state)
 {
   Smtp *self = state;
 
+  self->options = ek_session_options (s);
   self->leaving = true;
   if (self->tx && (self->busy > 0 || self->phase == SMTP_DATA || self->phase == SMTP_BDAT))
     return;
-  smtp_raw (self, "421 4.3.2 %s Service shutting down\r\n", ek_session_hostname (s));
-  smtp_leave (self);
+  smtp_goodbye (self);
 }
 
 static void
@@ -104,6 +105,7 @@ closed (EkSession *s, gpointer state, EkCloseReason why)
   Smtp *self = state;
   EkLoop *loop = ek_loop_mine ();
 
+  self->options = ek_session_options (s);
   smtp_log_end (self, why);
   self->gone = true;
   if (loop)

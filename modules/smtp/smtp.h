@@ -142,6 +142,7 @@ void smtp_begin (Smtp *self);                      /* a callback will come: hold
 void smtp_done (Smtp *self);                       /* it came; input goes on when it was the last, self may be gone */
 void smtp_resume (Smtp *self);                     /* input goes on, unless something is still under way */
 void smtp_release (Smtp *self);                    /* the session is over and nothing is under way */
+void smtp_goodbye (Smtp *self);                    /* the server stops: says so and closes */
 bool smtp_too_many_errors (Smtp *self);            /* disconnects then */
 void smtp_timed_out (Smtp *self);
 const char *smtp_stage (const Smtp *self);         /* "RCPT", for the log */

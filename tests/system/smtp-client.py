@@ -113,6 +113,12 @@ def fallback(server):
     outcome(server, send(server, "u@good.far.example"), "deferred", "dsn=4.2.0",
             "host mx1.far.example[127.0.0.1] said: 450 4.2.0 not yet (in reply to RCPT TO command)")
     first.script["rcpt"] = None
+    before = len(second.messages)
+    first.script["message"] = ("close",)
+    outcome(server, send(server, "u@other.far.example"), "deferred", "dsn=4.4.2",
+            "lost connection with mx1.far.example[127.0.0.1] while sending end of data -- message may be sent more than once")
+    first.script["message"] = None
+    t.equal(len(second.messages), before, "it is not sent again to the next host at once")
 
 
 def outage(server):
