@@ -260,6 +260,10 @@ judge (const Ask *ask, int code, const struct ub_result *r)
                                         "refused" };
   GError **error = &ask->call->error;
 
+  if (code == UB_SYNTAX) {           /* no such name can exist */
+    ask->answer->nxdomain = true;
+    return EK_NOTFOUND;
+  }
   if (code != 0 || r == NULL)
     return ek_fail (error, EK_DEFER, 0, "DNS: %s: %s", ask->name, ub_strerror (code));
   ask->answer->ttl = (guint32) MAX (r->ttl, 0);
@@ -305,10 +309,6 @@ query (EkInstance *base, EkCall *call, const char *name, EkDnsType type, EkDnsAn
 
   *ask = (Ask) { call, answer, type, ek_pool_strdup (call->pool, name) };
   int code = ub_resolve_async (self->ctx, (char *) ask->name, (int) type, 1, ask, answered, NULL);
-  if (code == UB_SYNTAX) {           /* no such name can exist */
-    answer->nxdomain = true;
-    return EK_NOTFOUND;
-  }
   if (code != 0)
     return ek_fail (&call->error, EK_DEFER, 0, "DNS: %s: %s", name, ub_strerror (code));
   if (self->wake.loop == NULL) {
