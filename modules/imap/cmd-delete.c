@@ -23,8 +23,11 @@ delete_step (ImapCommand *command, EkBuf *out)
   if (args->mailbox == NULL)
     return imap_no (command, "Mailbox name is not valid mUTF-7");
   EkStatus status = ek_index_delete (session->ix, args->mailbox, &error);
-  return status == EK_OK ? imap_ok (command, "Delete completed")
-                         : imap_fail (command, status, error, args->mailbox);
+  if (status != EK_OK)
+    return imap_fail (command, status, error, args->mailbox);
+  if (session->view && g_str_equal (ek_view_name (session->view), args->mailbox))
+    g_clear_pointer (&session->view, ek_view_free);      /* our own doing: no reason to say goodbye */
+  return imap_ok (command, "Delete completed");
 }
 
 const ImapCommandOps imap_delete = {

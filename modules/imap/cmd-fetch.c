@@ -183,8 +183,7 @@ open_source (ImapCommand *command, const EkRow *row, GError **error)
   ImapSource *source = &args->source;
   EkStatus status = EK_OK;
 
-  ek_pool_clear (source->pool);
-  *source = (ImapSource) { .view = command->session->view, .uid = row->uid, .pool = source->pool };
+  imap_source_next (source, command->session->view, row->uid);
   if (row->structure.n > 0)
     source->structure = ek_pool_str (source->pool, row->structure);
   if ((args->row_items & EK_ROW_HEADERS) && row->headers.p)
@@ -384,7 +383,7 @@ fetch_clear (ImapCommand *command)
   g_clear_pointer (&args->scout, ek_fetch_free);
   g_clear_pointer (&args->rows, ek_fetch_free);
   imap_source_clear (&args->source);
-  ek_pool_free (args->source.pool);
+  g_clear_pointer (&args->source.pool, ek_pool_free);
 }
 
 const ImapCommandOps imap_fetch = {

@@ -128,12 +128,12 @@ imap_fail (ImapCommand *command, EkStatus status, GError *error, const char *wha
   return false;
 }
 
-/* The text goes into a line: what a client wrote into it must not end that line. */
+/* The text goes into a line of ASCII: what a client wrote into it must not end that line. */
 static void
 print_text (EkBuf *out, const char *text)
 {
   for (; *text; text++)
-    ek_buf_appendc (out, (guchar) *text < 32 || *text == 127 ? '?' : *text);
+    ek_buf_appendc (out, (guchar) *text < 32 || (guchar) *text > 126 ? '?' : *text);
 }
 
 static void

@@ -5,15 +5,17 @@
 #include "edge.h"
 
 const EkOption imap_options[] = {
-  EK_OPTION (ImapOptions, login_timeout, "3m", "How long a client may take to log in."),
+  EK_OPTION (ImapOptions, login_timeout, "3m", "How long a client may take to log in.",
+             .allow = "1s.."),
   EK_OPTION (ImapOptions, login_failures_max, "10", "Failed logins after which the connection is closed.",
              .allow = "1..1000"),
   EK_OPTION (ImapOptions, bad_commands_max, "20", "Commands that cannot be understood, one after the other, after "
              "which the connection is closed.", .allow = "1..255"),
-  EK_OPTION (ImapOptions, command_max, "64K", "The longest command, with its literals; APPEND's message does not count."),
+  EK_OPTION (ImapOptions, command_max, "64K", "The longest command, with its literals; APPEND's message "
+             "does not count.", .allow = "8K..16M"),
   EK_OPTION (ImapOptions, append_max, "50M", "The largest message that APPEND takes."),
   EK_OPTION (ImapOptions, idle_timeout, "30m", "How long a client may stay silent when it is logged in and not in IDLE. "
-             "RFC 3501 asks for 30 minutes at least."),
+             "RFC 3501 asks for 30 minutes at least.", .allow = "1s.."),
   EK_OPTION (ImapOptions, idle_keepalive, "29m", "How often a client in IDLE hears `* OK Still here`, so that dead "
              "connections are noticed and middleboxes keep living ones; 0: never."),
   EK_OPTIONS_END

@@ -5,7 +5,7 @@
 #include "imap.h"
 
 #define IMAP_PATTERN_MAX  1024       /* bytes of one pattern with its reference */
-#define IMAP_PATTERNS_MAX 64
+#define IMAP_PATTERNS_MAX 16
 
 /* Does `name` match `pattern` (both UTF-8)?  % matches all but the separator, * everything; the letters of
  * INBOX at the beginning fold.  Time is the product of the two lengths, whatever the pattern. */

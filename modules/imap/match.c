@@ -18,6 +18,7 @@ struct ImapMatcher {
   const EkRange *ranges;
   guint      n_ranges;
   ImapSource source;
+  EkPool    *scratch;                /* of one header field */
   const EkRow *row;
   GError   **error;
   EkStatus   status;                 /* of what a key needed */
@@ -166,6 +167,7 @@ imap_matcher_new (EkView *view, ImapKey *root)
   self->root = root;
   self->needles = g_ptr_array_new_with_free_func (free_needle);
   self->source.pool = ek_pool_new ();
+  self->scratch = ek_pool_new ();
   prepare (self, root);
   find_ranges (self);
   return self;
@@ -178,6 +180,7 @@ imap_matcher_free (ImapMatcher *self)
     return;
   imap_source_clear (&self->source);
   ek_pool_free (self->source.pool);
+  ek_pool_free (self->scratch);
   g_ptr_array_unref (self->needles);
   g_free (self);
 }
@@ -198,7 +201,7 @@ imap_matcher_ranges (const ImapMatcher *self, guint *n)
 /* ---- header fields ------------------------------------------------------------------------------ */
 
 typedef struct {
-  EkPool   *pool;
+  EkPool   *pool;                    /* emptied for each field */
   EkStr     name;                    /* n is 0: all fields, and their names are part of the text */
   EkSearch *needle;
   bool      found;
@@ -212,6 +215,7 @@ test_field (const EkHeader *header, gpointer data)
 
   if (test->name.n > 0 && !ek_str_ieq (test->name, header->name))
     return true;
+  ek_pool_clear (test->pool);
   EkStr value = ek_header_decode (test->pool, header->value);
   if (test->needle == NULL) {
     int zone;
@@ -263,7 +267,7 @@ need_message (ImapMatcher *self)
 static bool
 test_message_field (ImapMatcher *self, FieldTest *test)
 {
-  test->pool = self->source.pool;
+  test->pool = self->scratch;
   if (self->source.headers.p && imap_fields_cached (&test->name, 1)) {
     EkHeaderSplit split = { .func = test_field, .data = test };
     ek_header_split_feed (&split, self->source.headers.p, self->source.headers.n);
@@ -332,7 +336,7 @@ static bool
 test_part (ImapMatcher *self, const EkPart *part, EkSearch *needle, bool headers)
 {
   if (headers) {
-    FieldTest test = { .pool = self->source.pool, .needle = needle };
+    FieldTest test = { .pool = self->scratch, .needle = needle };
     if (test_header_at (self, part->octet_offset, part->header.octets, &test))
       return true;
   }
@@ -441,10 +445,7 @@ test_key (ImapMatcher *self, const ImapKey *key)
 EkStatus
 imap_matcher_test (ImapMatcher *self, const EkRow *row, bool *matches, GError **error)
 {
-  EkPool *pool = self->source.pool;
-
-  ek_pool_clear (pool);
-  self->source = (ImapSource) { .view = self->view, .uid = row->uid, .pool = pool };
+  imap_source_next (&self->source, self->view, row->uid);
   if (self->items & EK_ROW_STRUCTURE)
     self->source.structure = row->structure;
   if (self->items & EK_ROW_HEADERS)

@@ -8,7 +8,7 @@
 typedef struct {
   ImapScan   *scan;
   ImapSearch *search;
-  guint       depth, keys;
+  guint       depth, keys, bodies;
   EkStr       charset;               /* n is 0: US-ASCII, and UTF-8 is let through */
 } Parse;
 
@@ -123,6 +123,8 @@ scan_argument (Parse *parse, Arg arg, EkStr name, ImapKey *key)
     return false;
   switch (arg) {
   case ARG_TEXT:
+    if (++parse->bodies > IMAP_SEARCH_BODIES)
+      return imap_scan_fail (scan, "Too many BODY and TEXT keys");
     return scan_text (parse, &key->text);
   case ARG_FIELD:
     key->name = name;

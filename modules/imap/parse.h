@@ -162,7 +162,8 @@ typedef enum {
 
 #define IMAP_SEARCH_DEPTH 16         /* NOT, OR and parentheses inside each other */
 #define IMAP_SEARCH_KEYS  1024       /* in one program */
-#define IMAP_SEARCH_TEXT_MAX 1024
+#define IMAP_SEARCH_TEXT_MAX 1024    /* bytes of one text */
+#define IMAP_SEARCH_BODIES 16        /* BODY and TEXT keys, each of which may read the whole message */
 
 typedef struct ImapKey ImapKey;
 struct ImapKey {

@@ -40,9 +40,20 @@ imap_source_open (ImapSource *source, GError **error)
 }
 
 void
+imap_source_next (ImapSource *source, EkView *view, guint32 uid)
+{
+  EkPool *pool = source->pool;
+
+  imap_source_clear (source);
+  ek_pool_clear (pool);
+  *source = (ImapSource) { .view = view, .uid = uid, .pool = pool };
+}
+
+void
 imap_source_clear (ImapSource *source)
 {
   g_clear_pointer (&source->message, ek_message_close);
+  ek_buf_release (&source->chosen);
 }
 
 /* The cache does not have the structure, or one that an older version wrote: the message tells. */
@@ -77,7 +88,7 @@ imap_source_mime (ImapSource *source, GError **error)
 
 typedef struct {
   const ImapSection *section;
-  EkBuf out;
+  EkBuf *out;
 } Choice;
 
 static bool
@@ -90,8 +101,8 @@ choose_field (const EkHeader *header, gpointer data)
   for (guint i = 0; i < section->n_fields && !named; i++)
     named = ek_str_ieq (section->fields[i], header->name);
   if (named == (section->part == IMAP_PART_FIELDS)
-      && ek_buf_len (&choice->out) + header->raw.n <= IMAP_FIELDS_MAX)
-    ek_buf_append (&choice->out, header->raw.p, header->raw.n);
+      && ek_buf_len (choice->out) + header->raw.n <= IMAP_FIELDS_MAX)
+    ek_buf_append (choice->out, header->raw.p, header->raw.n);
   return true;
 }
 
@@ -118,22 +129,23 @@ static EkStatus
 choose_fields (ImapSource *source, const ImapSection *section, guint64 offset, guint64 length, ImapBody *body,
                GError **error)
 {
-  Choice choice = { .section = section };
+  Choice choice = { .section = section, .out = &source->chosen };
   EkHeaderSplit split = { .field_max = IMAP_FIELDS_MAX, .func = choose_field, .data = &choice };
   bool cached = source->headers.p && imap_section_items (section) == EK_ROW_HEADERS;
   EkStatus status = EK_OK;
 
+  ek_buf_clear (&source->chosen);
   if (cached)
     ek_header_split_feed (&split, source->headers.p, source->headers.n);
   else if ((status = imap_source_open (source, error)) == EK_OK)
     status = feed_header (source, offset, length, &split, error);
   ek_header_split_end (&split);
   if (section->part == IMAP_PART_FIELDS || split.complete)
-    ek_buf_append (&choice.out, "\r\n", 2);
+    ek_buf_append (&source->chosen, "\r\n", 2);
   ek_header_split_clear (&split);
-  body->memory = ek_pool_str (source->pool, ek_buf_str (&choice.out));
+  if (ek_buf_len (&source->chosen) > 0)
+    body->memory = ek_buf_str (&source->chosen);
   body->left = body->memory.n;
-  ek_buf_release (&choice.out);
   return status;
 }
 

@@ -17,9 +17,10 @@ typedef struct {
   EkStr         headers;             /* EkRow's; p NULL: not known */
   EkMessage    *message;             /* NULL: not open yet */
   const EkMime *mime;
+  EkBuf         chosen;              /* header fields of the section that was begun last */
 } ImapSource;
 
-typedef struct {                     /* a section on its way to the client */
+typedef struct {                     /* a section on its way to the client; one at a time of a source */
   EkStr   memory;                    /* its bytes, or p is NULL and they are in the message at `at` */
   guint64 at, left;
 } ImapBody;
@@ -37,5 +38,7 @@ EkStatus imap_source_open (ImapSource *source, GError **error);
 EkStatus imap_source_mime (ImapSource *source, GError **error);
 /* Are all of the n fields among ek_cached_fields()? */
 bool     imap_fields_cached (const EkStr *fields, guint n);
-/* Closes the message; the rest is the pool's. */
+/* The next message: keeps the pool, emptied, and the buffer. */
+void     imap_source_next (ImapSource *source, EkView *view, guint32 uid);
+/* Closes the message and frees all but the pool. */
 void     imap_source_clear (ImapSource *source);

@@ -345,7 +345,13 @@ test_search_refused (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
     g_assert_false (scan_search (pool, bad[i], &search));
-  g_autoptr (GString) deep = g_string_new (NULL);
+  g_autoptr (GString) deep = g_string_new ("TEXT x");
+  for (guint i = 1; i < IMAP_SEARCH_BODIES; i++)
+    g_string_append (deep, " BODY y");
+  g_assert_true (scan_search (pool, deep->str, &search));
+  g_string_append (deep, " BODY y");
+  g_assert_false (scan_search (pool, deep->str, &search));
+  g_string_truncate (deep, 0);
   for (guint i = 0; i < IMAP_SEARCH_DEPTH - 1; i++)
     g_string_append (deep, "NOT ");
   g_string_append (deep, "ALL");

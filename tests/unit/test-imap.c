@@ -316,6 +316,9 @@ test_deleted_mailbox (void)
   expect (b, "1 DELETE box\r\n", "1 OK Delete completed.\r\n");
   expect_part (a, "3 NOOP\r\n", "* BYE Selected mailbox was deleted");
   g_assert_true (mem_closed (a));
+  expect_part (b, "2 CREATE own\r\n3 SELECT own\r\n", "3 OK [READ-WRITE]");
+  expect (b, "4 DELETE own\r\n5 CHECK\r\n",
+          "4 OK Delete completed.\r\n5 BAD Error in IMAP command CHECK: No mailbox selected.\r\n");
   mem_session_free (a);
   mem_session_free (b);
   world_free (&w);
