@@ -104,6 +104,7 @@ def wait_for(condition, seconds=20, step=0.02):
 
 class Server:
     hostname, domain, password = "mail.example.test", "example.test", "secret"
+    deaths_expected = False                  # set it in a test that kills roles
 
     def __init__(self, config, users=(), layout="apart", roles="", log="", env=None, start=True, bare=False):
         self.dir = tempfile.mkdtemp(dir=RUN or None, prefix="s")
@@ -291,6 +292,8 @@ class Server:
                 found += [line.strip() for line in f if REPORT.search(line)]
         except FileNotFoundError:
             pass
+        if not self.deaths_expected:
+            found += re.findall(r"process \S+ ended: (?:signal|status) .*", self.log())
         if self.process and self.process.returncode not in (None, 0):
             found.append(f"ekidend ended with status {self.process.returncode}\n{self.tail()}")
         return found
