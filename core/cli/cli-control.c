@@ -5,6 +5,7 @@
 #include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "proc/control.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -307,7 +308,7 @@ ek_cli_stop (int argc, char **argv)
     return status;
   int pidfile = ek_control_running (&places, &pid);
   if (pidfile < 0) {
-    ek_fail (&error, EK_FAIL, EK_CONTROL_DOWN, "the server does not run (no process holds %s/ekiden.pid)", places.run_dir);
+    ek_fail (&error, EK_FAIL, EK_CONTROL_DOWN, "the server does not run (no process holds %s/" EK_PID_FILE ")", places.run_dir);
     return failed (error);
   }
   bool good = ask_stop (&places, pid, &error) && (no_wait || wait_gone (pidfile, &error));

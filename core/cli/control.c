@@ -5,6 +5,7 @@
 #include "conf/conf.h"
 #include "conf/option.h"
 #include "proc/blocks.h"
+#include "proc/control.h"
 #include "queue/queue.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -38,17 +39,17 @@ ek_control_places (const char *file, EkControlPlaces *places, GError **error)
   EkOptionContext context = { .pool = pool };
   EkTopConf top = { 0 };
   ek_options_apply (ek_top_block.options, &top, &(EkLayer) { conf->root }, 1, "", &context, ours);
-  const EkConfBlock *queue = ek_conf_find_block (conf->root, "queue", NULL);
-  const EkConfSetting *drop = queue ? ek_conf_find_setting (queue, "drop_folder") : NULL;
+  EkQueueConf q = { 0 };
+  EkLayer layer = { ek_conf_find_block (conf->root, "queue", NULL) };
+  ek_options_apply (ek_queue_block.options, &q, &layer, 1, "queue", &context, ours);
   if (ek_problems_count (ours) > 0) {
     g_propagate_error (error, ek_problems_error (ours));
     return false;
   }
   places->run_dir = g_strdup (top.run_dir);
   places->state_dir = g_strdup (top.state_dir);
-  places->drop_folder = drop && drop->n_items == 1 && drop->items[0].text.n > 0
-                        ? g_strndup (drop->items[0].text.p, drop->items[0].text.n)
-                        : g_build_filename (top.state_dir, "maildrop", NULL);
+  places->drop_folder = q.drop_folder && *q.drop_folder ? g_strdup (q.drop_folder) : g_build_filename (top.state_dir, "maildrop", NULL);
+  places->message_size_limit = q.message_size_limit.bytes;
   return true;
 }
 
@@ -73,7 +74,7 @@ ek_control_still (int pidfile)
 int
 ek_control_running (const EkControlPlaces *places, pid_t *pid)
 {
-  g_autofree char *path = g_build_filename (places->run_dir, "ekiden.pid", NULL);
+  g_autofree char *path = g_build_filename (places->run_dir, EK_PID_FILE, NULL);
   int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   char text[24] = "";
 

@@ -11,6 +11,7 @@
 typedef struct {
   char *run_dir, *state_dir;
   char *drop_folder;
+  guint64 message_size_limit;
 } EkControlPlaces;
 
 /* From the configuration `file` (NULL: the default one).  False and *error: it has errors in these settings. */

@@ -6,3 +6,10 @@ ekiden_SOURCES = %D%/main.c
 ekiden_LDADD = libekiden.la $(CORE_LIBS)
 libekiden_la_SOURCES += %D%/cli-user.c %D%/cli-pw.c %D%/password.c %D%/password.h
 libekiden_la_SOURCES += %D%/answer.c %D%/answer.h %D%/control.c %D%/control.h %D%/cli-control.c
+libekiden_la_SOURCES += %D%/queuelist.c %D%/queuelist.h %D%/cli-queue.c
+libekiden_la_SOURCES += %D%/cli-sendmail.c %D%/dropfile.c %D%/dropfile.h
+# sendmail(1) is a program of its own: only it is setgid
+ekidenlibexecdir = $(libexecdir)/ekiden
+ekidenlibexec_PROGRAMS = sendmail
+sendmail_SOURCES = %D%/sendmail.c
+sendmail_LDADD = libekiden.la $(CORE_LIBS)

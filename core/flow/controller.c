@@ -116,15 +116,18 @@ client_flush (Client *cl)
 static void
 say (Client *cl, EkStatus status, EkStr text)
 {
-  g_auto (GStrv) lines = NULL;
-  g_autofree char *copy = g_strndup (text.p ? text.p : "", text.n);
+  const char *at = text.p, *end = EK_STR_END (text);
 
-  lines = g_strsplit (copy, "\n", -1);
-  for (guint i = 0; lines[i]; i++)
-    if (status == EK_OK && (*lines[i] || lines[i + 1]))
-      ek_buf_printf (&cl->out, ": %s\n", lines[i]);
-    else if (status != EK_OK && *lines[i])
-      ek_buf_printf (&cl->out, "! %s\n", lines[i]);
+  while (at && at < end) {                         /* bytes: a message that is shown may hold anything but line ends */
+    const char *nl = memchr (at, '\n', (gsize) (end - at));
+    gsize n = (gsize) ((nl ? nl : end) - at);
+    if (status == EK_OK || n > 0) {
+      ek_buf_appends (&cl->out, status == EK_OK ? ": " : "! ");
+      ek_buf_append (&cl->out, at, n);
+      ek_buf_appendc (&cl->out, '\n');
+    }
+    at = nl ? nl + 1 : end;
+  }
   if (status == EK_OK)
     ek_buf_appends (&cl->out, "= ok\n");
   else if (text.n == 0)

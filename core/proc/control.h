@@ -9,6 +9,8 @@
 #pragma once
 #include "proc/channel.h"
 
+#define EK_PID_FILE "ekidend.pid"    /* in run_dir; master holds it locked (flock) as long as it runs */
+
 /* In master: verbs status, reload, stop, upgrade, reopen. */
 void ek_control_master (EkMsg *msg);
 void ek_control_reloaded (const char *why);      /* NULL: the new generation is active */

@@ -16,6 +16,7 @@
 #include "proc/workers.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,21 @@ make_folder (const char *path, gint64 uid, gint64 gid, mode_t mode, GError **err
   return true;
 }
 
+/* sendmail(1) is setgid to this group.  Where it does not exist, root and queue's own user alone may send so. */
+static bool
+give_to_group (const char *path, GError **error)
+{
+  const struct group *group = ek_priv_am_root () ? getgrnam ("ekiden-drop") : NULL;
+  struct stat st;
+
+  if (group == NULL || (stat (path, &st) == 0 && st.st_gid == group->gr_gid))
+    return true;
+  if (chown (path, (uid_t) -1, group->gr_gid) == 0 && chmod (path, 0730) == 0)
+    return true;
+  ek_fail (error, EK_FAIL, errno, "cannot hand the folder %s to the group ekiden-drop: %s", path, g_strerror (errno));
+  return false;
+}
+
 static bool
 make_folders (GError **error)
 {
@@ -91,6 +107,8 @@ make_folders (GError **error)
     const EkIdentity *who = &p->who[rows[i].role];
     if (!make_folder (path, who->uid, who->gid, rows[i].mode, error))
       return false;
+    if (strcmp (rows[i].name, "maildrop") == 0 && !give_to_group (path, error))
+      return false;
   }
   return true;
 }
@@ -98,7 +116,7 @@ make_folders (GError **error)
 static bool
 write_pid (GError **error)
 {
-  g_autofree char *path = g_build_filename (m.plan->top.run_dir, "ekidend.pid", NULL);
+  g_autofree char *path = g_build_filename (m.plan->top.run_dir, EK_PID_FILE, NULL);
   char text[24];
 
   m.pidfile = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -608,7 +626,7 @@ ek_master_main (const EkMasterOptions *options)
   ek_log_set_fd (-1);
   if (m.again)
     run_again ();
-  g_autofree char *pid = g_build_filename (m.plan->top.run_dir, "ekidend.pid", NULL);
+  g_autofree char *pid = g_build_filename (m.plan->top.run_dir, EK_PID_FILE, NULL);
   unlink (pid);
   ek_timer_cancel (m.loop, &m.tickets);
   ek_timer_cancel (m.loop, &m.deadline);

@@ -7,7 +7,7 @@
  *   queue-list FROM                 one JSON object a line; at last {"next":"ID"} when there is more
  *   queue-status                    one JSON object
  *   queue-show ID                   its JSON line, an empty line, then the content
- *   queue-VERB TARGET FROM          VERB on ID, ALL, deferred, or PATTERN (glob on sender and recipients); answers
+ *   queue-VERB TARGET FROM          VERB on ID, ALL, hold, active, deferred, or PATTERN (glob on sender and recipients); answers
  *                                   {"count":n} with "next" when there is more; ids that were touched
  */
 #include "config.h"
@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE_BYTES (700 * 1024)
+#define PAGE_BYTES (400 * 1024)
+#define MESSAGE_BYTES (300 * 1024)   /* of one message's recipients; the rest is counted */
 #define PAGE_WORK  500               /* messages changed in one request */
 #define PAGE_LOOK  20000             /* messages looked at in one request */
 #define SHOW_MAX   (600 * 1024)
@@ -30,27 +31,45 @@ state_name (const EkSpoolRcpt *r)
   return r->held ? "held" : names[MIN (r->state, EK_TO_BOUNCED)];
 }
 
+/* As Postfix's queues: hold; active (under way, or it has not been tried yet); deferred. */
+static const char *
+state_of (const EkSpoolMessage *m)
+{
+  bool fresh = false;
+
+  for (guint i = 0; i < m->n_rcpts; i++) {
+    const EkSpoolRcpt *r = &m->rcpts[i];
+    if (r->held && r->state != EK_TO_DONE && r->state != EK_TO_BOUNCED)
+      return "hold";
+    fresh = fresh || r->state == EK_TO_WAITING || r->state == EK_TO_TRYING;
+  }
+  return fresh || ek_sched_busy (m) ? "active" : "deferred";
+}
+
 static void
 describe (EkSpoolMessage *m, EkBuf *out)
 {
   EkJson j = { .out = out };
   char id[EK_QUEUE_ID_LEN + 1];
-  bool held = false;
+  gsize full = ek_buf_len (out) + MESSAGE_BYTES;
+  guint omitted = 0;
 
   ek_queue_id_text (m->id, id);
-  for (guint i = 0; i < m->n_rcpts; i++)
-    held = held || m->rcpts[i].held;
   ek_json_object (&j, NULL);
   ek_json_text (&j, "id", id);
-  ek_json_text (&j, "state", held ? "hold" : ek_sched_busy (m) ? "active" : "deferred");
+  ek_json_text (&j, "state", state_of (m));
   ek_json_int (&j, "size", (gint64) m->size);
   ek_json_int (&j, "arrival", m->arrival / G_USEC_PER_SEC);
   ek_json_str (&j, "sender", m->sender);
   ek_json_array (&j, "recipients");
-  for (guint i = 0; i < m->n_rcpts && ek_buf_len (out) < PAGE_BYTES; i++) {
+  for (guint i = 0; i < m->n_rcpts; i++) {
     const EkSpoolRcpt *r = &m->rcpts[i];
     if (r->state == EK_TO_DONE || r->state == EK_TO_BOUNCED)
       continue;
+    if (ek_buf_len (out) > full) {
+      omitted++;
+      continue;
+    }
     ek_json_object (&j, NULL);
     ek_json_str (&j, "address", r->address);
     ek_json_text (&j, "state", state_name (r));
@@ -62,6 +81,8 @@ describe (EkSpoolMessage *m, EkBuf *out)
     ek_json_end_object (&j);
   }
   ek_json_end_array (&j);
+  if (omitted > 0)
+    ek_json_int (&j, "omitted", omitted);
   ek_json_end_object (&j);
   ek_buf_appendc (out, '\n');
 }
@@ -303,10 +324,8 @@ matches (const EkSpoolMessage *m, const char *target)
 
   if (strcmp (target, "ALL") == 0)
     return true;
-  if (strcmp (target, "hold") == 0)
-    return any_held (m);
-  if (strcmp (target, "deferred") == 0)
-    return !any_held (m) && !ek_sched_busy (m);
+  if (strcmp (target, "hold") == 0 || strcmp (target, "deferred") == 0 || strcmp (target, "active") == 0)
+    return strcmp (target, state_of (m)) == 0;
   if (g_pattern_match_simple (target, sender))
     return true;
   for (guint i = 0; i < m->n_rcpts; i++) {

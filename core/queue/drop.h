@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Lines that end with LF: first the word EK_DROP_MAGIC; then "S sender" (once; empty for <>), "R recipient" (once
- * or more), "N notify" (RFC 3461, optional), "V envid" (optional), "8" when the body has bytes above 127; an empty line;
- * the message, with LF or CRLF line ends.  Written under a name that begins with ".", made durable, then renamed to one
- * that does not: the sender's uid is the file's owner.
+ * or more), and what is optional: "F full name" (for a From: line that is missing), "N notify", "T full|hdrs" and
+ * "V envid" (RFC 3461); an empty line; the message, with LF or CRLF line ends.  Written under a name that begins with
+ * ".tmp-", made durable, then renamed to one that does not begin with a dot: the sender's uid is the file's owner.
  */
 #pragma once
 

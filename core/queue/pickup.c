@@ -24,6 +24,8 @@
 #define RESCAN  (60 * G_USEC_PER_SEC)
 #define AT_ONCE 20
 #define CHUNK   65536
+#define BYTES_AT_ONCE (4 * 1024 * 1024)          /* then the loop has its turn */
+#define STALE   86400                /* seconds: nobody still writes a file that old */
 
 typedef struct {                     /* one file on its way into the spool */
   EkCall     call;
@@ -37,6 +39,8 @@ typedef struct {                     /* one file on its way into the spool */
   guint64    size;                   /* bytes in the spool's file, when it is large */
   bool       had_from, had_date, had_id;
   uid_t      uid;
+  EkStr      full_name;
+  guint8     notify;                 /* for every recipient */
 } Drop;
 
 static struct {
@@ -75,15 +79,28 @@ set_aside (Drop *d, const char *why)
 /* ---- the envelope ---- */
 
 static const char *
+notify_words (Drop *d, EkStr value)
+{
+  static const struct { const char *word; guint8 bit; } words[] = {
+    { "never", EK_NOTIFY_NEVER }, { "success", EK_NOTIFY_SUCCESS }, { "failure", EK_NOTIFY_FAILURE }, { "delay", EK_NOTIFY_DELAY },
+  };
+  g_auto (GStrv) given = g_strsplit (value.p, ",", 8);
+
+  for (guint i = 0; given[i]; i++)
+    for (guint k = 0; k < G_N_ELEMENTS (words); k++)
+      if (g_ascii_strcasecmp (given[i], words[k].word) == 0)
+        d->notify |= words[k].bit;
+  return d->notify == 0 || (d->notify & EK_NOTIFY_NEVER && d->notify != EK_NOTIFY_NEVER) ? "its notify words make no sense" : NULL;
+}
+
+static const char *
 envelope_line (Drop *d, EkStr line)
 {
   EkStr value = line.n > 2 ? ek_pool_str (d->pool, (EkStr) { line.p + 2, line.n - 2 }) : EK_STR ("");
   EkAddress a;
   const char *wrong;
 
-  if (line.n == 1 && line.p[0] == '8')
-    d->new.flags |= EK_MSG_8BIT;
-  else if (line.n < 2 || line.p[1] != ' ')
+  if (line.n < 2 || line.p[1] != ' ')
     return "a line of the envelope is malformed";
   else if (line.p[0] == 'S') {
     wrong = value.n ? ek_address_parse (d->pool, value, EK_PATH_NODOMAIN | EK_PATH_UTF8 | EK_PATH_LAX, &a) : NULL;
@@ -100,8 +117,14 @@ envelope_line (Drop *d, EkStr line)
       to.address = ek_str (ek_pool_printf (d->pool, "%.*s@%s", EK_STR_ARG (a.address), ek_role_hostname ()));
     g_array_append_val (d->to, to);
   }
-  else if (line.p[0] == 'V')
+  else if (line.p[0] == 'V' && value.n <= 100)
     d->new.envid = value;
+  else if (line.p[0] == 'F')
+    d->full_name = value;
+  else if (line.p[0] == 'N')
+    return notify_words (d, value);
+  else if (line.p[0] == 'T')
+    d->new.flags |= ek_str_ieq (value, EK_STR ("full")) ? EK_MSG_RET_FULL : EK_MSG_RET_HDRS;
   else
     return "a line of the envelope is of no known kind";
   return NULL;
@@ -130,6 +153,8 @@ envelope (Drop *d, EkStr text, gsize *body)
     first = false;
   }
   *body = (gsize) (at - text.p);
+  for (guint i = 0; i < d->to->len; i++)
+    g_array_index (d->to, EkSpoolTo, i).notify = d->notify;
   if (d->to->len == 0)
     return "it has no recipient";
   if (d->new.sender.n > 0 && memchr (d->new.sender.p, '@', d->new.sender.n) == NULL)
@@ -178,6 +203,45 @@ look_at_header (Drop *d, EkStr head)
   }
 }
 
+/* A name that is not plain ASCII goes as an encoded word (RFC 2047): in pieces of at most 45 bytes of whole characters. */
+static void
+write_name (EkBuf *out, EkStr name)
+{
+  bool plain = true;
+
+  for (gsize i = 0; i < name.n; i++)
+    plain = plain && (guchar) name.p[i] >= 0x20 && (guchar) name.p[i] < 0x7f;
+  if (plain) {
+    ek_buf_appendc (out, '"');
+    for (gsize i = 0; i < name.n; i++) {
+      if (name.p[i] == '"' || name.p[i] == '\\')
+        ek_buf_appendc (out, '\\');
+      ek_buf_appendc (out, name.p[i]);
+    }
+    ek_buf_appends (out, "\" ");
+    return;
+  }
+  while (name.n > 0) {
+    gsize n = MIN (name.n, 45);
+    while (n > 1 && n < name.n && ((guchar) name.p[n] & 0xc0) == 0x80)
+      n--;
+    ek_buf_appends (out, "=?utf-8?b?");
+    ek_base64_encode ((EkStr) { name.p, n }, out);
+    ek_buf_appends (out, n < name.n ? "?=\r\n\t" : "?= ");
+    name.p += n;
+    name.n -= n;
+  }
+}
+
+static void
+write_from (Drop *d)
+{
+  ek_buf_appends (&d->front, "From: ");
+  if (d->full_name.n > 0 && d->full_name.n <= 200 && g_utf8_validate (d->full_name.p, (gssize) d->full_name.n, NULL))
+    write_name (&d->front, d->full_name);
+  ek_buf_printf (&d->front, "<%.*s>\r\n", EK_STR_ARG (d->new.sender));
+}
+
 static void
 write_front (Drop *d)
 {
@@ -190,11 +254,33 @@ write_front (Drop *d)
   if (!d->had_date)
     ek_buf_printf (&d->front, "Date: %s\r\n", date);
   if (!d->had_from && d->new.sender.n > 0)
-    ek_buf_printf (&d->front, "From: %.*s\r\n", EK_STR_ARG (d->new.sender));
+    write_from (d);
   if (!d->had_id) {
     d->message_id = ek_str (ek_pool_printf (d->pool, "<%s.%" G_GINT64_FORMAT "@%s>", id, now, ek_role_hostname ()));
     ek_buf_printf (&d->front, "Message-ID: %.*s\r\n", EK_STR_ARG (d->message_id));
   }
+}
+
+/* What is too large for the log goes on to a file of the spool. */
+static void
+spill (Drop *d)
+{
+  if (d->new.file == NULL && ek_buf_len (&d->body) > EK_SPOOL_INLINE_MAX - 8192)
+    d->new.file = ek_queue_ops->file_new (ek_queue_spool, d->new.id, NULL, NULL);
+  if (d->new.file == NULL)
+    return;
+  d->size += ek_buf_len (&d->body);
+  ek_queue_ops->file_append (d->new.file, ek_buf_at (&d->body), ek_buf_len (&d->body));
+  ek_buf_clear (&d->body);
+}
+
+static bool
+has_8bit (const char *bytes, gsize n)
+{
+  for (gsize i = 0; i < n; i++)
+    if (bytes[i] & 0x80)
+      return true;
+  return false;
 }
 
 /* Reads the rest of the file; large messages go into a file of the spool. */
@@ -206,20 +292,19 @@ read_body (Drop *d, int fd, EkStr rest)
 
   append_crlf (&d->body, rest.p, rest.n, &last);
   look_at_header (d, ek_buf_str (&d->body));
+  bool high = has_8bit (rest.p, rest.n);
+  spill (d);
   while ((n = read (fd, chunk, sizeof chunk)) > 0) {
+    high = high || has_8bit (chunk, (gsize) n);
     append_crlf (&d->body, chunk, (gsize) n, &last);
-    if (d->new.file == NULL && ek_buf_len (&d->body) > EK_SPOOL_INLINE_MAX - 8192)
-      d->new.file = ek_queue_ops->file_new (ek_queue_spool, d->new.id, NULL, NULL);
-    if (d->new.file) {
-      d->size += ek_buf_len (&d->body);
-      ek_queue_ops->file_append (d->new.file, ek_buf_at (&d->body), ek_buf_len (&d->body));
-      ek_buf_clear (&d->body);
-    }
+    spill (d);
   }
   if (last != '\n' && d->new.file)
     d->size += 2, ek_queue_ops->file_append (d->new.file, "\r\n", 2);
   else if (last != '\n')
     ek_buf_appends (&d->body, "\r\n");
+  if (high)
+    d->new.flags |= EK_MSG_8BIT;
   return n == 0;
 }
 
@@ -236,7 +321,7 @@ durable (EkCall *call, EkStatus status, gpointer user)
     return;
   }
   if (status == EK_OK) {
-    EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, d->new.id);
+    EkSpoolMessage *m = ek_queue_spool ? ek_queue_ops->find (ek_queue_spool, d->new.id) : NULL;   /* NULL: it closes */
     ek_queue_id_text (d->new.id, id);
     ek_event ("pickup", d->new.event, "pickup", EK_FTEXT ("qid", id), EK_FINT ("uid", d->uid), EK_FSTR ("from", d->new.sender));
     ek_event ("cleanup", d->new.event, "message-id", EK_FTEXT ("qid", id), EK_FSTR ("message_id", d->message_id));
@@ -273,17 +358,33 @@ submit (Drop *d)
     durable (&d->call, status, d);
 }
 
-static void
+/* What of a file can be told before it is read; *fd is open unless it could not be. */
+static const char *
+open_drop (const char *name, struct stat *st, int *fd)
+{
+  *fd = openat (p.dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+  *st = (struct stat) { 0 };
+  if (*fd < 0 && errno == ELOOP)
+    return "it is a symbolic link";
+  if (*fd < 0)
+    return "it cannot be opened";
+  if (fstat (*fd, st) < 0 || !S_ISREG (st->st_mode))
+    return "it is no regular file";
+  if (st->st_nlink != 1)
+    return "it has another name too: its owner may not be who put it here";
+  return st->st_size == 0 ? "it is empty" : NULL;
+}
+
+/* Takes one file; how many bytes that was. */
+static guint64
 take (const char *name)
 {
   struct stat st;
-  int fd = openat (p.dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  int fd;
+  const char *wrong = open_drop (name, &st, &fd);
 
-  if (fd < 0 || fstat (fd, &st) < 0) {
-    if (fd >= 0)
-      close (fd);
-    return;
-  }
+  if (fd < 0 && (errno == ENOENT || errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+    return 0;
   EkPool *pool = ek_pool_new ();
   Drop *d = ek_pool_new0 (pool, Drop);
   d->pool = pool;
@@ -294,23 +395,37 @@ take (const char *name)
   d->new.event = d->new.id;
   g_hash_table_add (p.busy, g_strdup (name));
   g_autofree char *head = g_malloc (EK_DROP_ENVELOPE_MAX);
-  ssize_t n = S_ISREG (st.st_mode) ? read (fd, head, EK_DROP_ENVELOPE_MAX) : 0;
+  ssize_t n = wrong ? 0 : read (fd, head, EK_DROP_ENVELOPE_MAX);
   gsize body = 0;
-  const char *wrong = n <= 0 ? "it is empty, or no regular file"
-                      : (guint64) st.st_size > ek_queue_conf->message_size_limit.bytes ? "it is larger than queue.message_size_limit"
-                      : envelope (d, (EkStr) { head, (gsize) n }, &body);
+  if (wrong == NULL)
+    wrong = n <= 0 ? "it cannot be read"
+            : (guint64) st.st_size > ek_queue_conf->message_size_limit.bytes + EK_DROP_ENVELOPE_MAX ? "it is larger than queue.message_size_limit"
+            : envelope (d, (EkStr) { head, (gsize) n }, &body);
   if (wrong == NULL && !read_body (d, fd, (EkStr) { head + body, (gsize) n - body }))
     wrong = "it cannot be read to its end";
-  close (fd);
+  if (fd >= 0)
+    close (fd);
   if (wrong == NULL)
     submit (d);
   else {
-    ek_queue_ops->file_free (g_steal_pointer (&d->new.file));
+    if (d->new.file)
+      ek_queue_ops->file_free (g_steal_pointer (&d->new.file));
     set_aside (d, wrong);
   }
+  return (guint64) st.st_size;
 }
 
 /* ---- the folder ---- */
+
+/* What a sendmail(1) that was killed has left. */
+static void
+remove_stale (const char *name)
+{
+  struct stat st;
+
+  if (fstatat (p.dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ctime < ek_wall () / G_USEC_PER_SEC - STALE)
+    unlinkat (p.dir, name, 0);
+}
 
 static void
 scan (void)
@@ -319,6 +434,7 @@ scan (void)
   int fd = openat (p.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
   struct dirent *e;
+  guint64 bytes = 0;
   guint n = 0;
 
   if (dir == NULL) {
@@ -326,13 +442,15 @@ scan (void)
       close (fd);
     return;
   }
-  while (n < AT_ONCE && !ek_role_stopping () && ek_queue_ops->accepting (ek_queue_spool, &why) && (e = readdir (dir)))
-    if (e->d_name[0] != '.' && !g_hash_table_contains (p.busy, e->d_name)) {
-      take (e->d_name);
+  while (n < AT_ONCE && bytes < BYTES_AT_ONCE && !ek_role_stopping () && ek_queue_ops->accepting (ek_queue_spool, &why) && (e = readdir (dir)))
+    if (g_str_has_prefix (e->d_name, ".tmp-"))
+      remove_stale (e->d_name);
+    else if (e->d_name[0] != '.' && !g_hash_table_contains (p.busy, e->d_name)) {
+      bytes += take (e->d_name);
       n++;
     }
   closedir (dir);
-  ek_timer_set (ek_role_loop (), &p.rescan, n == AT_ONCE ? 10000 : RESCAN);
+  ek_timer_set (ek_role_loop (), &p.rescan, n == AT_ONCE || bytes >= BYTES_AT_ONCE ? 10000 : RESCAN);
 }
 
 static void
@@ -371,6 +489,12 @@ ek_pickup_start (void)
   ek_timer_set (ek_role_loop (), &p.rescan, 0);
 }
 
+bool
+ek_pickup_busy (void)
+{
+  return p.busy && g_hash_table_size (p.busy) > 0;
+}
+
 void
 ek_pickup_end (void)
 {
@@ -381,6 +505,7 @@ ek_pickup_end (void)
   }
   if (p.dir >= 0)
     close (p.dir);
+  p.dir = -1;
   g_clear_pointer (&p.busy, g_hash_table_unref);
   g_free (p.path);
   p.path = NULL;

@@ -143,7 +143,7 @@ peer_gone (EkRole peer, guint index)
 static void
 wait_for_end (EkTimer *timer)
 {
-  if (ek_sched_under_way () == 0)
+  if (ek_sched_under_way () == 0 && !ek_pickup_busy ())
     ek_role_done (EK_ROLE_QUEUE);
   else
     ek_timer_set (ek_role_loop (), timer, 20000);

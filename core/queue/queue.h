@@ -36,6 +36,7 @@ void ek_accept_end (void);
 
 /* ---- pickup.c ---- */
 void ek_pickup_start (void);
+bool ek_pickup_busy (void);           /* a file is on its way into the spool */
 void ek_pickup_end (void);
 
 /* ---- route.c ---- */
