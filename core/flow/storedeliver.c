@@ -1,7 +1,7 @@
 /* storedeliver.c - messages from queue into mailboxes: written by jobs, synced in epochs, answered when durable
  * SPDX-License-Identifier: Apache-2.0
  *
- * EK_S_DELIVER: u queue id, u recipient, u action, i time, u replay, u event, user record, t mailbox instance,
+ * EK_S_DELIVER: u queue id, u recipient, u action, i time, u replay (1) or rewrite (2), u event, user record, t mailbox instance,
  * t folder, s header lines for the front, u parts, each u 0 and s bytes or u 1 and u from, u length of the
  * descriptor.  Answer: u status, t enhanced code, t text.
  *
@@ -214,7 +214,9 @@ ek_store_deliver (EkMsg *msg)
   dl->what.rcpt = (guint32) ek_unpack_max (in, G_MAXUINT32);
   dl->what.action = (guint32) ek_unpack_max (in, G_MAXUINT32);
   dl->what.time = ek_unpack_i64 (in);
-  dl->what.replay = ek_unpack_max (in, 1) == 1;
+  guint64 again = ek_unpack_max (in, 2);
+  dl->what.replay = again > 0;
+  dl->what.rewrite = again == 2;
   dl->what.guarded = true;
   dl->what.create = true;
   ek_unpack_u64 (in);                /* the event: for filters at delivery */

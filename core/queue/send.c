@@ -93,7 +93,8 @@ send_local (EkParcel *p)
   ek_pack_u64 (out, p->rcpts[0]);
   ek_pack_u64 (out, 0);
   ek_pack_i64 (out, m->arrival);
-  ek_pack_u64 (out, p->replay);
+  /* 2: an attempt failed, perhaps its sync, so what it left is not believed; 1: it may have been made before a crash */
+  ek_pack_u64 (out, m->rcpts[p->rcpts[0]].state == EK_TO_DEFERRED ? 2 : p->replay);
   ek_pack_u64 (out, m->event);
   ek_buf_append (out, p->user.p, p->user.n);
   ek_pack_text (out, p->instance);
