@@ -458,12 +458,13 @@ typedef struct {
   bool        have;                  /* the checkpoint is good */
   GHashTable *dead;                  /* Dead by id */
   GArray     *copies;                /* what lies in cold segments */
+  GHashTable *orphans;               /* ids that acts name and no message has */
   Segment    *seg;                   /* being read */
   EkPool     *pool;
   guint64     lsn[3];                /* by SegKind: the last one */
   guint64     end[3], last_seq[3];   /* where the newest segment of the log ends */
   guint64     max_seq, max_slot, mark;
-  guint64     n_segments, n_records, n_damaged, n_orphans, n_lost, n_bad_segments, torn;
+  guint64     n_segments, n_records, n_damaged, n_lost, n_bad_segments, torn;
 } Replay;
 bool   replay_run (Replay *r, GError **error);             /* the whole folder */
 void   replay_image (Replay *r, Segment *seg, const char *bytes, guint64 limit, guint64 witness);

@@ -293,8 +293,15 @@ work_off (EkSpool *spool, TaskList *list)
 
   tasks_init (&recs);
   tasks_init (&tasks);
-  for (Task *task; (task = tasks_pop (list)) != NULL;)
-    tasks_add (task->run ? &tasks : &recs, task);
+  for (Task *task; (task = tasks_pop (list)) != NULL;) {
+    Rec *rec = task->run ? NULL : (Rec *) task;
+    if (rec && rec_size (rec->head.meta_len, rec->head.body_len) > spool->opt.segment_size - 2 * SPOOL_FIRST - 256) {
+      rec->status = EK_FAIL;                     /* no segment would ever hold it */
+      rec->error = EMSGSIZE;
+      spool_post1 (spool, task);
+    } else
+      tasks_add (rec ? &recs : &tasks, task);
+  }
   if (recs.first)
     cold_batch (spool, &recs);
   for (Task *task; (task = tasks_pop (&tasks)) != NULL;) {

@@ -157,6 +157,10 @@ static void
 cold_account (EkSpool *spool, const Rec *rec)
 {
   spool->cold_finished++;
+  if (rec->error == EMSGSIZE)
+    spool_report (spool, EK_ERR, "%s: %" G_GUINT64_FORMAT " bytes of a message with its states do not fit into a segment: "
+                  "raise segment_size, or the hot log grows", spool->opt.path,
+                  rec_size (rec->head.meta_len, rec->head.body_len));
   if (rec->status == EK_OK) {
     spool->cold_lsn = MAX (spool->cold_lsn, rec->head.lsn);
     rec->seg->used += rec_size (rec->head.meta_len, rec->head.body_len);

@@ -124,9 +124,11 @@ in_cold_victim (const EkSpool *spool, guint64 seq)
 static void
 sweep_message (EkSpool *spool, Message *message)
 {
-  if (message->seg->kind == SEG_COLD && !message->moving
+  if (message->seg->kind == SEG_COLD
       && (message->states_hot <= spool->reclaim.hot_max || (message->states_cold && in_cold_victim (spool, message->states_cold)))) {
-    if (message->edited) {                       /* an edit is no state: the whole message moves on */
+    if (message->moving)                         /* a copy of an older cycle has not ended: not now */
+      spool->reclaim.failed = true;
+    else if (message->edited) {                  /* an edit is no state: the whole message moves on */
       message->needed = true;
       message->moved_try = 0;
       spool->reclaim.needed++;

@@ -191,7 +191,7 @@ replay_acts (Replay *r, const ScanRec *rec, Block *meta)
   if (message)
     redo (r, message, rec, acts, n_acts);
   else if (!replay_dead (r, rec->head.id) && !(r->have && rec->head.lsn <= r->ckpt.lsn))
-    r->n_orphans++;
+    g_hash_table_add (r->orphans, g_memdup2 (&rec->head.id, sizeof rec->head.id));
   if (acts[n_acts - 1].type == EK_ACT_RETIRE)
     bury (r, rec->head.id, r->seg->seq, false);
   ek_pool_clear (r->pool);

@@ -21,6 +21,7 @@ replay_begin (Replay *r, EkSpool *spool)
   r->spool = spool;
   r->dead = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
   r->copies = g_array_new (FALSE, FALSE, sizeof (struct { guint64 id; Segment *seg; }));
+  r->orphans = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   r->pool = ek_pool_new ();
 }
 
@@ -29,6 +30,7 @@ replay_end (Replay *r)
 {
   g_clear_pointer (&r->dead, g_hash_table_unref);
   g_clear_pointer (&r->copies, g_array_unref);
+  g_clear_pointer (&r->orphans, g_hash_table_unref);
   g_clear_pointer (&r->pool, ek_pool_free);
   ckpt_clear (&r->ckpt);
 }
@@ -425,6 +427,22 @@ report_lost (Replay *r)
   }
 }
 
+/* Acts on what nobody knows.  Those on a message that was retired later are what is left of it, and
+ * without a checkpoint there are some of long gone messages. */
+static void
+report_orphans (Replay *r)
+{
+  GHashTableIter iter;
+  gpointer id;
+  guint n = 0;
+
+  g_hash_table_iter_init (&iter, r->orphans);
+  while (g_hash_table_iter_next (&iter, &id, NULL))
+    n += !g_hash_table_contains (r->dead, id);
+  if (n && r->have)
+    spool_report (r->spool, EK_WARN, "%s: there are records on %u messages that are not there", r->spool->opt.path, n);
+}
+
 /* Files without a message are from before their commit, unless something was damaged. */
 static void
 check_files (Replay *r)
@@ -492,8 +510,6 @@ replay_run (Replay *r, GError **error)
   replay_link (r);
   report_lost (r);
   check_files (r);
-  if (r->n_orphans && r->have)                   /* without a checkpoint there are some of long gone messages */
-    spool_report (spool, EK_WARN, "%s: %" G_GUINT64_FORMAT " records on messages that are not there", spool->opt.path,
-                  r->n_orphans);
+  report_orphans (r);
   return true;
 }

@@ -242,7 +242,7 @@ after_replay (EkSpool *spool, const Replay *r)
   spool->cold_lsn = r->lsn[SEG_COLD];
   spool->next_seq = r->max_seq + 1;
   spool->next_slot = r->max_slot + 1;
-  spool->id_last = r->mark;
+  spool->id_last = r->mark ? r->mark + 1 : 0;    /* ids of the mark's own millisecond may have been given */
   spool->hot_writer.mark = spool->id_mark = r->mark;
 }
 
@@ -324,10 +324,8 @@ spool_close (EkSpool *spool)
   hot_stop (spool);
   run_finished (spool);
   keeper_stop (spool);
-  while (run_finished (spool) || spool->work.first)
-    if (spool->work.first)                       /* large files of the last retirements */
-      g_usleep (500);
-  work_stop (spool);
+  run_finished (spool);
+  work_stop (spool);                             /* after the large files of the last retirements */
   run_finished (spool);
   spool_free (spool);
 }
