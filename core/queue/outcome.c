@@ -74,6 +74,18 @@ ek_outcome_end (void)
 
 /* ---- one recipient ---- */
 
+/* Log readers know Postfix's names, not those that transports have in this configuration. */
+static const char *
+speaker (const char *component)
+{
+  static const char *const names[] = { "virtual", "local", "lmtp", "error", "discard", "pipe", "qmgr" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+    if (strcmp (component, names[i]) == 0)
+      return names[i];
+  return "smtp";
+}
+
 static void
 log_it (const EkSpoolMessage *m, const EkSpoolRcpt *r, const EkOutcome *o, EkStatus status)
 {
@@ -83,7 +95,7 @@ log_it (const EkSpoolMessage *m, const EkSpoolRcpt *r, const EkOutcome *o, EkSta
   gint64 before = MAX (total - o->queued_us - o->connect_us - o->send_us, 0);
 
   ek_queue_id_text (m->id, id);
-  ek_event (o->component, m->event, word, EK_FTEXT ("qid", id), EK_FSTR ("to", r->address),
+  ek_event (speaker (o->component), m->event, word, EK_FTEXT ("qid", id), EK_FSTR ("to", r->address),
             EK_FTEXT ("relay", o->relay ? o->relay : "none"), EK_FTIME ("delay", total), EK_FTIME ("delay_before", before),
             EK_FTIME ("delay_queue", o->queued_us), EK_FTIME ("delay_connect", o->connect_us), EK_FTIME ("delay_send", o->send_us),
             EK_FTEXT ("dsn", o->dsn ? o->dsn : "0.0.0"), EK_FTEXT ("text", o->text ? o->text : ""));
