@@ -197,6 +197,12 @@ ek_index_unref (EkIndex *ix)
     index_free (ix);
 }
 
+char
+ek_index_separator (const EkIndex *ix)
+{
+  return ix->set->config.separator;
+}
+
 const char *
 ek_index_root (const EkIndex *ix)
 {
