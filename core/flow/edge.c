@@ -449,48 +449,6 @@ guest_gone (EkSession *s)
     ek_role_done (EK_ROLE_EDGE);
 }
 
-/* ---- recipients ---- */
-
-typedef struct {
-  void   (*func) (const EkRcptAnswer *answer, gpointer data);
-  gpointer data;
-} Question;
-
-static void
-rcpt_answer (EkMsg *msg, gpointer data)
-{
-  Question q = *(Question *) data;
-  g_autoptr (EkPool) pool = ek_pool_new ();
-  EkRcptAnswer a = { .status = EK_DEFER, .dsn = "4.3.0", .text = "Temporary lookup failure" };
-
-  g_free (data);
-  if (msg) {
-    EkRcptAnswer got = { .status = (EkStatus) ek_unpack_max (&msg->in, EK_FAIL) };
-    got.class = (EkRcptClass) ek_unpack_max (&msg->in, EK_RCPT_REMOTE);
-    got.dsn = ek_unpack_text (&msg->in, pool);
-    got.text = ek_unpack_text (&msg->in, pool);
-    if (ek_unpack_ok (&msg->in))
-      a = got;
-  }
-  q.func (&a, q.data);
-}
-
-void
-ek_rcpt_check (EkSession *s, EkStr address, void (*func) (const EkRcptAnswer *answer, gpointer data), gpointer data)
-{
-  EkChannel *directory = ek_role_any (EK_ROLE_EDGE, EK_ROLE_DIRECTORY);
-  Question *q = g_new (Question, 1);
-
-  *q = (Question) { func, data };
-  if (directory == NULL) {
-    rcpt_answer (NULL, q);
-    return;
-  }
-  EkBuf *out = ek_channel_call (directory, EK_D_RCPT, rcpt_answer, q);
-  ek_pack_str (out, address);
-  ek_channel_end (directory);
-}
-
 /* ---- TLS ---- */
 
 static void
