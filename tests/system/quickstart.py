@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+# quickstart.py - ./quickstart in a folder: twice, its variables, its server, stop; as root and without
+# SPDX-License-Identifier: Apache-2.0
+# full
+# alone
+# limit: 1200
+import os
+import shlex
+import ssl
+import subprocess
+
+from tap import Tap
+from wire import Imap, Smtp
+
+TOP, RUN = os.environ["EKIDEN_TOP"], os.environ["EKIDEN_RUN"]
+NAMES = ("HOST SMTP_PORT SUBMISSION_PORT SUBMISSIONS_PORT IMAP_PORT IMAPS_PORT USER1 USER2 PASS ADDR1 ADDR2 CAFILE CONF MAIL_ROOT "
+         "PIDFILE BIN").split()
+t = Tap()
+
+
+def quickstart(*words, user=None):
+    command = [f"{TOP}/quickstart", *words]
+    if user:
+        command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          env={**os.environ, "EKIDEN_OFFLINE": "1", **({"HOME": f"{RUN}/b", "TMPDIR": f"{RUN}/b"} if user else {})})
+    return done.returncode, done.stdout
+
+
+def variables(prefix):
+    with open(f"{prefix}/quickstart.env", encoding="utf-8") as f:
+        return dict(word.split("=", 1) for line in f if not line.startswith("#") for word in shlex.split(line))
+
+
+def alive(pidfile):
+    try:
+        with open(pidfile, encoding="ascii") as f:
+            return os.path.exists(f"/proc/{int(f.read())}")
+    except (OSError, ValueError):
+        return False
+
+
+def uids(pidfile):
+    """The uids of the server's processes but master."""
+    with open(pidfile, encoding="ascii") as f:
+        master = f.read().strip()
+    found = set()
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/status", encoding="ascii", errors="replace") as f:
+                status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+        except OSError:
+            continue
+        if status.get("PPid") == master:
+            found.add(int(status["Uid"].split()[0]))
+    return found
+
+
+def session(who, prefix, user=None):
+    status, output = quickstart("--prefix", prefix, user=user)
+    if not t.ok(status == 0, f"{who}: ./quickstart --prefix DIR", output[-3000:]):
+        return
+    for text in ("STARTTLS", "AUTH PLAIN", "queued as", "LOGIN", "UID FETCH", "Ben!"):
+        t.contains(output, text, f"{who}: it shows {text}")
+    env = variables(prefix)
+    t.equal([n for n in NAMES if not env.get(n)], [], f"{who}: quickstart.env has every variable")
+    t.ok(alive(env["PIDFILE"]), f"{who}: the server is left running")
+    ours = uids(env["PIDFILE"])
+    if user or os.geteuid() != 0:
+        t.equal(len(ours), 1, f"{who}: all roles under one uid")
+    else:
+        t.ok(0 not in ours and len(ours) >= 8, f"{who}: each role under an uid of its own, none root", ours)
+    context = ssl.create_default_context(cafile=env["CAFILE"])
+    with Smtp(int(env["SUBMISSIONS_PORT"]), tls=context, name="localhost") as c:
+        c.ehlo()
+        t.equal(c.auth_plain(env["USER2"], env["PASS"]).code, 235, f"{who}: a login without the domain")
+        t.equal(c.mail(env["ADDR2"], env["ADDR1"], b"Subject: back\r\n\r\nx\r\n").code, 250, f"{who}: a message the other way")
+    with Imap(int(env["IMAP_PORT"]), name="localhost") as c:
+        c.starttls(context)
+        t.equal(c.login(env["USER1"], env["PASS"]).status, "OK", f"{who}: IMAP with STARTTLS")
+    for tool in ("ekiden", "ekidend"):
+        t.ok(os.access(f"{env['BIN']}/{tool}", os.X_OK), f"{who}: BIN has {tool}")
+    status, output = quickstart("--prefix", prefix, user=user)
+    t.ok(status == 0, f"{who}: again", output[-3000:])
+    t.equal(variables(prefix), env, f"{who}: with the same ports and password")
+    status, output = quickstart("--prefix", prefix, "stop", user=user)
+    t.ok(status == 0 and not alive(env["PIDFILE"]), f"{who}: stop", output)
+    status, output = quickstart("stop", "--prefix", prefix, user=user)
+    t.ok(status == 0, f"{who}: stop again is no error", output)
+
+
+session("root" if os.geteuid() == 0 else "user", f"{RUN}/a")
+if os.geteuid() == 0:
+    os.mkdir(f"{RUN}/b")
+    os.chown(f"{RUN}/b", 65534, 65534)
+    session("nobody", f"{RUN}/b/q", user="65534")
+t.done()
