@@ -26,6 +26,10 @@ int ek_cli_reopen (int argc, char **argv);
 int ek_cli_queue (int argc, char **argv);          /* list, show, flush, hold, release, delete, requeue, status */
 int ek_cli_mailq (int argc, char **argv);
 int ek_cli_sendmail (int argc, char **argv);       /* exits as sysexits.h says */
+int ek_cli_doctor (int argc, char **argv);
+int ek_cli_completion (int argc, char **argv);
+/* A command that a module offers (cli/command.h); argv[1] is its name.  *found false: none that is installed. */
+int ek_cli_offered (int argc, char **argv, bool *found);
 int ek_cli_config (int argc, char **argv);         /* check, show, set, reference, manual */
 int ek_cli_module (int argc, char **argv);         /* list, show, doc */
 int ek_cli_trace (int argc, char **argv);          /* the story of a message */

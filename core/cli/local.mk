@@ -13,3 +13,10 @@ ekidenlibexecdir = $(libexecdir)/ekiden
 ekidenlibexec_PROGRAMS = sendmail
 sendmail_SOURCES = %D%/sendmail.c
 sendmail_LDADD = libekiden.la $(CORE_LIBS)
+libekiden_la_SOURCES += %D%/cli-command.c %D%/cli-completion.c %D%/cli-doctor.c %D%/doctortls.c %D%/doctor.h
+ekiden_clidir = $(ekidendir)/cli
+ekiden_cli_HEADERS = %D%/command.h
+install-exec-local:
+	$(MKDIR_P) $(DESTDIR)$(ekidenlibexecdir)
+	ln -sf sendmail $(DESTDIR)$(ekidenlibexecdir)/mailq
+	ln -sf sendmail $(DESTDIR)$(ekidenlibexecdir)/newaliases

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "flow/roles.h"
 #include <locale.h>
+#include <string.h>
 
 static const EkCli commands[] = {
   { "status", "the processes of the running server, and its queue", ek_cli_status },
@@ -13,6 +14,8 @@ static const EkCli commands[] = {
   { "queue", "list, show, hold, delete ... what waits in the queue", ek_cli_queue },
   { "mailq", "list the queue as mailq(1) does", ek_cli_mailq },
   { "sendmail", "put a message into the queue, as sendmail(1)", ek_cli_sendmail },
+  { "doctor", "look at what the server leans on, and say what to do", ek_cli_doctor },
+  { "completion", "write the completion for a shell", ek_cli_completion },
   { "config", "check, show and change the configuration", ek_cli_config },
   { "module", "list and explain the modules", ek_cli_module },
   { "trace", "tell the whole story of a message", ek_cli_trace },
@@ -21,10 +24,25 @@ static const EkCli commands[] = {
   { NULL, NULL, NULL },
 };
 
+static bool
+is_built_in (const char *word)
+{
+  for (const EkCli *c = commands; c->name; c++)
+    if (strcmp (c->name, word) == 0)
+      return true;
+  return *word == '-' || strcmp (word, "help") == 0;
+}
+
 int
 main (int argc, char **argv)
 {
   setlocale (LC_CTYPE, "");
   ek_roles_register ();                            /* the configuration's own blocks are known by their roles */
+  if (argc > 1 && !is_built_in (argv[1])) {
+    bool found;
+    int status = ek_cli_offered (argc, argv, &found);
+    if (found)
+      return status;
+  }
   return ek_cli_dispatch (commands, "ekiden", argc, argv);
 }

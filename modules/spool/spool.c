@@ -5,6 +5,8 @@
  * way of a message to 250), message.c and act.c (what is known of it), move.c, reclaim.c and
  * checkpoint.c (how old segments go), scan.c, replay.c and replay-record.c (the way back).
  */
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "impl.h"
 #include <signal.h>
 
@@ -382,5 +384,27 @@ static const EkOption options[] = {
   EK_OPTIONS_END
 };
 
+static int
+fsck (EkInstance *self, int argc, char **argv)
+{
+  static gboolean mend, json;
+  static const GOptionEntry entries[] = {
+    { "mend", 'm', 0, G_OPTION_ARG_NONE, &mend, "Set damaged pieces aside and write a new checkpoint", NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &json, "Write JSON lines", NULL }, { NULL, 0, 0, 0, NULL, NULL, NULL }
+  };
+  int status;
+
+  if (!ek_cli_options (&argc, &argv, entries, "- check the spool while the server is down", "Exit status: 0 clean, 1 mended, 4 damage is left, "
+                       "8 it could not be checked.\n\nExamples:\n  ekiden fsck\n  ekiden stop && ekiden fsck --mend", &status))
+    return status;
+  if (argc > 1)
+    return ek_cli_usage ("fsck takes no words: name the configuration with -c FILE");
+  status = spool_fsck_run (((const Instance *) self)->path, mend, json, stdout);
+  fflush (stdout);
+  return status;
+}
+
+static const EkCommandOps command = { .name = "fsck", .summary = "check the spool while the server is down", .run = fsck };
+
 EK_MODULE (spool, .summary = "the write-ahead spool: what was accepted survives power loss",
-           .instance_size = sizeof (Instance), .options = options, .spool = &spool_ops);
+           .instance_size = sizeof (Instance), .options = options, .spool = &spool_ops, .command = &command);
