@@ -72,7 +72,11 @@ tests_fuzz_fuzz_text_LDADD = $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-imap
 tests_fuzz_fuzz_imap_SOURCES = %D%/fuzz-imap.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_imap_LDFLAGS = $(fuzz_ldflags)
-tests_fuzz_fuzz_imap_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)
+tests_fuzz_fuzz_imap_LDADD =
+if !BUILTIN_IMAP
+tests_fuzz_fuzz_imap_LDADD += modules/imap/libbuiltin.la
+endif
+tests_fuzz_fuzz_imap_LDADD += tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-smtp
 tests_fuzz_fuzz_smtp_SOURCES = %D%/fuzz-smtp.c %D%/fuzz.h $(fuzz_main)
 if !BUILTIN_SMTP

@@ -25,7 +25,7 @@ def output(what):
         prefix = re.search(r"^prefix = (.*)$", f.read(), re.M).group(1)
     for folder in ("var", "etc"):
         text = text.replace(f"{prefix}/{folder}".replace("-", "\\-") if what == "manual" else f"{prefix}/{folder}", f"/{folder}")
-    return text.replace(prefix, "/usr")
+    return text.replace(prefix, "/usr").rstrip("\n") + "\n"
 
 
 def read(path):
