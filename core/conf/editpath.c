@@ -6,7 +6,7 @@
 static bool
 is_key (const char *word)
 {
-  if ((!g_ascii_isalpha (*word) && *word != '_') || strlen (word) > 64)      /* as the parser has it */
+  if ((!g_ascii_isalpha (*word) && *word != '_') || strlen (word) > 64 || strcmp (word, "include") == 0)      /* as the parser has it */
     return false;
   for (; *word; word++)
     if (!g_ascii_isalnum (*word) && *word != '_')

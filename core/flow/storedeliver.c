@@ -126,14 +126,13 @@ static void
 deliver_one (Delivery *dl)
 {
   GError *error = NULL;
+  EkStatus status = ek_index_new (d.set, dl->format, &dl->user, &dl->index, &error);
 
-  dl->status = ek_index_new (d.set, dl->format, &dl->user, &dl->index, &error);
-  if (dl->status == EK_OK)
-    dl->status = ek_deliver (dl->index, d.syncer, &dl->what, synced, dl, &error);
-  if (dl->status == EK_OK)
-    return;                          /* synced() has it now */
-  if (dl->status == EK_NOTFOUND)
-    dl->status = EK_FAIL;
+  if (status == EK_OK)
+    status = ek_deliver (dl->index, d.syncer, &dl->what, synced, dl, &error);
+  if (status == EK_OK)
+    return;                          /* synced() has it, and may have answered already: dl may be gone */
+  dl->status = status == EK_NOTFOUND ? EK_FAIL : status;
   dl->error = error;
   dl->task.func = answer_task;
   ek_loop_post (d.loop, &dl->task);

@@ -24,6 +24,7 @@ typedef struct {                     /* a large message on its way in */
   EkWatch      watch;
   guint        edge;
   guint64      number;
+  gsize        serial;
   EkQueueId    id;
   EkSpoolFile *file;
   guint64      got;
@@ -45,6 +46,7 @@ struct Submission {
 };
 
 static GHashTable *streams;          /* "edge number" -> Stream */
+static GHashTable *serials;          /* serial -> Stream: the spool's file outlives its stream and may still call */
 static bool        accepting;
 
 /* ---- may mail come? ---- */
@@ -170,6 +172,7 @@ stream_free (gpointer data)
     ek_watch_set (ek_role_loop (), &st->watch, 0);
     close (st->watch.fd);
   }
+  g_hash_table_remove (serials, GSIZE_TO_POINTER (st->serial));
   ek_queue_ops->file_free (st->file);
   if (st->waiting)
     answer (st->waiting, EK_DEFER, "4.3.0", "the message did not arrive whole");
@@ -202,10 +205,12 @@ stream_check (Stream *st)
 }
 
 static void
-stream_drained (gpointer data)
+stream_drained (gpointer serial)
 {
-  Stream *st = data;
+  Stream *st = serials ? g_hash_table_lookup (serials, serial) : NULL;
 
+  if (st == NULL)
+    return;
   st->paused = false;
   if (!st->ended)
     ek_watch_set (ek_role_loop (), &st->watch, EPOLLIN);
@@ -251,10 +256,12 @@ on_stream (guint edge, EkMsg *msg)
       close (fd);
     return;
   }
+  static gsize last;
   Stream *st = g_new0 (Stream, 1);
-  *st = (Stream) { .watch = { .fd = fd, .func = stream_readable }, .edge = edge, .number = number };
+  *st = (Stream) { .watch = { .fd = fd, .func = stream_readable }, .edge = edge, .number = number, .serial = ++last };
   st->id = ek_queue_ops->new_id (ek_queue_spool);
-  st->file = ek_queue_ops->file_new (ek_queue_spool, st->id, stream_drained, st);
+  g_hash_table_insert (serials, GSIZE_TO_POINTER (st->serial), st);
+  st->file = ek_queue_ops->file_new (ek_queue_spool, st->id, stream_drained, GSIZE_TO_POINTER (st->serial));
   g_hash_table_replace (streams, stream_key (edge, number), st);
   ek_watch_set (ek_role_loop (), &st->watch, EPOLLIN);
 }
@@ -355,8 +362,10 @@ on_submit (guint edge, EkMsg *msg)
 void
 ek_accept_message (guint edge, EkMsg *msg)
 {
-  if (streams == NULL)
+  if (streams == NULL) {
     streams = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, stream_free);
+    serials = g_hash_table_new (NULL, NULL);
+  }
   if (msg->type == EK_Q_SUBMIT && msg->id)
     on_submit (edge, msg);
   else if (msg->type == EK_Q_STREAM)
@@ -386,4 +395,5 @@ void
 ek_accept_end (void)
 {
   g_clear_pointer (&streams, g_hash_table_unref);
+  g_clear_pointer (&serials, g_hash_table_unref);
 }

@@ -8,6 +8,7 @@
 An untagged answer becomes a list of values: atoms are str, strings are bytes, lists are lists, NIL is None.
 A `[...]` of a text is a list whose first element is "[".
 """
+import datetime
 import re
 import select
 import subprocess
@@ -186,6 +187,14 @@ class Normal:
             return (name,)
         return (name, *words[1:])
 
+    @staticmethod
+    def is_now(value):
+        try:
+            when = datetime.datetime.strptime(bytes(value).decode().strip(), "%d-%b-%Y %H:%M:%S %z")
+        except (ValueError, TypeError):
+            return False
+        return abs((datetime.datetime.now(datetime.timezone.utc) - when).total_seconds()) < 600
+
     def fetch(self, items):
         out = {}
         for name, value in zip(items[::2], items[1::2]):
@@ -196,6 +205,8 @@ class Normal:
                 value = sorted(value)
             elif name == "MODSEQ":
                 value = "#"
+            elif name == "INTERNALDATE" and self.is_now(value):
+                value = "now"                             # the two servers' seconds tick apart
             out.setdefault(name, []).append(value)
         return out
 
