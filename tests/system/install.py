@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # install.py - make install DESTDIR= is complete, and the module of docs/module-guide.md builds against it
 # SPDX-License-Identifier: Apache-2.0
+# alone             libtool links modules anew while it installs them
 import ctypes
 import glob
 import os

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # packaging.py - what make install gives a system is well-formed: unit, users, folders
 # SPDX-License-Identifier: Apache-2.0
+# alone             libtool links modules anew while it installs them
 import glob
 import os
 import re
