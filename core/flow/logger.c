@@ -22,6 +22,7 @@ static struct {
   EkLogRole *log;
   GPtrArray *sources;
   EkTask     turn;
+  EkTimer    again;                  /* a sink took no more: a full disk, no syslogd */
 } g;
 
 static char chunk[CHUNK];
@@ -29,7 +30,14 @@ static char chunk[CHUNK];
 static void
 turn_ended (EkTask *task)
 {
-  ek_logrole_tick (g.log);
+  if (ek_logrole_tick (g.log))
+    ek_timer_set (ek_role_loop (), &g.again, G_USEC_PER_SEC);
+}
+
+static void
+try_again (EkTimer *timer)
+{
+  turn_ended (&g.turn);
 }
 
 static void
@@ -84,6 +92,7 @@ start (GError **error)
 
   g.sources = g_ptr_array_new ();
   g.turn.func = turn_ended;
+  g.again.func = try_again;
   g.log = ek_logrole_open (options, ek_role_hostname (), error);
   return g.log != NULL;
 }
@@ -119,6 +128,7 @@ stop (gint64 deadline)
 static void
 end (void)
 {
+  ek_timer_cancel (ek_role_loop (), &g.again);
   ek_log_flush ();
   for (guint i = 0; i < g.sources->len; i++) {
     Source *s = g.sources->pdata[i];

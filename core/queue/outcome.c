@@ -109,13 +109,9 @@ lifetime (const EkSpoolMessage *m)
 
 /* Grows with the message's age, within the limits, give or take a tenth. */
 static gint64
-next_try (const EkSpoolMessage *m, const EkSpoolRcpt *r, gint64 now)
+next_try (const EkSpoolMessage *m, gint64 now)
 {
-  gint64 pause = ek_queue_conf->backoff_min.us;
-
-  for (guint i = 0; i < MIN (r->attempts, 20) && pause < ek_queue_conf->backoff_max.us; i++)
-    pause *= 2;
-  pause = MIN (MAX (pause, MIN (now - m->arrival, ek_queue_conf->backoff_max.us)), ek_queue_conf->backoff_max.us);
+  gint64 pause = MIN (MAX (now - m->arrival, ek_queue_conf->backoff_min.us), ek_queue_conf->backoff_max.us);
   gint64 jitter = pause / 10;
   return now + pause - jitter + (gint64) (ek_random64 () % (guint64) (2 * jitter + 1));
 }
@@ -142,7 +138,7 @@ ek_outcome (EkSpoolMessage *m, guint rcpt, const EkOutcome *o)
   }
   act.type = status == EK_OK ? EK_ACT_DONE : EK_ACT_DEFER;
   if (status == EK_DEFER)
-    act.next_try = next_try (m, r, now);
+    act.next_try = next_try (m, now);
   ek_queue_ops->record (ek_queue_spool, NULL, m, &act, 1, NULL, 0);
 }
 

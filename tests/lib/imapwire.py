@@ -193,7 +193,7 @@ class Normal:
             when = datetime.datetime.strptime(bytes(value).decode().strip(), "%d-%b-%Y %H:%M:%S %z")
         except (ValueError, TypeError):
             return False
-        return abs((datetime.datetime.now(datetime.timezone.utc) - when).total_seconds()) < 600
+        return abs((datetime.datetime.now(datetime.timezone.utc) - when).total_seconds()) < 60
 
     def fetch(self, items):
         out = {}
