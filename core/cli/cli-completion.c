@@ -11,7 +11,7 @@ static const char bash[] =
   "_ekiden() {\n"
   "  local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
   "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-  "    words='status reload stop upgrade reopen queue mailq sendmail doctor fsck config module trace user pw completion'\n"
+  "    words='status reload stop upgrade reopen rekey queue mailq sendmail doctor fsck config module trace user pw completion'\n"
   "  elif [ \"$COMP_CWORD\" -eq 2 ]; then\n"
   "    case ${COMP_WORDS[1]} in\n"
   "      queue) words='list show status flush hold release delete requeue' ;;\n"

@@ -1,4 +1,4 @@
-/* cli-control.c - ekiden status, reload, stop, upgrade, reopen
+/* cli-control.c - ekiden status, reload, stop, upgrade, reopen, rekey
  * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 #include "base/json.h"
@@ -206,10 +206,11 @@ ek_cli_status (int argc, char **argv)
   return well ? EK_EXIT_OK : EK_EXIT_FAILED;
 }
 
-/* ---- reload, reopen ---- */
+/* ---- reload, reopen, rekey ---- */
 
-int
-ek_cli_reload (int argc, char **argv)
+/* One request, and nothing to tell but that it was done. */
+static int
+simple (int argc, char **argv, const char *verb, const char *what, const char *help)
 {
   static const GOptionEntry entries[] = { FILE_ENTRY, JSON_ENTRY, END_ENTRY };
   g_auto (EkControlPlaces) places = { 0 };
@@ -217,30 +218,33 @@ ek_cli_reload (int argc, char **argv)
   EkBuf out = { 0 };
   int status;
 
-  if (!begin (argc, argv, entries, "- take the configuration as it is now", "Nobody is disconnected.  When the configuration has errors "
-              "all of them are told, nothing changes\nand the exit status is 1.  `ekiden config check` looks without reloading.\n\n"
-              "Example:\n  ekiden config set queue.lifetime 3d && ekiden reload", &places, &status))
+  if (!begin (argc, argv, entries, what, help, &places, &status))
     return status;
-  bool good = ask (&places, "reload", &out, &error);
+  bool good = ask (&places, verb, &out, &error);
   ek_buf_release (&out);
-  return good ? done ("reload") : failed (error);
+  return good ? done (verb) : failed (error);
+}
+
+int
+ek_cli_reload (int argc, char **argv)
+{
+  return simple (argc, argv, "reload", "- take the configuration as it is now", "Nobody is disconnected.  When the configuration has errors "
+                 "all of them are told, nothing changes\nand the exit status is 1.  `ekiden config check` looks without reloading.\n\n"
+                 "Example:\n  ekiden config set queue.lifetime 3d && ekiden reload");
 }
 
 int
 ek_cli_reopen (int argc, char **argv)
 {
-  static const GOptionEntry entries[] = { FILE_ENTRY, JSON_ENTRY, END_ENTRY };
-  g_auto (EkControlPlaces) places = { 0 };
-  g_autoptr (GError) error = NULL;
-  EkBuf out = { 0 };
-  int status;
+  return simple (argc, argv, "reopen", "- open the log files anew", "For after a rotation.\n\nExample:\n  mv mail.log mail.log.1 && ekiden reopen");
+}
 
-  if (!begin (argc, argv, entries, "- open the log files anew", "For after a rotation.\n\nExample:\n  mv mail.log mail.log.1 && ekiden reopen",
-              &places, &status))
-    return status;
-  bool good = ask (&places, "reopen", &out, &error);
-  ek_buf_release (&out);
-  return good ? done ("reopen") : failed (error);
+int
+ek_cli_rekey (int argc, char **argv)
+{
+  return simple (argc, argv, "rekey", "- make a new key for TLS session tickets", "The key before it counts on for tls.ticket_lifetime; done "
+                 "twice, no ticket that was given before is taken any more.\nConnections that are open do not notice.\n\n"
+                 "Example:\n  ekiden rekey && ekiden rekey");
 }
 
 /* ---- stop, upgrade ---- */

@@ -23,6 +23,7 @@ int ek_cli_reload (int argc, char **argv);
 int ek_cli_stop (int argc, char **argv);
 int ek_cli_upgrade (int argc, char **argv);
 int ek_cli_reopen (int argc, char **argv);
+int ek_cli_rekey (int argc, char **argv);
 int ek_cli_queue (int argc, char **argv);          /* list, show, flush, hold, release, delete, requeue, status */
 int ek_cli_mailq (int argc, char **argv);
 int ek_cli_sendmail (int argc, char **argv);       /* exits as sysexits.h says */

@@ -11,6 +11,7 @@ static const EkCli commands[] = {
   { "stop", "stop the server", ek_cli_stop },
   { "upgrade", "run the program that is installed now", ek_cli_upgrade },
   { "reopen", "open the log files anew, after a rotation", ek_cli_reopen },
+  { "rekey", "make a new key for TLS session tickets", ek_cli_rekey },
   { "queue", "list, show, hold, delete ... what waits in the queue", ek_cli_queue },
   { "mailq", "list the queue as mailq(1) does", ek_cli_mailq },
   { "sendmail", "put a message into the queue, as sendmail(1)", ek_cli_sendmail },

@@ -49,6 +49,7 @@ typedef struct {
 static const Verb verbs[] = {
   { "status", EK_ROLE_MASTER, true }, { "reload", EK_ROLE_MASTER, false }, { "stop", EK_ROLE_MASTER, false },
   { "upgrade", EK_ROLE_MASTER, false }, { "reopen", EK_ROLE_MASTER, false },
+  { "rekey", EK_ROLE_MASTER, false },
   { "queue-list", EK_ROLE_QUEUE, true }, { "queue-status", EK_ROLE_QUEUE, true }, { "queue-show", EK_ROLE_QUEUE, false },
   { "queue-flush", EK_ROLE_QUEUE, false }, { "queue-hold", EK_ROLE_QUEUE, false }, { "queue-release", EK_ROLE_QUEUE, false },
   { "queue-delete", EK_ROLE_QUEUE, false }, { "queue-requeue", EK_ROLE_QUEUE, false },

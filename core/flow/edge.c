@@ -8,14 +8,11 @@
 #include "flow/edge.h"
 #include "flow/facts.h"
 #include "flow/submit.h"
+#include "net/doors.h"
 #include "net/listen.h"
 #include "net/resolve.h"
 #include "proc/blocks.h"
-#include <errno.h>
 #include <fcntl.h>
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,17 +23,12 @@ typedef struct {                     /* a listener block of the current generati
   const char          **mechanisms;
 } Service;
 
-typedef struct {                     /* a listening socket */
-  EkWatch watch;
-  char   *listener, *address;
-} Door;
-
 typedef struct {                     /* the edge's part of a session */
   EkAuthFunc  func;
   guint32     number;                /* tells directory which login this is */
   guint       directory;             /* index of the worker that has it */
-  bool        authing, counted;
-  char        net[INET6_ADDRSTRLEN]; /* key of the connection count */
+  bool        authing;
+  EkCounted   counted;
   char       *mechanism;
   char       *token;                 /* after EK_AUTH_OK */
   gsize       token_len;
@@ -46,15 +38,17 @@ typedef struct {                     /* the edge's part of a session */
 static struct {
   GHashTable *services;              /* name -> Service *, of the generation */
   EkGeneration *generation;          /* the one they belong to */
-  GPtrArray  *doors;                 /* of Door */
-  GHashTable *counts;                /* net -> number of connections */
+  EkDoors    *doors;
+  EkCounts   *counts;
   EkNetworks *trusted;
   const EkTopConf *top;
   guint32     last;
-  int         reserve;               /* a descriptor to give up for answering EMFILE */
+  bool        certified;             /* there is a certificate, so TLS can be offered */
 } e;
 
 static EkSessionHost host;
+
+static void knock (const char *name, bool login, int fd, const EkClient *client);
 
 /* ---- configuration ---- */
 
@@ -73,6 +67,12 @@ add_service (const EkBlockValues *v, gpointer data)
   g_hash_table_replace (e.services, g_strdup (v->block->name ? v->block->name : ""), s);
 }
 
+static void
+add_certificate (const EkBlockValues *v, gpointer data)
+{
+  e.certified = true;
+}
+
 static bool
 configure (GError **error)
 {
@@ -89,6 +89,8 @@ configure (GError **error)
     g_hash_table_unref (e.services);
   e.services = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   ek_generation_each (gen, &ek_listener_block, add_service, NULL);
+  e.certified = false;
+  ek_generation_each (gen, &ek_certificate_block, add_certificate, NULL);
   ek_generation_unref (e.generation);
   e.generation = ek_generation_ref (gen);
   ek_dns_use_generation (gen);
@@ -98,9 +100,8 @@ configure (GError **error)
 static bool
 start (GError **error)
 {
-  e.doors = g_ptr_array_new ();
-  e.counts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  e.reserve = fcntl (3, F_DUPFD_CLOEXEC, 3);
+  e.doors = ek_doors_new (ek_role_loop (), "edge", knock);
+  e.counts = ek_counts_new ();
   return configure (error);
 }
 
@@ -135,32 +136,8 @@ ek_session_trusted (EkSession *s)
 static bool
 count_client (Guest *g, const EkClient *c, const Service *service)
 {
-  struct in6_addr a;
-
-  g_strlcpy (g->net, c->address, sizeof g->net);
-  if (ek_networks_have (e.trusted, c->address))
-    return true;
-  if (inet_pton (AF_INET6, c->address, &a) == 1) {
-    memset (a.s6_addr + 8, 0, 8);
-    inet_ntop (AF_INET6, &a, g->net, sizeof g->net);
-  }
-  guint n = GPOINTER_TO_UINT (g_hash_table_lookup (e.counts, g->net));
-  if (n >= (guint) service->conf->connections_per_client)
-    return false;
-  g_hash_table_replace (e.counts, g_strdup (g->net), GUINT_TO_POINTER (n + 1));
-  g->counted = true;
-  return true;
-}
-
-static void
-uncount (Guest *g)
-{
-  guint n = g->counted ? GPOINTER_TO_UINT (g_hash_table_lookup (e.counts, g->net)) : 0;
-
-  if (n > 1)
-    g_hash_table_replace (e.counts, g_strdup (g->net), GUINT_TO_POINTER (n - 1));
-  else if (n == 1)
-    g_hash_table_remove (e.counts, g->net);
+  return ek_networks_have (e.trusted, c->address)
+         || ek_counts_add (e.counts, c->address, (guint) service->conf->connections_per_client, &g->counted);
 }
 
 /* Takes the descriptor. */
@@ -187,7 +164,7 @@ admit (const char *listener, int fd, const EkClient *client)
   EkSessionStart start = {
     .ops = service->ops, .options = service->options, .generation = e.generation, .listener = listener, .hostname = name,
     .client = client, .event = ek_event_new (), .fd = fd,
-    .tls_possible = strcmp (service->conf->tls, "starttls") == 0 || strcmp (service->conf->tls, "required") == 0,
+    .tls_possible = e.certified && (strcmp (service->conf->tls, "starttls") == 0 || strcmp (service->conf->tls, "required") == 0),
   };
   EkSession *s = ek_session_new (&start, &host);
   ek_session_set_host_data (s, g);
@@ -195,86 +172,21 @@ admit (const char *listener, int fd, const EkClient *client)
 }
 
 static void
-client_of (int fd, EkClient *c, char remote[INET6_ADDRSTRLEN], char local[INET6_ADDRSTRLEN])
+knock (const char *name, bool login, int fd, const EkClient *client)
 {
-  struct sockaddr_storage a = { 0 };
-  socklen_t n = sizeof a;
-
-  *c = (EkClient) { .address = remote, .local_address = local, .host = "unknown" };
-  if (getpeername (fd, (struct sockaddr *) &a, &n) < 0)
-    a.ss_family = AF_UNSPEC;
-  ek_address_text (&a, remote, INET6_ADDRSTRLEN, &c->port);
-  n = sizeof a;
-  if (getsockname (fd, (struct sockaddr *) &a, &n) < 0)
-    a.ss_family = AF_UNSPEC;
-  ek_address_text (&a, local, INET6_ADDRSTRLEN, &c->local_port);
-}
-
-/* No descriptor is left: take the client with the reserved one and let him go, else the loop would spin. */
-static void
-turn_away (int door)
-{
-  close (e.reserve);
-  int fd = accept4 (door, NULL, NULL, SOCK_CLOEXEC);
-  if (fd >= 0)
-    close (fd);
-  e.reserve = fcntl (3, F_DUPFD_CLOEXEC, 3);
-  ek_log (EK_ERR, "edge", "no descriptors left: a client was turned away; raise LimitNOFILE");
-}
-
-static void
-knock (EkWatch *watch, guint32 events)
-{
-  Door *door = (Door *) watch;
-  char remote[INET6_ADDRSTRLEN], local[INET6_ADDRSTRLEN];
-  EkClient client;
-  int one = 1;
-
-  for (int i = 0; i < 16; i++) {     /* a flood of clients does not starve those who are in */
-    int fd = accept4 (door->watch.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-      turn_away (door->watch.fd);
-    if (fd < 0)
-      return;
-    setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    client_of (fd, &client, remote, local);
-    admit (door->listener, fd, &client);
-  }
+  admit (name, fd, client);
 }
 
 static void
 listener (const char *name, const char *address, bool login, int fd)
 {
-  Door *door = g_new0 (Door, 1);
-
-  door->watch = (EkWatch) { .fd = fd, .func = knock };
-  door->listener = g_strdup (name);
-  door->address = g_strdup (address);
-  g_ptr_array_add (e.doors, door);
-  ek_watch_set (ek_role_loop (), &door->watch, EPOLLIN | (guint32) EPOLLEXCLUSIVE);
-}
-
-static void
-close_door (Door *door)
-{
-  ek_watch_set (ek_role_loop (), &door->watch, 0);
-  close (door->watch.fd);
-  g_free (door->listener);
-  g_free (door->address);
-  g_free (door);
+  ek_doors_open (e.doors, name, address, login, fd);
 }
 
 static void
 unlisten (const char *name, const char *address)
 {
-  for (guint i = 0; i < e.doors->len; i++) {
-    Door *door = e.doors->pdata[i];
-    if (strcmp (door->listener, name) == 0 && strcmp (door->address, address) == 0) {
-      g_ptr_array_remove_index (e.doors, i);
-      close_door (door);
-      return;
-    }
-  }
+  ek_doors_close (e.doors, name, address);
 }
 
 /* ---- login ---- */
@@ -436,7 +348,7 @@ guest_gone (EkSession *s)
     return;
   if (g->authing)
     ek_session_auth_abort (s);
-  uncount (g);
+  ek_counts_remove (e.counts, &g->counted);
   g->func = NULL;
   g_free (g->mechanism);
   g->mechanism = NULL;
@@ -541,10 +453,7 @@ say_goodbye (EkSession *s, gpointer data)
 static void
 stop (gint64 deadline)
 {
-  while (e.doors->len > 0) {
-    close_door (e.doors->pdata[0]);
-    g_ptr_array_remove_index (e.doors, 0);
-  }
+  ek_doors_close_all (e.doors);
   ek_sessions_each (say_goodbye, NULL);
   if (ek_sessions_count () == 0)
     ek_role_done (EK_ROLE_EDGE);
@@ -559,18 +468,14 @@ end_session (EkSession *s, gpointer data)
 static void
 end (void)
 {
-  while (e.doors->len > 0) {
-    close_door (e.doors->pdata[0]);
-    g_ptr_array_remove_index (e.doors, 0);
-  }
+  ek_doors_close_all (e.doors);
   ek_sessions_each (end_session, NULL);
   ek_loop_turn (ek_role_loop (), false);
-  g_ptr_array_free (e.doors, TRUE);
-  g_hash_table_unref (e.counts);
+  ek_doors_free (e.doors);
+  ek_counts_free (e.counts);
   g_hash_table_unref (e.services);
   ek_networks_free (e.trusted);
   ek_generation_unref (e.generation);
-  close (e.reserve);
   memset (&e, 0, sizeof e);
 }
 

@@ -8,30 +8,22 @@
 #include "flow/tls.h"
 #include "flow/facts.h"
 #include "flow/tlscontext.h"
+#include "net/doors.h"
 #include "net/listen.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHUNK     16384
-#define HANDSHAKE (30 * G_USEC_PER_SEC)
+#define CHUNK 16384
 
 typedef struct {                     /* a listener block */
-  char  *name, *protocol;
-  char **certificates;
+  char        *name;
+  const char  *alpn;
+  const EkListenerConf *conf;
 } Service;
-
-typedef struct {
-  EkWatch watch;
-  char   *listener, *address;
-  bool    login;
-} Door;
 
 typedef struct {
   EkWatch  client, stream;           /* stream fd -1: the handshake is under way */
@@ -46,20 +38,26 @@ typedef struct {
   char      *listener;
   EkClient  *facts;
   EkPool    *pool;
+  EkGeneration *generation;          /* whose list of certificates SSL points to */
+  EkCounted  counted;
   GList      link;
 } Conn;
 
 static struct {
-  GPtrArray    *doors;
+  EkDoors      *doors;
+  EkCounts     *counts;              /* of handshakes under way */
+  EkNetworks   *trusted;
   GHashTable   *services;
   GQueue        conns;
   const EkTlsConf *conf;
-  GPtrArray    *old;                 /* generations whose certificate lists are still pointed to */
+  EkGeneration *generation;          /* whose they are */
+  bool          damaged;             /* a certificate of the set that is coming */
 } t;
 
 static char chunk[CHUNK];
 
 static void pump (Conn *c);
+static void knock (const char *name, bool login, int fd, const EkClient *client);
 
 /* ---- configuration ---- */
 
@@ -69,7 +67,6 @@ service_free (gpointer data)
   Service *s = data;
 
   g_free (s->name);
-  g_free (s->protocol);
   g_free (s);
 }
 
@@ -80,8 +77,8 @@ add_service (const EkBlockValues *v, gpointer data)
   Service *s = g_new0 (Service, 1);
 
   s->name = g_strdup (v->block->name ? v->block->name : "");
-  s->protocol = g_strdup (conf->protocol ? g_intern_string (conf->protocol->name) : NULL);
-  s->certificates = conf->certificates;
+  s->alpn = conf->protocol ? g_intern_string (conf->protocol->name) : NULL;
+  s->conf = conf;
   g_hash_table_replace (t.services, s->name, s);
 }
 
@@ -89,48 +86,65 @@ static void
 configure (void)
 {
   EkGeneration *gen = ek_role_generation ();
+  const EkTopConf *top = ek_generation_values (gen, &ek_top_block, NULL);
+  EkNetworks *trusted = ek_networks_new (top->trusted, NULL);
 
+  if (trusted) {                     /* what is no network is the edge's to tell */
+    ek_networks_free (t.trusted);
+    t.trusted = trusted;
+  }
   if (t.services)
     g_hash_table_unref (t.services);
   t.services = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, service_free);
   ek_generation_each (gen, &ek_listener_block, add_service, NULL);
   t.conf = ek_generation_values (gen, &ek_tls_block, NULL);
-  g_ptr_array_add (t.old, ek_generation_ref (gen));
+  ek_generation_unref (t.generation);
+  t.generation = ek_generation_ref (gen);
 }
 
 static void
-forget_generations (void)
+certificate (EkUnpack *in)
 {
-  while (t.conns.length == 0 && t.old->len > 1)
-    g_ptr_array_remove_index (t.old, 0);
-}
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GStrvBuilder) names = g_strv_builder_new ();
+  guint64 index = ek_unpack_max (in, G_MAXUINT16), left = ek_unpack_max (in, G_MAXUINT16);
+  const char *name = ek_unpack_text (in, pool);
+  guint64 n = ek_unpack_max (in, G_MAXUINT16);
 
-static bool
-start (GError **error)
-{
-  t.doors = g_ptr_array_new ();
-  t.old = g_ptr_array_new_with_free_func ((GDestroyNotify) ek_generation_unref);
-  configure ();
-  return true;
+  while (n-- > 0 && !in->bad) {
+    const char *text = ek_unpack_text (in, pool);
+    g_strv_builder_add (names, text ? text : "");
+  }
+  EkStr chain = ek_unpack_str (in), key = ek_unpack_str (in);
+  g_auto (GStrv) list = g_strv_builder_end (names);
+  const EkTlsConf *conf = t.conf ? t.conf : ek_generation_values (ek_role_generation (), &ek_tls_block, NULL);
+  if (index == 0)
+    t.damaged = false;
+  if (!ek_unpack_ok (in) || !ek_tls_certificate (name ? name : "", list, chain, key, conf, &error)) {
+    ek_log (EK_ERR, "tls", "certificate \"%s\": %s; those before stay", name ? name : "", error ? error->message : "a damaged message");
+    t.damaged = true;
+  }
+  if (left == 0)
+    ek_tls_certificates_done (!t.damaged);
 }
 
 static void
 master (EkMsg *msg)
 {
-  g_autoptr (EkPool) pool = ek_pool_new ();
-  g_autoptr (GError) error = NULL;
-  static const EkTlsConf defaults = { .min_version = "1.2", .tickets = true, .ticket_lifetime = { G_GINT64_CONSTANT (7200) * G_USEC_PER_SEC } };
-
   if (msg->type == EK_M_TICKET_KEYS)
     ek_tls_ticket_keys (ek_unpack_str (&msg->in));
-  else if (msg->type == EK_M_CERTIFICATE) {
-    const char *name = ek_unpack_text (&msg->in, pool);
-    EkStr chain = ek_unpack_str (&msg->in), key = ek_unpack_str (&msg->in);
-    const EkTlsConf *conf = t.conf ? t.conf : ek_role_generation () ? ek_generation_values (ek_role_generation (), &ek_tls_block, NULL)
-                                                                    : &defaults;
-    if (!ek_unpack_ok (&msg->in) || !ek_tls_certificate (name ? name : "", chain, key, conf, &error))
-      ek_log (EK_ERR, "tls", "%s", error ? error->message : "a damaged certificate message");
-  }
+  else if (msg->type == EK_M_CERTIFICATE)
+    certificate (&msg->in);
+}
+
+static bool
+start (GError **error)
+{
+  t.doors = ek_doors_new (ek_role_loop (), "tls", knock);
+  t.counts = ek_counts_new ();
+  configure ();
+  return true;
 }
 
 /* ---- connections ---- */
@@ -149,10 +163,11 @@ conn_free (Conn *c)
   ek_buf_release (&c->to_client);
   ek_buf_release (&c->to_stream);
   ek_pool_free (c->pool);
+  ek_counts_remove (t.counts, &c->counted);
+  ek_generation_unref (c->generation);
   g_queue_unlink (&t.conns, &c->link);
   g_free (c);
   ERR_clear_error ();
-  forget_generations ();
   if (ek_role_stopping () && t.conns.length == 0)
     ek_role_done (EK_ROLE_TLS);
 }
@@ -162,7 +177,8 @@ static void
 conn_fail (Conn *c, const char *why)
 {
   if (c->stream.fd < 0) {
-    ek_log (EK_INFO, "tls", "TLS handshake failed with %s[%s]: %s", c->facts->host, c->facts->address, why);
+    ek_event ("tlsproxy", 0, "tls-failed", EK_FTEXT ("host", c->facts->host), EK_FTEXT ("ip", c->facts->address),
+              EK_FTEXT ("reason", why), EK_FTEXT ("listener", c->listener));
     EkChannel *edge = c->edge ? ek_role_peer (EK_ROLE_TLS, EK_ROLE_EDGE, c->edge_index) : NULL;
     if (edge && edge == c->edge) {
       ek_pack_u64 (ek_channel_answer (edge, c->call), 0);
@@ -229,6 +245,9 @@ conn_ready (Conn *c)
   ek_channel_end (edge);
   c->stream.fd = fds[0];
   ek_timer_cancel (ek_role_loop (), &c->timer);
+  ek_counts_remove (t.counts, &c->counted);
+  SSL_set_app_data (c->ssl, NULL);
+  g_clear_pointer (&c->generation, ek_generation_unref);
   g_clear_pointer (&c->pool, ek_pool_free);      /* facts and listener with it */
   c->facts = NULL;
   c->listener = NULL;
@@ -386,7 +405,7 @@ static Conn *
 conn_new (int fd, const char *listener, EkPool *pool, EkClient *facts, EkChannel *edge, guint32 call)
 {
   Service *s = g_hash_table_lookup (t.services, listener);
-  SSL *ssl = s ? ek_tls_new (s->certificates, g_intern_string (s->protocol)) : NULL;
+  SSL *ssl = s ? ek_tls_new (s->conf->certificates, s->alpn) : NULL;
 
   if (ssl == NULL) {
     ek_log (EK_ERR, "tls", "listener \"%s\" has no certificate: add a block certificate \"name\" { chain = ... key = ... }", listener);
@@ -405,79 +424,67 @@ conn_new (int fd, const char *listener, EkPool *pool, EkClient *facts, EkChannel
                 .timer.func = too_slow, .ssl = ssl, .edge = edge, .call = call, .facts = facts, .pool = pool };
   c->edge_index = edge ? ek_role_peer_index (edge) : 0;
   c->listener = ek_pool_strdup (pool, listener);
+  c->generation = ek_generation_ref (t.generation);
   c->link.data = c;
   g_queue_push_tail_link (&t.conns, &c->link);
-  ek_timer_set (ek_role_loop (), &c->timer, HANDSHAKE);
+  ek_timer_set (ek_role_loop (), &c->timer, t.conf->handshake_timeout.us);
   return c;
 }
 
 /* ---- where they come from ---- */
 
-static void
-knock (EkWatch *watch, guint32 events)
+/* A handshake costs memory and time before anybody has said who he is: no address has many under way. */
+static bool
+may_come (const char *listener, const EkClient *client, EkCounted *counted)
 {
-  Door *door = (Door *) watch;
+  static gint64 said;
+  Service *s = g_hash_table_lookup (t.services, listener);
+  const char *why = s == NULL ? "no such listener" : t.conns.length >= (guint) s->conf->connections ? "connections" : NULL;
 
-  for (int i = 0; i < 16; i++) {
-    struct sockaddr_storage a = { 0 };
-    socklen_t n = sizeof a;
-    char text[INET6_ADDRSTRLEN];
-    int one = 1;
-    int fd = accept4 (door->watch.fd, (struct sockaddr *) &a, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
-      return;
-    setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    EkPool *pool = ek_pool_new ();
-    EkClient *f = ek_pool_new0 (pool, EkClient);
-    ek_address_text (&a, text, sizeof text, &f->port);
-    f->address = ek_pool_strdup (pool, text);
-    n = sizeof a;
-    if (getsockname (fd, (struct sockaddr *) &a, &n) < 0)
-      a.ss_family = AF_UNSPEC;
-    ek_address_text (&a, text, sizeof text, &f->local_port);
-    f->local_address = ek_pool_strdup (pool, text);
-    f->host = "unknown";
-    Conn *c = conn_new (fd, door->listener, pool, f, NULL, 0);
-    if (c) {
-      c->login = door->login;
-      ek_watch_set (ek_role_loop (), &c->client, EPOLLIN);
-    }
+  if (why == NULL && !ek_networks_have (t.trusted, client->address)
+      && !ek_counts_add (t.counts, client->address, (guint) s->conf->connections_per_client, counted))
+    why = "connections_per_client";
+  if (why && ek_now () - said > G_USEC_PER_SEC) {
+    said = ek_now ();
+    ek_log (EK_WARN, "tls", "%s: connection from %s refused: too many (%s)", listener, client->address, why);
   }
+  return why == NULL;
+}
+
+static void
+knock (const char *name, bool login, int fd, const EkClient *client)
+{
+  EkCounted counted = { 0 };
+
+  if (!may_come (name, client, &counted)) {
+    close (fd);
+    return;
+  }
+  EkPool *pool = ek_pool_new ();
+  EkClient *f = ek_pool_new0 (pool, EkClient);
+  *f = *client;
+  f->address = ek_pool_strdup (pool, client->address);
+  f->local_address = ek_pool_strdup (pool, client->local_address);
+  Conn *c = conn_new (fd, name, pool, f, NULL, 0);
+  if (c == NULL) {
+    ek_counts_remove (t.counts, &counted);
+    return;
+  }
+  c->login = login;
+  c->counted = counted;
+  ek_watch_set (ek_role_loop (), &c->client, EPOLLIN);
 }
 
 static void
 listener (const char *name, const char *address, bool login, int fd)
 {
-  Door *door = g_new0 (Door, 1);
-
-  *door = (Door) { .watch = { .fd = fd, .func = knock }, .listener = g_strdup (name), .address = g_strdup (address), .login = login };
-  g_ptr_array_add (t.doors, door);
-  ek_watch_set (ek_role_loop (), &door->watch, EPOLLIN | (guint32) EPOLLEXCLUSIVE);
-}
-
-static void
-close_door (guint i)
-{
-  Door *door = t.doors->pdata[i];
-
-  ek_watch_set (ek_role_loop (), &door->watch, 0);
-  close (door->watch.fd);
-  g_free (door->listener);
-  g_free (door->address);
-  g_free (door);
-  g_ptr_array_remove_index (t.doors, i);
+  ek_doors_open (t.doors, name, address, login, fd);
 }
 
 static void
 unlisten (const char *name, const char *address)
 {
-  for (guint i = 0; i < t.doors->len; i++) {
-    Door *door = t.doors->pdata[i];
-    if (strcmp (door->listener, name) == 0 && strcmp (door->address, address) == 0) {
-      close_door (i);
-      return;
-    }
-  }
+  ek_doors_close (t.doors, name, address);
 }
 
 static void
@@ -506,8 +513,7 @@ message (EkRole peer, guint index, EkMsg *msg)
 static void
 stop (gint64 deadline)
 {
-  while (t.doors->len > 0)
-    close_door (0);
+  ek_doors_close_all (t.doors);
   if (t.conns.length == 0)
     ek_role_done (EK_ROLE_TLS);
 }
@@ -515,13 +521,14 @@ stop (gint64 deadline)
 static void
 end (void)
 {
-  while (t.doors->len > 0)
-    close_door (0);
+  ek_doors_close_all (t.doors);
   while (t.conns.head)
     conn_free (t.conns.head->data);
-  g_ptr_array_free (t.doors, TRUE);
+  ek_doors_free (t.doors);
+  ek_counts_free (t.counts);
+  ek_networks_free (t.trusted);
   g_hash_table_unref (t.services);
-  g_ptr_array_unref (t.old);
+  ek_generation_unref (t.generation);
   ek_tls_contexts_free ();
   memset (&t, 0, sizeof t);
 }

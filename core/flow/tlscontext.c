@@ -5,17 +5,16 @@
 #include "flow/tlscontext.h"
 #include <openssl/core_names.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
 typedef struct {
-  char    *name;
+  char    *name, **names;
   SSL_CTX *ctx;
   X509    *leaf;                     /* borrowed from ctx */
 } Certificate;
 
-static GPtrArray *certificates;      /* of Certificate */
+static GPtrArray *certificates, *coming;         /* of Certificate; coming: a set that is not complete */
 static guint8 keys[EK_TICKET_KEYS][EK_TICKET_KEY_LEN];
 static bool   have_keys;
 
@@ -42,6 +41,7 @@ certificate_free (gpointer data)
   Certificate *c = data;
 
   SSL_CTX_free (c->ctx);
+  g_strfreev (c->names);
   g_free (c->name);
   g_free (c);
 }
@@ -50,6 +50,7 @@ void
 ek_tls_contexts_free (void)
 {
   g_clear_pointer (&certificates, g_ptr_array_unref);
+  g_clear_pointer (&coming, g_ptr_array_unref);
   ek_wipe (keys, sizeof keys);
   have_keys = false;
 }
@@ -96,37 +97,43 @@ ticket_key (SSL *ssl, unsigned char name[16], unsigned char iv[EVP_MAX_IV_LENGTH
 
 /* ---- names ---- */
 
-static Certificate *
-find (const char *name)
-{
-  for (guint i = 0; certificates && i < certificates->len; i++) {
-    Certificate *c = certificates->pdata[i];
-    if (strcmp (c->name, name) == 0)
-      return c;
-  }
-  return NULL;
-}
-
 static bool
 allowed (char *const *list, const char *name)
 {
   return list == NULL || list[0] == NULL || g_strv_contains ((const char *const *) list, name);
 }
 
-/* SNI (RFC 6066): the first certificate of the listener that is valid for the name; without one the default. */
+/* Is `name` one that this certificate answers to?  What the block says counts, else what the certificate itself says. */
+static bool
+answers (const Certificate *c, const char *name, bool wild)
+{
+  const char *rest = strchr (name, '.');
+
+  if (c->names == NULL || c->names[0] == NULL)
+    return c->leaf && X509_check_host (c->leaf, name, 0, wild ? 0 : X509_CHECK_FLAG_NO_WILDCARDS, NULL) == 1;
+  for (guint i = 0; c->names[i]; i++)
+    if (g_ascii_strcasecmp (c->names[i], name) == 0
+        || (wild && rest && c->names[i][0] == '*' && g_ascii_strcasecmp (c->names[i] + 1, rest) == 0))
+      return true;
+  return false;
+}
+
+/* SNI (RFC 6066): the listener's first certificate that names exactly this host, then the first whose wildcard covers
+ * it; without either the default, which SSL has already. */
 static int
 server_name (SSL *ssl, int *alert, void *data)
 {
   const char *name = SSL_get_servername (ssl, TLSEXT_NAMETYPE_host_name);
   char *const *list = SSL_get_app_data (ssl);
 
-  for (guint i = 0; name && i < certificates->len; i++) {
-    Certificate *c = certificates->pdata[i];
-    if (allowed (list, c->name) && c->leaf && X509_check_host (c->leaf, name, 0, 0, NULL) == 1) {
-      SSL_set_SSL_CTX (ssl, c->ctx);
-      return SSL_TLSEXT_ERR_OK;
+  for (guint wild = 0; name && wild < 2; wild++)
+    for (guint i = 0; certificates && i < certificates->len; i++) {
+      Certificate *c = certificates->pdata[i];
+      if (allowed (list, c->name) && answers (c, name, wild)) {
+        SSL_set_SSL_CTX (ssl, c->ctx);
+        return SSL_TLSEXT_ERR_OK;
+      }
     }
-  }
   return SSL_TLSEXT_ERR_OK;
 }
 
@@ -148,90 +155,46 @@ alpn (SSL *ssl, const unsigned char **out, unsigned char *outlen, const unsigned
 
 /* ---- contexts ---- */
 
-static bool
-trouble (GError **error, const char *name, const char *what)
+static void
+set_up (SSL_CTX *ctx, const EkTlsConf *conf)
 {
-  char text[256];
-
-  ERR_error_string_n (ERR_get_error (), text, sizeof text);
-  ERR_clear_error ();
-  ek_fail (error, EK_FAIL, 0, "certificate \"%s\": %s: %s", name, what, text);
-  return false;
-}
-
-static bool
-use_pem (SSL_CTX *ctx, const char *name, EkStr chain, EkStr key, GError **error)
-{
-  BIO *bio = BIO_new_mem_buf (chain.p, (int) chain.n);
-  X509 *x = PEM_read_bio_X509_AUX (bio, NULL, NULL, NULL);
-  bool ok = x && SSL_CTX_use_certificate (ctx, x) == 1;
-
-  X509_free (x);
-  while (ok && (x = PEM_read_bio_X509 (bio, NULL, NULL, NULL)))
-    ok = SSL_CTX_add0_chain_cert (ctx, x) == 1;
-  BIO_free (bio);
-  if (!ok)
-    return trouble (error, name, "the chain cannot be read");
-  ERR_clear_error ();                /* the end of the file is told as an error */
-  bio = BIO_new_mem_buf (key.p, (int) key.n);
-  EVP_PKEY *pkey = PEM_read_bio_PrivateKey (bio, NULL, NULL, (void *) "");
-  BIO_free (bio);
-  ok = pkey && SSL_CTX_use_PrivateKey (ctx, pkey) == 1 && SSL_CTX_check_private_key (ctx) == 1;
-  EVP_PKEY_free (pkey);
-  return ok || trouble (error, name, "the key cannot be read, needs a passphrase, or is another certificate's");
-}
-
-static SSL_CTX *
-context_new (const char *name, EkStr chain, EkStr key, const EkTlsConf *conf, GError **error)
-{
-  SSL_CTX *ctx = SSL_CTX_new (TLS_server_method ());
-  bool ok = ctx != NULL;
-
-  if (ok) {
-    SSL_CTX_set_min_proto_version (ctx, strcmp (conf->min_version, "1.3") == 0 ? TLS1_3_VERSION : TLS1_2_VERSION);
-    SSL_CTX_set_options (ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE
-                         | SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF | (conf->tickets ? 0 : SSL_OP_NO_TICKET));
-    SSL_CTX_set_mode (ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_session_cache_mode (ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_timeout (ctx, (long) (conf->ticket_lifetime.us / G_USEC_PER_SEC));
-    SSL_CTX_set_num_tickets (ctx, conf->tickets ? 1 : 0);
-    SSL_CTX_set_session_id_context (ctx, (const unsigned char *) "ekiden", 6);
-    SSL_CTX_set_tlsext_ticket_key_evp_cb (ctx, ticket_key);
-    SSL_CTX_set_tlsext_servername_callback (ctx, server_name);
-    SSL_CTX_set_alpn_select_cb (ctx, alpn, NULL);
-    if (SSL_CTX_set_cipher_list (ctx, conf->ciphers ? conf->ciphers : "HIGH:!aNULL:!kRSA:!PSK:!SRP:!3DES") != 1)
-      ok = trouble (error, name, "tls.ciphers names no cipher that OpenSSL has");
-    else if (conf->groups && SSL_CTX_set1_groups_list (ctx, conf->groups) != 1)
-      ok = trouble (error, name, "tls.groups names a group that OpenSSL does not have");
-    else
-      ok = use_pem (ctx, name, chain, key, error);
-  }
-  else
-    trouble (error, name, "no context");
-  if (!ok)
-    g_clear_pointer (&ctx, SSL_CTX_free);
-  return ctx;
+  SSL_CTX_set_options (ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE
+                       | SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF | (conf->tickets ? 0 : SSL_OP_NO_TICKET));
+  SSL_CTX_set_mode (ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_session_cache_mode (ctx, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_timeout (ctx, (long) (conf->ticket_lifetime.us / G_USEC_PER_SEC));
+  SSL_CTX_set_num_tickets (ctx, conf->tickets ? 1 : 0);
+  SSL_CTX_set_session_id_context (ctx, (const unsigned char *) "ekiden", 6);
+  SSL_CTX_set_tlsext_ticket_key_evp_cb (ctx, ticket_key);
+  SSL_CTX_set_tlsext_servername_callback (ctx, server_name);
+  SSL_CTX_set_alpn_select_cb (ctx, alpn, NULL);
 }
 
 bool
-ek_tls_certificate (const char *name, EkStr chain, EkStr key, const EkTlsConf *conf, GError **error)
+ek_tls_certificate (const char *name, char *const *names, EkStr chain, EkStr key, const EkTlsConf *conf, GError **error)
 {
-  SSL_CTX *ctx = context_new (name, chain, key, conf, error);
-  Certificate *c = find (name);
+  SSL_CTX *ctx = ek_tls_context_new (conf, &(EkPem) { "the chain", chain }, &(EkPem) { "the key", key }, error);
 
   if (ctx == NULL)
     return false;
-  if (c == NULL) {
-    if (certificates == NULL)
-      certificates = g_ptr_array_new_with_free_func (certificate_free);
-    c = g_new0 (Certificate, 1);
-    c->name = g_strdup (name);
-    g_ptr_array_add (certificates, c);
-  }
-  SSL_CTX_free (c->ctx);             /* connections hold a reference of their own */
-  c->ctx = ctx;
-  c->leaf = SSL_CTX_get0_certificate (ctx);
+  set_up (ctx, conf);
+  if (coming == NULL)
+    coming = g_ptr_array_new_with_free_func (certificate_free);
+  Certificate *c = g_new0 (Certificate, 1);
+  *c = (Certificate) { .name = g_strdup (name), .names = g_strdupv ((char **) names), .ctx = ctx,
+                       .leaf = SSL_CTX_get0_certificate (ctx) };
+  g_ptr_array_add (coming, c);
   return true;
+}
+
+void
+ek_tls_certificates_done (bool good)
+{
+  if (good && coming) {              /* connections hold references of their own */
+    g_clear_pointer (&certificates, g_ptr_array_unref);
+    certificates = g_steal_pointer (&coming);
+  }
+  g_clear_pointer (&coming, g_ptr_array_unref);
 }
 
 SSL *

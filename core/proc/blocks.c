@@ -114,7 +114,9 @@ static const EkOption tls_rows[] = {
              "that lack forward secrecy."),
   EK_OPTION (EkTlsConf, groups, "", "Key exchange groups in OpenSSL's words. Empty: OpenSSL's defaults."),
   EK_OPTION (EkTlsConf, tickets, "yes", "Session tickets, so that clients come back without a full handshake."),
-  EK_OPTION (EkTlsConf, ticket_lifetime, "2h", "How long a ticket is good; keys change as often.", .allow = "1m..7d"),
+  EK_OPTION (EkTlsConf, ticket_lifetime, "2h", "How long a ticket is good. Its key changes as often, in all "
+             "processes at once, and the key before it counts for as long again.", .allow = "1s..7d"),
+  EK_OPTION (EkTlsConf, handshake_timeout, "30s", "How long a client may take for the handshake.", .allow = "1s..10m"),
   EK_OPTIONS_END
 };
 

@@ -38,7 +38,7 @@ typedef struct {                     /* certificate "name" { } */
 typedef struct {                     /* tls { } */
   const char *min_version, *ciphers, *groups;
   bool        tickets;
-  EkTime      ticket_lifetime;
+  EkTime      ticket_lifetime, handshake_timeout;
 } EkTlsConf;
 
 extern const EkBlockType ek_top_block, ek_roles_block, ek_listener_block, ek_certificate_block, ek_tls_block;

@@ -61,7 +61,7 @@ put_problems (EkProblems *problems, EkBuf *out)
 
 /* In the child. */
 static void
-check (EkConf *conf, int fd)
+check (EkConf *conf, EkCheckFunc more, gpointer data, int fd)
 {
   EkProblems *problems = ek_problems_new ();
   EkIdentity nobody = { .uid = ek_priv_am_root () ? 65534 : -1, .gid = 65534 };
@@ -69,8 +69,10 @@ check (EkConf *conf, int fd)
   EkBuf out = { 0 };
 
   EkGeneration *gen = NULL;
-  if (ek_priv_become (&nobody, &error) && ek_priv_enclose (&nobody, &error))
+  if (ek_priv_become (&nobody, &error) && ek_priv_enclose (&nobody, &error)) {
+    more (data, problems);           /* first: a generation that fails takes the tree with it */
     gen = ek_generation_new (conf, EK_ROLES_ALL, problems);
+  }
   else
     ek_problems_add (problems, NULL, "the check could not give up its rights: %s", error->message);
   put_problems (problems, &out);
@@ -120,7 +122,7 @@ take_answer (EkConf *conf, EkStr bytes, GHashTable *login, EkProblems *problems)
 }
 
 bool
-ek_check_conf (EkConf *conf, GHashTable *login, EkProblems *problems)
+ek_check_conf (EkConf *conf, GHashTable *login, EkCheckFunc more, gpointer data, EkProblems *problems)
 {
   int fds[2];
   EkBuf in = { 0 };
@@ -134,7 +136,7 @@ ek_check_conf (EkConf *conf, GHashTable *login, EkProblems *problems)
   if (pid == 0) {
     close (fds[0]);
     ek_log_set_fd (-1);
-    check (conf, fds[1]);
+    check (conf, more, data, fds[1]);
   }
   close (fds[1]);
   while (pid > 0) {

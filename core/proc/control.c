@@ -71,6 +71,10 @@ ek_control_master (EkMsg *msg)
     kill (getpid (), SIGUSR1);
     ek_control_answer (msg, EK_OK, EK_STR (""));
   }
+  else if (strcmp (verb, "rekey") == 0) {
+    ek_master_rekey ();
+    ek_control_answer (msg, EK_OK, EK_STR (""));
+  }
   else
     ek_control_answer (msg, EK_FAIL, EK_STR ("master knows no such verb"));
 }

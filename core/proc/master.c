@@ -420,6 +420,8 @@ reload_done (void)
   EkPlan *old = m.plan;
 
   m.plan = g_steal_pointer (&m.next);
+  if (m.plan->tls.ticket_lifetime.us != old->tls.ticket_lifetime.us)
+    ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);
   memcpy (m.plan->workers, old->workers, sizeof old->workers);
   ek_workers_use (m.plan, ++m.generation);
   activate (m.generation);
@@ -534,11 +536,17 @@ watch_signals (void)
   ek_watch_set (m.loop, &m.signals, EPOLLIN);
 }
 
+void
+ek_master_rekey (void)
+{
+  ek_workers_rotate_tickets ();
+  ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);
+}
+
 static void
 rotate (EkTimer *timer)
 {
-  ek_workers_rotate_tickets ();
-  ek_timer_set (m.loop, timer, m.plan->tls.ticket_lifetime.us);
+  ek_master_rekey ();
 }
 
 static void

@@ -19,4 +19,5 @@ char *ek_master_reload (void);
 void  ek_master_reload_failed (const char *who, const char *why);
 /* again: then run the program that is on disk now, with the same listening sockets. */
 void  ek_master_stop (bool again);
+void  ek_master_rekey (void);                    /* a new key for session tickets, now; the next as the configuration says */
 void  ek_master_describe (EkBuf *json);          /* state, generation, workers */

@@ -20,7 +20,8 @@ enum {
   EK_M_STOP,            /* master -> worker: u deadline in ms: finish what is under way, then exit */
   EK_M_UNLISTEN,        /* master -> worker: u role, t listener, t address: stop accepting there */
   EK_M_TICKET_KEYS,     /* master -> tls: s keys, newest first, 80 bytes each */
-  EK_M_CERTIFICATE,     /* master -> tls: t name, s certificate chain PEM, s key PEM; empty name: the default */
+  EK_M_CERTIFICATE,     /* master -> tls: u index, u how many follow, t name, u n, n times t SNI name, s chain PEM,
+                           s key PEM; the whole set, which counts when its last one has come */
   EK_M_LOG_SOURCE,      /* master -> log: t role, u pid; fd: reading end of that worker's log pipe */
   EK_M_LOG_REOPEN,      /* master -> log */
 

@@ -5,6 +5,7 @@
 #include "proc/plan.h"
 #include "net/listen.h"
 #include "proc/check.h"
+#include "proc/tlsconf.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -60,12 +61,31 @@ apply (EkPlan *plan, const EkBlockType *type, const EkConfBlock *block, gpointer
   ek_options_apply (type->options, values, &layer, 1, type->kind, &context, problems);
 }
 
+/* A listener needs a certificate where TLS must be, and names only those that there are. */
+static void
+check_names (const EkPlan *plan, const EkConfBlock *block, const EkListenerConf *c, EkProblems *problems)
+{
+  const char *listener = block->name ? block->name : "";
+
+  for (guint i = 0; c->certificates && c->certificates[i]; i++) {
+    bool there = false;
+    for (guint k = 0; k < plan->certificates->len; k++)
+      there |= strcmp (((EkPlanCertificate *) plan->certificates->pdata[k])->name, c->certificates[i]) == 0;
+    if (!there)
+      ek_problems_add (problems, &block->at, "listener \"%s\": there is no block certificate \"%s\"", listener, c->certificates[i]);
+  }
+  if (plan->certificates->len == 0 && (strcmp (c->tls, "implicit") == 0 || strcmp (c->tls, "required") == 0))
+    ek_problems_add (problems, &block->at, "listener \"%s\" has tls = %s and there is no certificate: write "
+                     "certificate \"default\" { chain = FILE  key = FILE }", listener, c->tls);
+}
+
 static void
 add_sockets (EkPlan *plan, const EkConfBlock *block, bool login, EkProblems *problems)
 {
   EkListenerConf c = { 0 };
 
   apply (plan, &ek_listener_block, block, &c, problems);
+  check_names (plan, block, &c, problems);
   for (guint i = 0; c.address && c.address[i]; i++) {
     struct sockaddr_storage found[2];
     g_autoptr (GError) error = NULL;
@@ -103,17 +123,54 @@ read_pem (const char *path, const EkConfBlock *block, const char *what, EkProble
   return text;
 }
 
+/* Errors of the block itself are the check's to tell; those of the files are told here. */
 static void
 add_certificate (EkPlan *plan, const EkConfBlock *block, EkProblems *problems)
 {
+  g_autoptr (EkProblems) ignored = ek_problems_new ();
   EkCertificateConf c = { 0 };
   EkPlanCertificate *made = g_new0 (EkPlanCertificate, 1);
 
-  apply (plan, &ek_certificate_block, block, &c, problems);
-  made->name = g_strdup (block->name ? block->name : "");
+  apply (plan, &ek_certificate_block, block, &c, ignored);
+  *made = (EkPlanCertificate) { .block = block, .name = g_strdup (block->name ? block->name : ""), .names = c.names,
+                                .chain_path = c.chain, .key_path = c.key };
   made->chain = c.chain ? read_pem (c.chain, block, "certificate", problems) : NULL;
   made->key = c.key ? read_pem (c.key, block, "key", problems) : NULL;
   g_ptr_array_add (plan->certificates, made);
+}
+
+/* In the child: PEM is parsed without rights, for others may write these files. */
+static void
+check_tls (gpointer data, EkProblems *problems)
+{
+  const EkPlan *plan = data;
+  const EkConfBlock *block = ek_conf_find_block (plan->conf->root, "tls", NULL);
+  g_autoptr (GError) general = NULL;
+
+  SSL_CTX_free (ek_tls_context_new (&plan->tls, &(EkPem) { 0 }, &(EkPem) { 0 }, &general));
+  if (general)
+    ek_problems_add (problems, block ? &block->at : NULL, "%s", general->message);
+  for (guint i = 0; general == NULL && i < plan->certificates->len; i++) {
+    const EkPlanCertificate *c = plan->certificates->pdata[i];
+    g_autoptr (GError) error = NULL;
+    if (c->chain && c->key)
+      SSL_CTX_free (ek_tls_context_new (&plan->tls, &(EkPem) { c->chain_path, ek_str (c->chain) },
+                                        &(EkPem) { c->key_path, ek_str (c->key) }, &error));
+    if (error)
+      ek_problems_add (problems, &c->block->at, "certificate \"%s\": %s", c->name, error->message);
+  }
+}
+
+/* Before the check, which looks into them. */
+static void
+read_certificates (EkPlan *plan, EkProblems *problems)
+{
+  g_autoptr (EkProblems) ignored = ek_problems_new ();
+
+  apply (plan, &ek_tls_block, ek_conf_find_block (plan->conf->root, "tls", NULL), &plan->tls, ignored);
+  for (const EkConfBlock *b = plan->conf->root->blocks; b; b = b->next)
+    if (strcmp (b->kind, "certificate") == 0)
+      add_certificate (plan, b, problems);
 }
 
 static void
@@ -164,7 +221,8 @@ ek_plan_new (const char *conf_path, EkProblems *problems)
   plan->sockets = g_ptr_array_new_with_free_func (socket_free);
   plan->certificates = g_ptr_array_new_with_free_func (certificate_free);
   plan->conf = ek_conf_load (conf_path, 0, problems);
-  ek_check_conf (plan->conf, login, problems);
+  read_certificates (plan, problems);
+  ek_check_conf (plan->conf, login, check_tls, plan, problems);
   if (ek_problems_count (problems) > 0) {
     ek_plan_free (plan);
     return NULL;
@@ -172,12 +230,9 @@ ek_plan_new (const char *conf_path, EkProblems *problems)
   const EkConfBlock *root = plan->conf->root;
   apply (plan, &ek_top_block, root, &plan->top, problems);
   apply (plan, &ek_roles_block, ek_conf_find_block (root, "roles", NULL), &plan->roles, problems);
-  apply (plan, &ek_tls_block, ek_conf_find_block (root, "tls", NULL), &plan->tls, problems);
   for (const EkConfBlock *b = root->blocks; b; b = b->next)
     if (strcmp (b->kind, "listener") == 0)
       add_sockets (plan, b, b->name && g_hash_table_contains (login, b->name), problems);
-    else if (strcmp (b->kind, "certificate") == 0)
-      add_certificate (plan, b, problems);
   if (ek_problems_count (problems) == 0) {
     plan->hostname = g_strdup (ek_blocks_hostname (&plan->top));
     count_workers (plan);

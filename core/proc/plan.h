@@ -17,8 +17,11 @@ typedef struct {
 } EkPlanSocket;
 
 typedef struct {
-  char *name;
-  char *chain, *key;                 /* PEM, read as root; the key is wiped on free */
+  const EkConfBlock *block;
+  char  *name;
+  char **names;                      /* SNI names; in the plan's pool */
+  const char *chain_path, *key_path;
+  char  *chain, *key;                /* PEM, read as root; the key is wiped on free */
 } EkPlanCertificate;
 
 typedef struct {

@@ -17,7 +17,7 @@
 
 #define PIECE       (512 * 1024)
 #define KEY_LEN     80
-#define KEYS        3
+#define KEYS        2
 #define QUICK_DEATH (60 * G_USEC_PER_SEC)
 
 static struct {
@@ -163,7 +163,12 @@ ek_worker_secrets (EkWorker *w, const EkPlan *plan)
   for (guint i = 0; i < plan->certificates->len; i++) {
     const EkPlanCertificate *c = plan->certificates->pdata[i];
     EkBuf *out = ek_channel_send (w->channel, EK_M_CERTIFICATE);
+    ek_pack_u64 (out, i);
+    ek_pack_u64 (out, plan->certificates->len - 1 - i);
     ek_pack_text (out, c->name);
+    ek_pack_u64 (out, c->names ? g_strv_length (c->names) : 0);
+    for (guint k = 0; c->names && c->names[k]; k++)
+      ek_pack_text (out, c->names[k]);
     ek_pack_str (out, ek_str (c->chain));
     ek_pack_str (out, ek_str (c->key));
     ek_channel_end (w->channel);

@@ -51,5 +51,5 @@ void       ek_workers_set_log (int fd);          /* reading end of master's own 
 /* From now on workers that start again get this plan. */
 void       ek_workers_use (const EkPlan *plan, guint64 generation);
 bool       ek_worker_wants (const EkWorker *worker, const EkPlanSocket *socket);
-void       ek_workers_rotate_tickets (void);     /* new key first, two old ones kept */
+void       ek_workers_rotate_tickets (void);     /* a new key first, the one before it kept */
 void       ek_workers_free (void);

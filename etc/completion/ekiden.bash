@@ -3,7 +3,7 @@
 _ekiden() {
   local cur=${COMP_WORDS[COMP_CWORD]} words=
   if [ "$COMP_CWORD" -eq 1 ]; then
-    words='status reload stop upgrade reopen queue mailq sendmail doctor fsck config module trace user pw completion'
+    words='status reload stop upgrade reopen rekey queue mailq sendmail doctor fsck config module trace user pw completion'
   elif [ "$COMP_CWORD" -eq 2 ]; then
     case ${COMP_WORDS[1]} in
       queue) words='list show status flush hold release delete requeue' ;;

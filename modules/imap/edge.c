@@ -361,6 +361,15 @@ imap_edge_input (EkSession *s, gpointer state, const char *bytes, gsize len)
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
+static void
+log_tls (EkSession *s, const EkClient *c)
+{
+  if (c->tls)
+    ek_event ("imap-login", ek_session_event (s), "tls", EK_FTEXT ("host", c->host), EK_FTEXT ("ip", c->address),
+              EK_FTEXT ("tls_version", c->tls_version), EK_FTEXT ("tls_cipher", c->tls_cipher), EK_FINT ("tls_bits", c->tls_bits),
+              EK_FINT ("tls_algbits", c->tls_bits), EK_FTEXT ("tls_sni", c->tls_sni), EK_FTEXT ("tls_alpn", c->tls_alpn));
+}
+
 void
 imap_edge_open (EkSession *s, gpointer state)
 {
@@ -369,6 +378,7 @@ imap_edge_open (EkSession *s, gpointer state)
   imap_reader_next (&self->reader);
   self->reader.max = IMAP_EDGE_COMMAND_MAX;
   self->starting_tls = false;
+  log_tls (s, ek_session_client (s));
   if (self->greeted)                 /* TLS has begun: RFC 3501 section 6.2.1 has no second greeting */
     return;
   self->greeted = true;

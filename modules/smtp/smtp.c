@@ -23,6 +23,15 @@ greet (Smtp *self, EkVerdict verdict, const EkReply *reply)
 }
 
 static void
+log_tls (EkSession *s, const EkClient *c)
+{
+  if (c->tls)
+    ek_event ("smtpd", ek_session_event (s), "tls", EK_FTEXT ("host", c->host), EK_FTEXT ("ip", c->address),
+              EK_FTEXT ("tls_version", c->tls_version), EK_FTEXT ("tls_cipher", c->tls_cipher), EK_FINT ("tls_bits", c->tls_bits),
+              EK_FINT ("tls_algbits", c->tls_bits), EK_FTEXT ("tls_sni", c->tls_sni), EK_FTEXT ("tls_alpn", c->tls_alpn));
+}
+
+static void
 open_session (EkSession *s, gpointer state)
 {
   Smtp *self = state;
@@ -31,6 +40,7 @@ open_session (EkSession *s, gpointer state)
   self->session = s;
   self->options = ek_session_options (s);
   if (self->greeted) {               /* STARTTLS is through: RFC 3207 section 4.2, everything is forgotten */
+    log_tls (s, c);
     smtp_tx_end (self);
     g_clear_pointer (&self->helo, g_free);
     self->esmtp = false;
@@ -42,6 +52,7 @@ open_session (EkSession *s, gpointer state)
   self->command = SMTP_UNKNOWN;
   ek_event ("smtpd", ek_session_event (s), "connect", EK_FTEXT ("host", c->host), EK_FTEXT ("ip", c->address),
             EK_FTEXT ("listener", ek_session_listener (s)));
+  log_tls (s, c);
   self->phase = SMTP_WAIT_GREETING;
   if (self->options->greeting_delay.us > 0)
     ek_session_timeout (s, self->options->greeting_delay);

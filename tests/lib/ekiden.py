@@ -20,6 +20,7 @@ x@domain has $mail/domain/x) and a free port for each $port_NAME that the text n
 run as their own users where those exist (etc/ekiden.sysusers), else as Debian's idle system users.
 """
 import glob
+import json
 import os
 import pwd
 import random
@@ -255,6 +256,32 @@ class Server:
 
     def pid_of(self, role):
         return next((pid for pid, name in self.workers().items() if name.split("-")[0].split("/")[0] == role or name == role), None)
+
+    def status(self):
+        """What `ekiden status --json` says of master: state, generation, workers."""
+        done = self.ekiden("status", "--json")
+        try:
+            return json.loads(done[1])["master"]
+        except (ValueError, KeyError):
+            return {}
+
+    def generation(self):
+        return self.status().get("generation")
+
+    def ready(self, *names):
+        """Are these workers (all, without names) ready?"""
+        found = {w["name"]: w["state"] for w in self.status().get("workers", [])}
+        return bool(found) and all(found.get(name) == "ready" for name in names or found)
+
+    def busy(self, role):
+        """The pids of a role's processes."""
+        return [pid for pid, name in self.workers().items() if name.split(".")[0] == role]
+
+    def replace_conf(self, text):
+        """Another configuration file, whole, at once."""
+        with open(self.conf + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.replace(self.conf + ".new", self.conf)
 
     # ---- what it said ----
 
