@@ -17,6 +17,8 @@
 
 #define CACHE_MAX 50000
 #define SLOTS     1024
+#define ADDRESS_MAX 4096
+#define ASKED_MAX 10000              /* questions of one edge under way: a broken one fills no more */
 
 typedef struct {                     /* an answer that is remembered */
   EkPool  *pool;
@@ -32,6 +34,7 @@ static struct {
   GHashTable          *cache;        /* key -> Cached */
   EkTimer              sweep;
   GHashTable          *hunts;        /* set of Hunt */
+  guint                asked[EK_INDEX_MAX + 1];      /* questions of each edge under way */
 } dir;
 
 /* ---- configuration ---- */
@@ -294,6 +297,7 @@ rcpt_found (const EkUserFound *f, gpointer data)
     ek_pack_text (out, text);
     ek_channel_end (edge);
   }
+  dir.asked[q->index]--;
   g_free (q);
 }
 
@@ -343,10 +347,15 @@ message (EkRole peer, guint index, EkMsg *msg)
 {
   if (peer == EK_ROLE_EDGE && msg->type == EK_D_RCPT && msg->id) {
     EkStr address = ek_unpack_str (&msg->in);
-    if (ek_unpack_ok (&msg->in))
-      ek_directory_user (address, rcpt_found, question_new (msg, peer, index, false, address));
-    else
+    Question *q = question_new (msg, peer, index, false, address);
+    if (!ek_unpack_ok (&msg->in) || address.n > ADDRESS_MAX) {
       ek_channel_break (msg->channel, "a damaged question");
+      g_free (q);
+    }
+    else if (++dir.asked[index] > ASKED_MAX)
+      rcpt_found (&(EkUserFound) { .status = EK_DEFER }, q);
+    else
+      ek_directory_user (address, rcpt_found, q);
   }
   else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_ROUTE && msg->id) {
     EkStr address = ek_unpack_str (&msg->in);

@@ -14,7 +14,9 @@
 #include "proc/blocks.h"
 #include <string.h>
 
-#define LOGINS_MAX 20000
+#define LOGINS_MAX 20000             /* of one edge: another one's are not disturbed */
+#define FACTS_MAX  8192              /* bytes of what an edge tells about its client */
+#define ASKED_MAX  (128 * 1024)
 #define TOKEN_LEN  16
 
 typedef struct {                     /* one login under way */
@@ -34,6 +36,7 @@ typedef struct {                     /* one login under way */
 } Login;
 
 static GHashTable *logins;           /* key -> Login */
+static guint       under_way[EK_INDEX_MAX + 1];        /* by edge */
 static EkAuth     *auth;
 
 static void
@@ -41,6 +44,7 @@ login_free (gpointer data)
 {
   Login *l = data;
 
+  under_way[l->edge]--;
   if (l->run)
     ek_auth_cancel (l->run);
   ek_timer_cancel (ek_role_loop (), &l->delay);
@@ -91,6 +95,7 @@ vouch (Login *l, const EkUser *user)
   if (store && l->domain && l->domain->mailboxes) {
     EkBuf *out = ek_channel_send (store, EK_S_VOUCH);
     ek_pack_str (out, bytes);
+    ek_pack_u64 (out, l->edge);
     ek_pack_user (out, user);
     ek_pack_text (out, l->domain->mailboxes->name);
     ek_channel_end (store);
@@ -187,9 +192,11 @@ on_auth (EkMsg *msg, guint edge)
 {
   Login *l = g_new0 (Login, 1);
   EkUnpack *in = &msg->in;
+  gsize size = in->n;
 
   l->pool = ek_pool_new ();
   l->edge = edge;
+  under_way[edge]++;
   l->channel = msg->channel;
   l->answer = msg->id;
   l->generation = ek_generation_ref (ek_role_generation ());
@@ -200,14 +207,14 @@ on_auth (EkMsg *msg, guint edge)
   l->service = ek_unpack_text (in, l->pool);
   l->listener = ek_unpack_text (in, l->pool);
   ek_unpack_client (in, l->pool, &l->client);
-  if (!ek_unpack_ok (in) || l->mechanism == NULL || l->service == NULL || l->client.address == NULL) {
+  if (!ek_unpack_ok (in) || size > ASKED_MAX || size - initial.n > FACTS_MAX || l->mechanism == NULL || l->service == NULL || l->client.address == NULL) {
     ek_channel_break (msg->channel, "a damaged login");
     login_free (l);
     return;
   }
   g_hash_table_replace (logins, l->key, l);
   const EkMechanismOps *ops = ek_sasl_find (ek_str (l->mechanism));
-  if (g_hash_table_size (logins) > LOGINS_MAX)
+  if (under_way[edge] > LOGINS_MAX)
     finish (l, EK_AUTH_UNAVAILABLE, "Too many logins at once");
   else if (!mechanism_allowed (l, ops))
     finish (l, EK_AUTH_MALFORMED, "Unsupported authentication mechanism");

@@ -374,7 +374,7 @@ tls_started (EkMsg *msg, gpointer data)
   if (msg && ek_unpack_max (&msg->in, 1) == 1) {
     ek_unpack_client (&msg->in, pool, &facts);
     if (ek_unpack_ok (&msg->in))
-      fd = ek_msg_take_fd (msg, 0);
+      fd = ek_msg_take_stream (msg, 0);
   }
   if (fd >= 0)
     fcntl (fd, F_SETFL, O_NONBLOCK);
@@ -408,7 +408,7 @@ tls_stream (EkMsg *msg)
   const char *name = ek_unpack_text (&msg->in, pool);
 
   ek_unpack_client (&msg->in, pool, &client);
-  int fd = ek_msg_take_fd (msg, 0);
+  int fd = ek_msg_take_stream (msg, 0);
   if (!ek_unpack_ok (&msg->in) || name == NULL || fd < 0) {
     ek_channel_break (msg->channel, "a damaged stream message");
     if (fd >= 0)

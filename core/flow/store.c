@@ -17,6 +17,9 @@
 #define PATIENCE  (10 * G_USEC_PER_SEC)
 #define TOKEN_LEN 16
 #define WAITING_MAX 10000
+#define EDGE_WAITING 2000            /* of one edge: a broken one fills no more */
+#define EDGE_BYTES   (16u << 20)
+#define HANDOFF_MAX  (160 * 1024)
 
 typedef struct {                     /* block store { } */
   gint64      index_open_max;
@@ -69,6 +72,8 @@ typedef struct {                     /* a listener whose clients come here after
 typedef struct {                     /* waits for its other half */
   gint64   since;
   bool     vouched;
+  guint    edge;                     /* who asked directory; who handed over */
+  gsize    bytes;                    /* counted in `edges` */
   EkPool  *pool;
   EkUser   user;                     /* vouched */
   const char *format;
@@ -88,6 +93,7 @@ static struct {
   GHashTable *halves;                /* token (GBytes) -> Half */
   GHashTable *counts;                /* "user\naddress" -> sessions */
   EkTimer     sweep;
+  struct { guint n; gsize bytes; } edges[EK_INDEX_MAX + 1];     /* what each edge has waiting */
 } st;
 
 /* ---- configuration ---- */
@@ -190,6 +196,10 @@ half_free (gpointer data)
 {
   Half *h = data;
 
+  if (h->bytes > 0) {
+    st.edges[h->edge].n--;
+    st.edges[h->edge].bytes -= h->bytes;
+  }
   if (h->fd >= 0)
     close (h->fd);
   ek_pool_free (h->pool);
@@ -199,7 +209,13 @@ half_free (gpointer data)
 static gboolean
 is_old (gpointer key, gpointer value, gpointer data)
 {
-  return ek_now () - ((Half *) value)->since > PATIENCE;
+  const Half *h = value;
+
+  if (ek_now () - h->since <= PATIENCE)
+    return FALSE;
+  if (!h->vouched)
+    ek_log (EK_WARN, "store", "edge.%u handed over a client (%s) whom directory did not vouch for: refused", h->edge, h->client.address);
+  return TRUE;
 }
 
 static void
@@ -294,7 +310,7 @@ meet (EkStr token, Half *half)
   Half *other = g_hash_table_lookup (st.halves, key);
 
   half->since = ek_now ();
-  if (other && other->vouched != half->vouched) {
+  if (other && other->vouched != half->vouched && other->edge == half->edge) {
     begin (half->vouched ? half : other, half->vouched ? other : half);
     g_hash_table_remove (st.halves, key);
     g_bytes_unref (key);
@@ -325,6 +341,7 @@ on_vouch (EkMsg *msg)
   Half *h = half_new (true);
   EkStr token = ek_unpack_str (&msg->in);
 
+  h->edge = (guint) ek_unpack_max (&msg->in, EK_INDEX_MAX);
   ek_unpack_user (&msg->in, h->pool, &h->user);
   h->format = ek_unpack_text (&msg->in, h->pool);
   if (!ek_unpack_ok (&msg->in) || token.n != TOKEN_LEN || h->user.name == NULL) {
@@ -336,9 +353,19 @@ on_vouch (EkMsg *msg)
 }
 
 static void
-on_handoff (EkMsg *msg)
+on_handoff (EkMsg *msg, guint edge)
 {
   Half *h = half_new (false);
+
+  h->edge = edge;
+  h->bytes = msg->in.n + 1;
+  st.edges[edge].n++;
+  st.edges[edge].bytes += h->bytes;
+  if (st.edges[edge].n > EDGE_WAITING || st.edges[edge].bytes > EDGE_BYTES || h->bytes > HANDOFF_MAX) {
+    ek_channel_break (msg->channel, "more clients handed over than directory has vouched for");
+    half_free (h);
+    return;
+  }
   EkStr token = ek_unpack_str (&msg->in);
 
   h->tag = ek_unpack_copy (&msg->in, h->pool);
@@ -349,7 +376,7 @@ on_handoff (EkMsg *msg)
   h->mechanism = ek_unpack_text (&msg->in, h->pool);
   ek_unpack_client (&msg->in, h->pool, &h->client);
   h->unread = ek_unpack_copy (&msg->in, h->pool);
-  h->fd = ek_msg_take_fd (msg, 0);
+  h->fd = ek_msg_take_stream (msg, 0);
   if (!ek_unpack_ok (&msg->in) || token.n != TOKEN_LEN || h->tag.n > 255 || h->client.address == NULL) {
     ek_channel_break (msg->channel, "a damaged hand-over");
     half_free (h);
@@ -364,7 +391,7 @@ message (EkRole peer, guint index, EkMsg *msg)
   if (peer == EK_ROLE_DIRECTORY && msg->type == EK_S_VOUCH)
     on_vouch (msg);
   else if (peer == EK_ROLE_EDGE && msg->type == EK_S_HANDOFF)
-    on_handoff (msg);
+    on_handoff (msg, index);
   else if (peer == EK_ROLE_QUEUE && msg->type == EK_S_DELIVER && msg->id)
     ek_store_deliver (msg);
   else if (peer == EK_ROLE_QUEUE && msg->type == EK_S_RETIRED) {

@@ -495,7 +495,7 @@ message (EkRole peer, guint index, EkMsg *msg)
   const char *name = ek_unpack_text (&msg->in, pool);
 
   ek_unpack_client (&msg->in, pool, facts);
-  int fd = ek_msg_take_fd (msg, 0);
+  int fd = ek_msg_take_stream (msg, 0);
   if (msg->type != EK_T_START || msg->id == 0 || !ek_unpack_ok (&msg->in) || name == NULL || fd < 0) {
     ek_channel_break (msg->channel, "a message that tls does not take");
     if (fd >= 0)

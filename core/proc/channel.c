@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define READ_SIZE (64 * 1024)
+#define BEHIND    (16u << 20)         /* who does not read our answers is not read either */
 #define ANSWER    1
 
 typedef struct {
@@ -50,7 +51,7 @@ struct EkChannel {
   GHashTable *owed;                  /* id -> Owed *; NULL: freed, the task's end frees the rest */
   guint32     last_id;
   EkTask      flush;
-  bool        open, is_local, blocked, paused, building, dispatching, told;
+  bool        open, is_local, blocked, paused, building, dispatching, told, broken;
 };
 
 static void flush_task (EkTask *task);
@@ -171,7 +172,14 @@ ek_channel_break (EkChannel *ch, const char *why)
 {
   if (ch->open)
     ek_log (EK_WARN, "channel", "%s: closed: %s", ch->name, why);
+  ch->broken = ch->broken || ch->open;
   channel_shut (ch);
+}
+
+bool
+ek_channel_is_broken (const EkChannel *ch)
+{
+  return ch->broken;
 }
 
 static void
@@ -385,7 +393,8 @@ flush_task (EkTask *task)
   if (ek_buf_len (&ch->out) == 0 && ch->out.cap > READ_SIZE)
     ek_buf_release (&ch->out);
   if (ch->watch.fd >= 0 && ch->func)
-    ek_watch_set (ch->loop, &ch->watch, (ch->paused ? 0 : EPOLLIN) | (ch->blocked ? EPOLLOUT : 0));
+    ek_watch_set (ch->loop, &ch->watch, (ch->paused || (ch->blocked && ek_buf_len (&ch->out) > BEHIND) ? 0 : EPOLLIN)
+                                        | (ch->blocked ? EPOLLOUT : 0));
 }
 
 void
@@ -419,6 +428,19 @@ ek_msg_take_fd (EkMsg *msg, guint i)
     return -1;
   int fd = msg->fds[i];
   msg->fds[i] = -1;
+  return fd;
+}
+
+int
+ek_msg_take_stream (EkMsg *msg, guint i)
+{
+  int fd = ek_msg_take_fd (msg, i), type = 0;
+  socklen_t n = sizeof type;
+
+  if (fd >= 0 && (getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_STREAM)) {
+    close (fd);
+    return -1;
+  }
   return fd;
 }
 
@@ -469,6 +491,8 @@ dispatch (EkChannel *ch)
       ek_buf_consume (&ch->in, sizeof frame + frame.len);
     }
   }
+  if (wrong == NULL && !ch->paused && ch->in_fds->len > 2 * EK_CHANNEL_FDS)
+    wrong = "descriptors that belong to no frame";
   if (wrong) {
     ek_channel_break (ch, wrong);
     ek_buf_clear (&ch->in);
@@ -517,4 +541,6 @@ readable (EkWatch *watch, guint32 events)
   dispatch (ch);
   if (ek_buf_len (&ch->in) == 0 && !more)
     ek_buf_release (&ch->in);
+  if (ch->open && ch->blocked && ek_buf_len (&ch->out) > BEHIND)
+    ek_watch_set (ch->loop, watch, EPOLLOUT);
 }

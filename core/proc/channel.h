@@ -44,6 +44,8 @@ void       ek_channel_handle (EkChannel *channel, EkMsgFunc func, EkGoneFunc gon
 void       ek_channel_free (EkChannel *channel);
 /* As if the other end were gone: `gone` follows at the end of this turn. */
 void       ek_channel_break (EkChannel *channel, const char *why);
+/* It was broken here, for what the other end sent: true in `gone`, and then its sender is not to be trusted. */
+bool       ek_channel_is_broken (const EkChannel *channel);
 const char *ek_channel_name (const EkChannel *channel);
 gpointer   ek_channel_data (const EkChannel *channel);
 
@@ -65,3 +67,5 @@ void   ek_channel_flush (EkChannel *channel);
 
 /* The descriptor, which is then the caller's; -1 when there is none or it was taken. */
 int    ek_msg_take_fd (EkMsg *msg, guint i);
+/* The same for one that must be a stream socket (a loop may wait on it); anything else is -1. */
+int    ek_msg_take_stream (EkMsg *msg, guint i);

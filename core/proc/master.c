@@ -12,6 +12,7 @@
 #include "net/listen.h"
 #include "proc/control.h"
 #include "proc/notify.h"
+#include "proc/pairs.h"
 #include "proc/spawn.h"
 #include "proc/workers.h"
 #include <errno.h>
@@ -549,9 +550,31 @@ rotate (EkTimer *timer)
   ek_master_rekey ();
 }
 
+/* A worker closed its channel to a neighbour for what it sent: that one is broken into, or has a bug.  It goes on only as a
+ * new process, with new channels.  Who is nearer to the net is not believed about who is further from it: else a broken-into edge
+ * could have queue killed. */
+static void
+nonsense (EkWorker *w, EkMsg *msg)
+{
+  EkRole own = (EkRole) ek_unpack_max (&msg->in, EK_N_ROLES - 1), peer = (EkRole) ek_unpack_max (&msg->in, EK_N_ROLES - 1);
+  static const guint8 trust[EK_N_ROLES] = { [EK_ROLE_DIRECTORY] = 2, [EK_ROLE_QUEUE] = 2, [EK_ROLE_STORE] = 1 };
+  guint index = (guint) ek_unpack_max (&msg->in, G_MAXUINT16);
+  EkWorker *other = ek_unpack_ok (&msg->in) && (w->bits & EK_ROLE_BIT (own)) && ek_roles_talk (own, peer)
+                    ? ek_workers_find (peer, index) : NULL;
+
+  if (other == NULL || other == w || other->pid <= 0 || trust[own] <= trust[peer] || m.state == STOPPING)
+    return;
+  ek_log (EK_ERR, "master", "%s sent %s what no process of ours sends: killed, a new one takes its place", other->name, w->name);
+  kill (other->pid, SIGKILL);
+}
+
 static void
 message (EkWorker *w, EkMsg *msg)
 {
+  if (msg->type == EK_M_NONSENSE) {
+    nonsense (w, msg);
+    return;
+  }
   if (msg->type == EK_C_REQUEST && (w->bits & EK_ROLE_BIT (EK_ROLE_CONTROL)))
     ek_control_master (msg);
   else

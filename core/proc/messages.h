@@ -24,6 +24,7 @@ enum {
                            s key PEM; the whole set, which counts when its last one has come */
   EK_M_LOG_SOURCE,      /* master -> log: t role, u pid; fd: reading end of that worker's log pipe */
   EK_M_LOG_REOPEN,      /* master -> log */
+  EK_M_NONSENSE,        /* worker -> master: u own role, u peer's role, u its index: it sent what no role of ours sends */
 
   /* edge and directory */
   EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts
@@ -33,7 +34,7 @@ enum {
   EK_D_RCPT,            /* edge => directory: s address; answer: u status, u class, t dsn, t text */
 
   /* directory and store */
-  EK_S_VOUCH = 48,      /* directory -> store: s token, user record (flow/facts.h), t mailbox instance */
+  EK_S_VOUCH = 48,      /* directory -> store: s token, u edge, user record (flow/facts.h), t mailbox instance */
 
   /* edge and store */
   EK_S_HANDOFF = 56,    /* edge -> store: s token, s tag, t protocol, u event, u tls facts..., s unread; fd */

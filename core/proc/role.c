@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #define N_JOB_THREADS 8
-#define INDEX_MAX     256
 #define CONFIG_MAX    (64u << 20)
 
 typedef struct {
@@ -129,13 +128,13 @@ ek_role_any_of (EkRole own, EkRole peer, guint first, guint last)
       return p->channel;
     }
   }
-  return first > 0 || last <= INDEX_MAX ? ek_role_any_of (own, peer, 0, INDEX_MAX + 1) : NULL;
+  return first > 0 || last <= EK_INDEX_MAX ? ek_role_any_of (own, peer, 0, EK_INDEX_MAX + 1) : NULL;
 }
 
 EkChannel *
 ek_role_any (EkRole own, EkRole peer)
 {
-  return ek_role_any_of (own, peer, 0, INDEX_MAX + 1);
+  return ek_role_any_of (own, peer, 0, EK_INDEX_MAX + 1);
 }
 
 guint
@@ -173,6 +172,13 @@ peer_gone (EkChannel *channel, gpointer data)
   const EkRoleOps *ops = w.ops[p->own];
 
   g_ptr_array_remove (w.peers, p);
+  if (ek_channel_is_broken (channel) && w.master) {        /* master replaces it: else it would live on without this channel */
+    EkBuf *out = ek_channel_send (w.master, EK_M_NONSENSE);
+    ek_pack_u64 (out, p->own);
+    ek_pack_u64 (out, p->peer);
+    ek_pack_u64 (out, p->index);
+    ek_channel_end (w.master);
+  }
   if (ops->peer_gone)
     ops->peer_gone (p->peer, p->index);
   ek_channel_free (channel);
@@ -238,7 +244,7 @@ on_hello (EkMsg *msg)
     _exit (0);
   }
   w.bits = (guint32) ek_unpack_max (&msg->in, EK_ROLES_ALL);
-  w.index = (guint) ek_unpack_max (&msg->in, INDEX_MAX);
+  w.index = (guint) ek_unpack_max (&msg->in, EK_INDEX_MAX);
   w.who.uid = ek_unpack_i64 (&msg->in);
   w.who.gid = ek_unpack_i64 (&msg->in);
   w.who.chroot = g_strdup (ek_unpack_text (&msg->in, pool));
@@ -246,7 +252,7 @@ on_hello (EkMsg *msg)
   ek_log_set_level ((EkLevel) ek_unpack_max (&msg->in, EK_DEBUG));
   guint n = (guint) ek_unpack_max (&msg->in, EK_N_ROLES);
   for (guint i = 0; i < n; i++)
-    w.workers[i] = (guint) ek_unpack_max (&msg->in, INDEX_MAX);
+    w.workers[i] = (guint) ek_unpack_max (&msg->in, EK_INDEX_MAX);
   if (!ek_unpack_ok (&msg->in))
     die ("the first message of master is damaged");
   if (!ek_priv_become (&w.who, &error))
@@ -323,7 +329,7 @@ on_peer (EkMsg *msg)
 {
   EkRole own = (EkRole) ek_unpack_max (&msg->in, EK_N_ROLES - 1);
   EkRole peer = (EkRole) ek_unpack_max (&msg->in, EK_N_ROLES - 1);
-  guint index = (guint) ek_unpack_max (&msg->in, INDEX_MAX);
+  guint index = (guint) ek_unpack_max (&msg->in, EK_INDEX_MAX);
   int fd = ek_msg_take_fd (msg, 0);
 
   if (!ek_unpack_ok (&msg->in) || fd < 0 || !ek_role_here (own) || w.ops[own] == NULL)

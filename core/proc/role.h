@@ -11,6 +11,8 @@
 #include "proc/channel.h"
 #include "proc/messages.h"
 
+#define EK_INDEX_MAX 256             /* a worker's index is at most this */
+
 typedef struct {
   EkRole  role;
   /* The worker's rights are dropped and the generation is started. */

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define RCPTS_MAX   100000
-#define STREAMS_MAX 20000
+#define STREAMS_MAX 20000            /* of all edges; each may have its part */
+#define PENDING_MAX (32u << 20)      /* bytes of one edge's small messages that wait for the disk */
 #define CHUNK       65536
 #define BEHIND      (1u << 20)       /* bytes of a file that wait for the disk before we stop reading */
 
@@ -42,12 +43,14 @@ struct Submission {
   EkSpoolExtent extents[3];
   EkStr      message_id;
   guint64    total;                  /* bytes on the stream */
+  gsize      bytes;                  /* counted in `edges` */
   bool       hold;
 };
 
 static GHashTable *streams;          /* "edge number" -> Stream */
 static GHashTable *serials;          /* serial -> Stream: the spool's file outlives its stream and may still call */
 static bool        accepting;
+static struct { guint streams; gsize bytes; bool paused; } edges[EK_INDEX_MAX + 1];      /* what each has under way */
 
 /* ---- may mail come? ---- */
 
@@ -86,6 +89,7 @@ ek_accept_edge_up (EkChannel *edge)
 {
   const char *why = NULL;
 
+  edges[ek_role_peer_index (edge)].paused = false;
   accepting = ek_queue_ops->accepting (ek_queue_spool, &why);
   tell (edge, accepting, why);
 }
@@ -104,6 +108,11 @@ answer (Submission *s, EkStatus status, const char *dsn, const char *text)
     ek_pack_text (out, dsn);
     ek_pack_text (out, text);
     ek_channel_end (edge);
+  }
+  edges[s->index].bytes -= s->bytes;
+  if (edges[s->index].paused && edges[s->index].bytes < PENDING_MAX / 2 && edge) {
+    edges[s->index].paused = false;
+    ek_channel_pause (edge, false);
   }
   g_clear_error (&s->call.error);
   ek_pool_free (s->pool);            /* s with it */
@@ -172,6 +181,7 @@ stream_free (gpointer data)
     ek_watch_set (ek_role_loop (), &st->watch, 0);
     close (st->watch.fd);
   }
+  edges[st->edge].streams--;
   g_hash_table_remove (serials, GSIZE_TO_POINTER (st->serial));
   ek_queue_ops->file_free (st->file);
   if (st->waiting)
@@ -248,9 +258,10 @@ static void
 on_stream (guint edge, EkMsg *msg)
 {
   guint64 number = ek_unpack_u64 (&msg->in);
-  int fd = ek_msg_take_fd (msg, 0);
+  int fd = ek_msg_take_stream (msg, 0);
 
-  if (!ek_unpack_ok (&msg->in) || fd < 0 || number == 0 || g_hash_table_size (streams) >= STREAMS_MAX) {
+  if (!ek_unpack_ok (&msg->in) || fd < 0 || number == 0
+      || edges[edge].streams >= STREAMS_MAX / MAX (ek_role_workers (EK_ROLE_EDGE), 1)) {
     ek_channel_break (msg->channel, "a damaged stream, or too many");
     if (fd >= 0)
       close (fd);
@@ -262,6 +273,7 @@ on_stream (guint edge, EkMsg *msg)
   st->id = ek_queue_ops->new_id (ek_queue_spool);
   g_hash_table_insert (serials, GSIZE_TO_POINTER (st->serial), st);
   st->file = ek_queue_ops->file_new (ek_queue_spool, st->id, stream_drained, GSIZE_TO_POINTER (st->serial));
+  edges[edge].streams++;
   g_hash_table_replace (streams, stream_key (edge, number), st);
   ek_watch_set (ek_role_loop (), &st->watch, EPOLLIN);
 }
@@ -303,7 +315,7 @@ unpack_submission (EkUnpack *in, Submission *s, guint64 *stream)
   s->new.attrs = ek_unpack_str (in);
   s->hold = ek_unpack_max (in, 1) == 1;
   EkStr head = ek_unpack_str (in), tail = ek_unpack_str (in), prepend = ek_unpack_str (in), bytes = ek_unpack_str (in);
-  if (!ek_unpack_ok (in) || head.n > 4096 || tail.n > 4096 || prepend.n > 16384)
+  if (!ek_unpack_ok (in) || head.n > 4096 || tail.n > 4096 || prepend.n > 16384 || bytes.n > EK_SPOOL_INLINE_MAX)
     return false;
   s->message_id = ek_pool_str (s->pool, ek_spool_attr_find (s->new.attrs, EK_ATTR_MESSAGE_ID));
   s->new.extents = s->extents;
@@ -339,6 +351,12 @@ on_submit (guint edge, EkMsg *msg)
   s->edge = msg->channel;
   s->index = edge;
   s->answer = msg->id;
+  s->bytes = msg->in.n;
+  edges[edge].bytes += s->bytes;
+  if (edges[edge].bytes > PENDING_MAX && !edges[edge].paused) {
+    edges[edge].paused = true;
+    ek_channel_pause (msg->channel, true);
+  }
   s->new.id = st ? st->id : ek_queue_ops->new_id (ek_queue_spool);
   /* a stream's envelope outlives this message; an inline one is copied by submit() at once */
   EkUnpack in = st ? ek_unpack (ek_pool_str (pool, (EkStr) { msg->in.p, msg->in.n })) : msg->in;
