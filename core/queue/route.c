@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define KEEP      (5 * G_USEC_PER_SEC)
-#define CACHE_MAX 20000
+#define CACHE_MAX 20000              /* answers that are kept without asking how old they are */
 
 typedef struct Waiter Waiter;
 struct Waiter {
@@ -21,12 +21,12 @@ typedef struct {
   EkPool  *pool;
   EkRoute  route;
   gint64   until;                    /* 0: the question is under way */
-  Waiter  *waiters;
+  Waiter  *waiters, **tail;          /* in the order they asked: mail for one user arrives in its order */
   guint    generation;               /* asked before a flush: not to be kept */
 } Entry;
 
 static GHashTable *entries;          /* address -> Entry */
-static guint       flushes;
+static guint       flushes, sweep_at = CACHE_MAX;
 
 static void
 entry_free (gpointer data)
@@ -119,16 +119,19 @@ ek_route (EkStr address, EkStr sender, EkRouteFunc func, gpointer data)
   Waiter *w = g_new (Waiter, 1);
   *w = (Waiter) { .func = func, .data = data };
   if (e && e->until == 0) {
-    w->next = e->waiters;
-    e->waiters = w;
+    *e->tail = w;
+    e->tail = &w->next;
     return;
   }
-  if (g_hash_table_size (entries) >= CACHE_MAX)
+  if (g_hash_table_size (entries) >= sweep_at) {
     g_hash_table_foreach_remove (entries, is_old, &now);
+    sweep_at = MAX (CACHE_MAX, 2 * g_hash_table_size (entries));
+  }
   EkPool *pool = ek_pool_new ();
   e = ek_pool_new0 (pool, Entry);
   e->pool = pool;
   e->waiters = w;
+  e->tail = &w->next;
   e->generation = flushes;
   g_hash_table_replace (entries, ek_pool_strdup (pool, key), e);
   EkChannel *directory = ek_role_any (EK_ROLE_QUEUE, EK_ROLE_DIRECTORY);

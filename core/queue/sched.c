@@ -18,6 +18,8 @@
 #define CRASHES   3
 #define ASK_AGAIN (300 * 1000)
 #define GROUP_MAX 100                /* recipients of one message in one delivery to a next hop */
+#define PUT_OFF_MAX 64               /* parcels of a dead next hop that are put off in one turn of the loop */
+#define SWEEP_MIN 1000               /* destinations that are kept without asking whether anybody needs them */
 
 struct EkDestination {
   char    *key;
@@ -29,6 +31,7 @@ struct EkDestination {
   GQueue   suspects;                 /* were under way when a worker died */
   gint64   dead_until, dead_for;
   bool     listed;                   /* in `lines` */
+  bool     held_back;                /* in `held_back` */
   char    *dead_dsn, *dead_text;
 };
 
@@ -43,6 +46,7 @@ typedef struct {                     /* EkSpoolMessage.user */
 enum { IDLE, ROUTING, LINED_UP, FINAL };       /* EkSpoolRcpt.user */
 
 static GHashTable *destinations;
+static guint       sweep_at;         /* so many destinations: forget those that nobody needs */
 static guint       under_way, remote_under_way;
 static GQueue      held_back;        /* destinations that wait for remote_under_way to fall */
 static EkTask      starter;          /* after a replay: once the peers are there */
@@ -52,8 +56,8 @@ static bool        ending;
 static GQueue      lines;            /* destinations with new parcels: pulled at the turn's end, so that
                                         recipients of one message travel together */
 static EkTask      puller;
-
-static void pull (EkDestination *d);
+static EkTimer     pacer;            /* the next turn's share, so that the loop serves others between */
+static bool        pulling;
 
 const char *ek_destination_name (const EkDestination *d) { return d->key; }
 bool ek_destination_local (const EkDestination *d) { return d->local; }
@@ -81,6 +85,27 @@ destination_free (gpointer data)
   g_free (d);
 }
 
+/* Nobody waits for it or is under way to it, and that it is dead would be asked anew by now. */
+static gboolean
+unneeded (gpointer key, gpointer value, gpointer data)
+{
+  const EkDestination *d = value;
+
+  return d->under_way == 0 && d->waiting.length == 0 && d->suspects.length == 0 && d->sent.length == 0 && !d->listed
+         && !d->held_back && d->dead_until + d->dead_for <= *(gint64 *) data;
+}
+
+static void
+sweep (void)
+{
+  gint64 now = ek_now ();
+
+  if (g_hash_table_size (destinations) < sweep_at)
+    return;
+  g_hash_table_foreach_remove (destinations, unneeded, &now);
+  sweep_at = MAX (SWEEP_MIN, 2 * g_hash_table_size (destinations));
+}
+
 static EkDestination *
 destination (const EkRoute *r)
 {
@@ -93,6 +118,7 @@ destination (const EkRoute *r)
   EkDestination *d = g_hash_table_lookup (destinations, key);
   if (d)
     return d;
+  sweep ();
   d = g_new0 (EkDestination, 1);
   d->key = g_strdup (key);
   d->local = r->kind == EK_ROUTE_LOCAL;
@@ -244,10 +270,24 @@ worker_there (const EkDestination *d)
   return d->local ? ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, d->store) != NULL : ek_role_peers (EK_ROLE_QUEUE, EK_ROLE_RELAY) > 0;
 }
 
+/* Has it pulled at the end of this turn: never from within, or a thousand parcels for a dead host would be a
+ * thousand calls deep. */
+static void
+list (EkDestination *d)
+{
+  if (!d->listed)
+    g_queue_push_tail (&lines, d);
+  d->listed = true;
+  if (!pulling)
+    ek_loop_later (ek_role_loop (), &puller);
+}
+
 /* Starts what may start. */
 static void
 pull (EkDestination *d)
 {
+  guint put_offs = 0;
+
   if (!worker_there (d))
     return;                          /* ek_sched_worker_up() comes back here */
   guint limit = (guint) (d->local ? ek_queue_conf->local_concurrency : ek_queue_conf->destination_concurrency);
@@ -258,8 +298,9 @@ pull (EkDestination *d)
     if (link == NULL || d->under_way >= (careful ? 1 : limit))
       return;
     if (!d->local && remote_under_way >= (guint) ek_queue_conf->remote_concurrency) {
-      if (g_queue_find (&held_back, d) == NULL)
+      if (!d->held_back)
         g_queue_push_tail (&held_back, d);
+      d->held_back = true;
       return;
     }
     EkParcel *p = link->data;
@@ -270,11 +311,16 @@ pull (EkDestination *d)
       remote_under_way += !d->local;
       g_queue_push_tail_link (&d->sent, link);
       ek_sched_outcome (p);
+      put_offs++;
     }
-    else if (d->dead_until > ek_now ())
+    else if (d->dead_until > ek_now ()) {
       put_off (d, p);
+      put_offs++;
+    }
     else
       fetch (p);
+    if (put_offs == PUT_OFF_MAX)
+      return;                        /* the last one listed it again */
   }
 }
 
@@ -294,22 +340,33 @@ ek_sched_outcome (EkParcel *p)
       m->rcpts[p->rcpts[i]].user = GINT_TO_POINTER (IDLE);
   mine->busy -= p->n_rcpts;
   parcel_free (p);
+  list (d);                          /* first: what settling starts may sweep destinations */
   ek_outcome_settle (m);             /* m may be gone now */
-  pull (d);
   EkDestination *other = g_queue_pop_head (&held_back);
-  if (other)
-    pull (other);
+  if (other) {
+    other->held_back = false;
+    list (other);
+  }
 }
 
 static void
 pull_lines (EkTask *task)
 {
-  EkDestination *d;
-
-  while ((d = g_queue_pop_head (&lines))) {
+  pulling = true;
+  for (guint n = lines.length; n > 0; n--) {
+    EkDestination *d = g_queue_pop_head (&lines);
     d->listed = false;
     pull (d);
   }
+  pulling = false;
+  if (lines.length > 0)
+    ek_timer_set (ek_role_loop (), &pacer, 0);
+}
+
+static void
+next_share (EkTimer *timer)
+{
+  pull_lines (&puller);
 }
 
 /* ---- messages ---- */
@@ -360,11 +417,7 @@ routed (const EkRoute *r, gpointer data)
   }
   if (r->kind == EK_ROUTE_LOCAL || r->kind == EK_ROUTE_REMOTE) {
     line_up (m, w.rcpt, r);
-    EkDestination *d = destination (r);
-    if (!d->listed)
-      g_queue_push_tail (&lines, d);
-    d->listed = true;
-    ek_loop_later (ek_role_loop (), &puller);
+    list (destination (r));
     return;
   }
   EkOutcome o = { .status = r->kind == EK_ROUTE_DEFER ? EK_DEFER : EK_FAIL, .dsn = r->dsn, .text = r->text, .relay = "none",
@@ -497,6 +550,8 @@ ek_sched_start (void)
   destinations = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, destination_free);
   starter.func = go;
   puller.func = pull_lines;
+  pacer.func = next_share;
+  sweep_at = SWEEP_MIN;
   ending = false;
 }
 
@@ -511,11 +566,8 @@ ek_sched_worker_up (EkRole role, guint index)
   if (role == EK_ROLE_DIRECTORY && replayed)
     ek_loop_later (ek_role_loop (), &starter);
   g_hash_table_iter_init (&iter, destinations);
-  g_autoptr (GPtrArray) all = g_ptr_array_new ();
   while (g_hash_table_iter_next (&iter, NULL, &value))
-    g_ptr_array_add (all, value);
-  for (guint i = 0; i < all->len; i++)
-    pull (all->pdata[i]);
+    list (value);
 }
 
 /* It died with this under way. */
@@ -584,6 +636,7 @@ ek_sched_end (void)
   gpointer value;
 
   ending = true;
+  ek_timer_cancel (ek_role_loop (), &pacer);
   if (destinations == NULL)
     return;
   g_hash_table_iter_init (&iter, destinations);
