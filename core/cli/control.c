@@ -41,7 +41,8 @@ ek_control_places (const char *file, EkControlPlaces *places, GError **error)
   ek_options_apply (ek_top_block.options, &top, &(EkLayer) { conf->root }, 1, "", &context, ours);
   EkQueueConf q = { 0 };
   EkLayer layer = { ek_conf_find_block (conf->root, "queue", NULL) };
-  ek_options_apply (ek_queue_block.options, &q, &layer, 1, "queue", &context, ours);
+  /* a broken setting has its default here: what is wrong in the file the server tells, all of it */
+  ek_options_apply (ek_queue_block.options, &q, &layer, 1, "queue", &context, problems);
   if (ek_problems_count (ours) > 0) {
     g_propagate_error (error, ek_problems_error (ours));
     return false;

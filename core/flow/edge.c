@@ -105,14 +105,20 @@ start (GError **error)
   return configure (error);
 }
 
+/* Between commands only. */
 static void
-move_on (EkSession *s, gpointer data)
+renew (EkSession *s)
 {
   Service *service = g_hash_table_lookup (e.services, ek_session_listener (s));
 
-  /* Between commands only: another that is under way keeps the old generation until its next turn. */
-  if (service && service->ops == ek_session_protocol (s) && ek_session_idle (s))
+  if (service && service->ops == ek_session_protocol (s))
     ek_session_use (s, e.generation, service->options);
+}
+
+static void
+move_on (EkSession *s, gpointer data)
+{
+  ek_session_renew (s);
 }
 
 static void
@@ -479,7 +485,7 @@ end (void)
   memset (&e, 0, sizeof e);
 }
 
-static EkSessionHost host = { .starttls = starttls, .closed = guest_gone };
+static EkSessionHost host = { .starttls = starttls, .closed = guest_gone, .renew = renew };
 
 const EkRoleOps ek_edge_role = {
   .role = EK_ROLE_EDGE, .start = start, .reload = reload, .message = message, .peer_gone = peer_gone,

@@ -39,7 +39,7 @@ struct EkSession {
   gint64         idle;               /* us; 0: none */
   guint          refs;
   EkCloseReason  why;
-  bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed;
+  bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed, stale;
   const char    *user, *mechanism;
   const EkSessionLogin *login;
   char           state[] __attribute__ ((aligned (16)));
@@ -328,7 +328,8 @@ readable (EkWatch *watch, guint32 events)
     return;
   }
   ek_session_ref (s);
-  if (events & EPOLLOUT) {
+  if (events & EPOLLOUT) {           /* he took something of a long answer: he is not silent */
+    restart_timer (s);
     s->blocked = false;
     soon (s);
   }
@@ -583,6 +584,10 @@ task_run (EkTask *task)
       ek_session_end (s, EK_CLOSED_BY_CLIENT);
     else
       watch_for (s);
+    if (s->stale && !s->closed && !s->closing && ek_session_idle (s)) {
+      s->stale = false;
+      s->host.renew (s);
+    }
   }
   ek_session_unref (s);
 }
@@ -607,6 +612,14 @@ ek_session_use (EkSession *s, EkGeneration *generation, gconstpointer options)
   s->generation = ek_generation_ref (generation);
   s->options = options;
   ek_generation_unref (old);
+}
+
+void
+ek_session_renew (EkSession *s)
+{
+  s->stale = s->host.renew != NULL && !ek_session_idle (s);
+  if (s->host.renew && !s->stale)
+    s->host.renew (s);
 }
 
 /* ---- all of them ---- */

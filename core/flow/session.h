@@ -27,6 +27,7 @@ typedef struct {                     /* who is told; any may be NULL */
    * ek_session_tls_done() with a stream, or -1. */
   void (*starttls) (EkSession *s, int fd);
   void (*closed) (EkSession *s);     /* after the protocol's closed() */
+  void (*renew) (EkSession *s);      /* ek_session_renew() said so, and the session is between commands: ek_session_use() */
   /* Memory sessions: bytes for the client. */
   void (*output) (EkSession *s, const char *bytes, gsize n);
 } EkSessionHost;
@@ -41,6 +42,8 @@ void       ek_session_tls_done (EkSession *s, int fd, const EkClient *facts);
  * with EK_CLOSED_BY_US without touching the client. */
 int        ek_session_detach (EkSession *s, EkBuf *unread);
 void       ek_session_use (EkSession *s, EkGeneration *generation, gconstpointer options);   /* after a reload */
+/* The configuration is another: host.renew() now, or as soon as the session is between commands. */
+void       ek_session_renew (EkSession *s);
 gpointer   ek_session_host_data (const EkSession *s);
 void       ek_session_set_host_data (EkSession *s, gpointer data);
 EkGeneration *ek_session_generation (const EkSession *s);

@@ -124,12 +124,18 @@ configure (void)
 }
 
 static void
-move_on (EkSession *s, gpointer data)
+renew (EkSession *s)
 {
   Service *service = g_hash_table_lookup (st.services, ek_session_listener (s));
 
-  if (service && service->ops == ek_session_protocol (s) && ek_session_idle (s))
+  if (service && service->ops == ek_session_protocol (s))
     ek_session_use (s, st.generation, service->options);
+}
+
+static void
+move_on (EkSession *s, gpointer data)
+{
+  ek_session_renew (s);
 }
 
 static void
@@ -254,7 +260,7 @@ unref_index (gpointer data)
 static void
 begin (const Half *vouch, Half *hand)
 {
-  static const EkSessionHost host = { .closed = session_gone };
+  static const EkSessionHost host = { .closed = session_gone, .renew = renew };
   g_autoptr (GError) error = NULL;
   Service *service = hand->listener ? g_hash_table_lookup (st.services, hand->listener) : NULL;
   EkInstance *format = ek_store_format (vouch->format);

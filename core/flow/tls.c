@@ -17,7 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHUNK 16384
+#define CHUNK  16384
+#define LINGER (60 * G_USEC_PER_SEC)      /* for a client that takes nothing of what is left for him */
 
 typedef struct {                     /* a listener block */
   char        *name;
@@ -27,7 +28,7 @@ typedef struct {                     /* a listener block */
 
 typedef struct {
   EkWatch  client, stream;           /* stream fd -1: the handshake is under way */
-  EkTimer  timer;                    /* of the handshake */
+  EkTimer  timer;                    /* of the handshake; later of the end */
   SSL     *ssl;
   EkBuf    to_client, to_stream;
   bool     login, want_write, client_eof, stream_eof, closing;
@@ -335,6 +336,7 @@ outward (Conn *c)
     int n = SSL_write (c->ssl, ek_buf_at (&c->to_client), (int) ek_buf_len (&c->to_client));
     if (n > 0) {
       ek_buf_consume (&c->to_client, (gsize) n);
+      ek_timer_cancel (ek_role_loop (), &c->timer);
       continue;
     }
     int what = SSL_get_error (c->ssl, n);
@@ -364,6 +366,8 @@ pump (Conn *c)
     conn_free (c);
     return;
   }
+  if (c->stream_eof && !ek_timer_armed (&c->timer))
+    ek_timer_set (ek_role_loop (), &c->timer, LINGER);
   bool read_client = !c->client_eof && ek_buf_len (&c->to_stream) == 0;
   bool read_stream = !c->stream_eof && ek_buf_len (&c->to_client) == 0;
   ek_watch_set (ek_role_loop (), &c->client, (read_client ? EPOLLIN : 0) | (c->want_write ? EPOLLOUT : 0));

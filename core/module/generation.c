@@ -3,6 +3,23 @@
 #include "module/private.h"
 #include <string.h>
 
+static guint live;
+static void (*watcher) (guint live);
+
+void
+ek_generations_watch (void (*func) (guint live))
+{
+  watcher = func;
+}
+
+static void
+count (int change)
+{
+  live += (guint) change;
+  if (watcher)
+    watcher (live);
+}
+
 static void
 add_instances (EkGeneration *gen)
 {
@@ -36,6 +53,7 @@ generation_free (gpointer data)
   ek_pool_free (gen->pool);
   ek_conf_free (gen->conf);
   g_free (gen);
+  count (-1);
 }
 
 EkGeneration *
@@ -45,6 +63,7 @@ ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems)
   EkGeneration *gen = g_new0 (EkGeneration, 1);
 
   *gen = (EkGeneration) { .refs = 1, .number = ++last_number, .conf = conf, .roles = roles, .problems = problems };
+  count (1);
   gen->pool = ek_pool_new ();
   gen->instances = g_ptr_array_new ();
   gen->order = g_ptr_array_new ();

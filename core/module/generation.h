@@ -33,6 +33,10 @@ const EkConf *ek_generation_conf (const EkGeneration *gen);
 guint64       ek_generation_number (const EkGeneration *gen);      /* 1, 2, ... in this process */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkGeneration, ek_generation_unref)
 
+/* Is told, on the loop, how many generations live in this process whenever that changes: a number that stays above
+ * one tells of sessions that have not moved on.  NULL: nobody. */
+void ek_generations_watch (void (*func) (guint live));
+
 /* ---- values of the core's own blocks ---- */
 
 /* The struct of a type's block `name` (NULL: the one without a name).  For "" and EK_BLOCK_SINGLE

@@ -680,8 +680,8 @@ ek_master_describe (EkBuf *rows)
     static const char *const states[] = { "down", "starting", "starting", "ready", "stopping" };
     const EkWorker *w = all->pdata[i];
     ek_buf_printf (rows, "%s{\"name\":\"%s\",\"pid\":%d,\"state\":\"%s\",\"uptime\":%" G_GINT64_FORMAT
-                   ",\"restarts\":%u}", i ? "," : "", w->name, (int) w->pid, states[w->state],
-                   w->pid ? (ek_now () - w->started) / G_USEC_PER_SEC : 0, w->restarts);
+                   ",\"restarts\":%u,\"generations\":%u}", i ? "," : "", w->name, (int) w->pid, states[w->state],
+                   w->pid ? (ek_now () - w->started) / G_USEC_PER_SEC : 0, w->restarts, w->generations);
   }
   ek_buf_appends (rows, "]}");
 }

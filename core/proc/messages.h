@@ -25,6 +25,7 @@ enum {
   EK_M_LOG_SOURCE,      /* master -> log: t role, u pid; fd: reading end of that worker's log pipe */
   EK_M_LOG_REOPEN,      /* master -> log */
   EK_M_NONSENSE,        /* worker -> master: u own role, u peer's role, u its index: it sent what no role of ours sends */
+  EK_M_GENERATIONS,     /* worker -> master: u how many generations of the configuration live there */
 
   /* edge and directory */
   EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts

@@ -443,6 +443,7 @@ master_gone (EkChannel *channel, gpointer data)
 static void
 finish (void)
 {
+  ek_generations_watch (NULL);
   for (EkRole r = 0; r < EK_N_ROLES; r++)
     if (ek_role_here (r) && w.ops[r] && w.ops[r]->end && w.started)
       w.ops[r]->end ();
@@ -464,6 +465,13 @@ finish (void)
   g_free ((char *) w.who.chroot);
 }
 
+static void
+tell_generations (guint live)
+{
+  ek_pack_u64 (ek_channel_send (w.master, EK_M_GENERATIONS), live);
+  ek_channel_end (w.master);
+}
+
 int
 ek_worker_main (const char *name)
 {
@@ -482,6 +490,7 @@ ek_worker_main (const char *name)
   w.peers = g_ptr_array_new ();
   w.master = ek_channel_new (w.loop, 3, "master");
   ek_channel_handle (w.master, master_message, master_gone, NULL);
+  ek_generations_watch (tell_generations);
   ek_loop_run (w.loop);
   finish ();
   ek_log_set_batching (false);

@@ -298,6 +298,8 @@ worker_message (EkMsg *msg, gpointer data)
     w->state = EK_WORKER_READY;
     m.hooks.ready (w);
   }
+  else if (msg->type == EK_M_GENERATIONS)
+    w->generations = (guint) ek_unpack_max (&msg->in, G_MAXUINT16);
   else if (msg->type != EK_M_READY)
     m.hooks.message (w, msg);
 }
@@ -375,6 +377,7 @@ ek_worker_ended (EkWorker *w, int status, const EkPlan *plan, bool restart)
   bool quick = ek_now () - w->started < QUICK_DEATH;
 
   w->pid = 0;
+  w->generations = 0;
   w->state = EK_WORKER_DOWN;
   if (w->channel) {
     ek_channel_free (w->channel);

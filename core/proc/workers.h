@@ -22,6 +22,7 @@ typedef struct {
   gint64        started;             /* monotonic us */
   gint64        delay;               /* us before the next restart */
   guint         restarts;
+  guint         generations;         /* how many live there */
   EkTimer       restart;
 } EkWorker;
 
