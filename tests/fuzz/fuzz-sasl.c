@@ -4,9 +4,29 @@
 /* options: -max_len=16384 */
 #include "fuzz.h"
 #include "auth/sasl.h"
+#include "base/base.h"
 #include <string.h>
 
 extern const EkModule ek_module_sasl_plain;
+
+/* What was understood is written again as it was, and as hexadecimal digits comes back. */
+static void
+check_codecs (EkStr line, EkStr decoded)
+{
+  EkBuf out = { 0 }, back = { 0 };
+
+  if (!ek_str_eq (line, EK_STR ("="))) {             /* an empty initial response (RFC 4954) */
+    ek_base64_encode (decoded, &out);
+    g_assert (ek_str_eq (ek_buf_str (&out), line));
+  }
+  ek_buf_clear (&out);
+  ek_hex_encode (decoded, &out);
+  g_assert (ek_hex_decode (ek_buf_str (&out), &back) && ek_str_eq (ek_buf_str (&back), decoded));
+  ek_buf_clear (&back);
+  (void) ek_hex_decode (line, &back);
+  ek_buf_wipe (&out);
+  ek_buf_wipe (&back);
+}
 
 /* The first line is "MECHANISM[ initial]", each other one a response. */
 int
@@ -38,7 +58,10 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
       break;
     EkStr decoded = has_response ? (EkStr) { ek_buf_len (&response) ? ek_buf_at (&response) : "", ek_buf_len (&response) }
                                  : (EkStr) { NULL, 0 };
+    if (has_response)
+      check_codecs (line, decoded);
     step = ek_sasl_step (sasl, decoded);
+    g_assert (ek_sasl_mechanism (sasl) != NULL && ek_sasl_text (sasl).n <= EK_SASL_RESPONSE_MAX);
     g_assert ((step == EK_SASL_VERIFY) == (ek_sasl_facts (sasl) != NULL));
     g_assert ((step == EK_SASL_FAIL) == (ek_sasl_why (sasl) != NULL));
   }

@@ -41,6 +41,58 @@ seal (char *bytes, gsize size, guint64 seq)
   }
 }
 
+/* The head of a segment: made right, it counts exactly when kind and size can be. */
+static void
+check_head (const uint8_t *data, gsize n)
+{
+  SegHead head;
+
+  if (n < sizeof head)
+    return;
+  memcpy (&head, data, sizeof head);
+  g_assert (seg_head_check (&head) <= HEAD_ORDER);
+  seg_head_seal (&head);
+  g_assert ((seg_head_check (&head) == HEAD_OK)
+            == (head.kind <= SEG_COLD && head.size >= SPOOL_SIZE_MIN && head.size <= SPOOL_SIZE_MAX && head.size % SPOOL_FIRST == 0));
+  head.kind %= SEG_COLD + 1;
+  head.size = SPOOL_SIZE_MIN;
+  seg_head_seal (&head);
+  g_assert (seg_head_check (&head) == HEAD_OK);
+  head.salt++;
+  g_assert (seg_head_check (&head) == HEAD_BAD);
+  seg_head_seal (&head);
+  head.order = GUINT32_SWAP_LE_BE (head.order);
+  g_assert (seg_head_check (&head) == HEAD_ORDER);
+}
+
+/* A list of acts that was understood is the same list after it was written again. */
+static void
+check_acts (const uint8_t *data, gsize n)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkBuf out = { 0 };
+  guint64 body_at = 0;
+  guint32 count = n > 0 ? data[0] % 4 : 0;
+
+  if (count == 0)
+    return;
+  Rd in = { (const char *) data + 1, (const char *) data + n, false };
+  EkSpoolAct *acts = acts_read (&in, pool, count, (EkStr) { NULL, 0 });
+  if (acts == NULL || in.bad)
+    return;
+  gsize size = acts_size (acts, count);
+  g_assert (size == (gsize) (in.p - (const char *) data - 1));
+  char *bytes = ek_buf_room (&out, size);
+  Wr w = { bytes, bytes + size };
+  acts_write (&w, acts, count, &body_at);
+  Rd again = { ek_buf_at (&out), ek_buf_at (&out) + size, false };
+  EkSpoolAct *same = acts_read (&again, pool, count, (EkStr) { NULL, 0 });
+  for (guint i = 0; i < count; i++)
+    g_assert (same && same[i].type == acts[i].type && same[i].rcpt == acts[i].rcpt && ek_str_eq (same[i].text, acts[i].text)
+              && ek_str_eq (same[i].base, acts[i].base) && same[i].n_extents == acts[i].n_extents);
+  ek_buf_release (&out);
+}
+
 static void
 feed (Replay *r, SegKind kind, const uint8_t *data, gsize n, int flags)
 {
@@ -77,6 +129,31 @@ feed_checkpoint (Replay *r, const uint8_t *data, gsize n, int flags)
   r->have = n > 0 && ckpt_parse (r->spool, &r->ckpt, NULL) == CKPT_OK;
 }
 
+/* A new message with this one's envelope can be read again. */
+static void
+check_envelope (const Message *message)
+{
+  const EkSpoolMessage *pub = &message->pub;
+  g_autofree EkSpoolTo *to = g_new0 (EkSpoolTo, pub->n_rcpts);
+  const EkSpoolExtent extent = { .from = 0, .len = 7 };
+  EkBuf out = { 0 };
+  guint64 body_at = 0;
+  MsgMeta meta;
+
+  for (guint i = 0; i < pub->n_rcpts; i++)
+    to[i] = (EkSpoolTo) { pub->rcpts[i].address, pub->rcpts[i].orcpt, pub->rcpts[i].notify };
+  const EkSpoolNew new = { .id = pub->id, .event = pub->event, .arrival = pub->arrival, .flags = pub->flags, .sender = pub->sender,
+                           .envid = pub->envid, .attrs = pub->attrs, .to = to, .n_to = pub->n_rcpts, .extents = &extent, .n_extents = 1 };
+  gsize size = msg_meta_size (&new);
+  char *bytes = ek_buf_room (&out, size);
+  Wr w = { bytes, bytes + size };
+  msg_meta_write (&w, &new, &body_at);
+  Rd in = { ek_buf_at (&out), ek_buf_at (&out) + size, false };
+  g_assert (msg_meta_read (&in, &meta, 0) && in.p == in.end && meta.id == pub->id && meta.n_to == pub->n_rcpts
+            && ek_str_eq (meta.sender, pub->sender) && ek_str_eq (meta.envid, pub->envid) && ek_str_eq (meta.attrs, pub->attrs));
+  ek_buf_release (&out);
+}
+
 /* What came out must be usable: extents within their bodies, states that can be written again. */
 static void
 check (EkSpool *spool)
@@ -95,6 +172,7 @@ check (EkSpool *spool)
       size += extent->len;
     }
     g_assert (size == message->pub.size);
+    check_envelope (message);
     ek_spool_attr_find (message->pub.attrs, EK_ATTR_HELO);
     ckpt_entry (&buf, message);
   }
@@ -120,6 +198,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   int flags = data[0];
   data += 5;
   size -= 5;
+  check_head (data, size);
+  check_acts (data, size);
   ckpt = MIN (ckpt, size);
   cold = MIN (cold, size - ckpt);
   EkSpool *spool = spool_new (&options, &host);
