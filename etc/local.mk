@@ -4,6 +4,8 @@ nodist_systemdunit_DATA = %D%/ekiden.service
 sysusersdir = $(prefix)/lib/sysusers.d
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 logrotatedir = $(sysconfdir)/logrotate.d
+bashcompdir = $(datadir)/bash-completion/completions
+zshcompdir = $(datadir)/zsh/site-functions
 doc_DATA = etc/reference.conf
 EXTRA_DIST += %D%/ekiden.service.in %D%/ekiden.sysusers %D%/ekiden.tmpfiles.in
 CLEANFILES += %D%/ekiden.service %D%/ekiden.tmpfiles
@@ -23,8 +25,12 @@ install-etc:
 	$(INSTALL_DATA) $(srcdir)/etc/ekiden.sysusers $(DESTDIR)$(sysusersdir)/ekiden.conf
 	$(INSTALL_DATA) etc/ekiden.tmpfiles $(DESTDIR)$(tmpfilesdir)/ekiden.conf
 	$(INSTALL_DATA) $(srcdir)/etc/ekiden.logrotate $(DESTDIR)$(logrotatedir)/ekiden
+	$(MKDIR_P) $(DESTDIR)$(bashcompdir) $(DESTDIR)$(zshcompdir)
+	$(INSTALL_DATA) $(srcdir)/etc/completion/ekiden.bash $(DESTDIR)$(bashcompdir)/ekiden
+	$(INSTALL_DATA) $(srcdir)/etc/completion/_ekiden $(DESTDIR)$(zshcompdir)/_ekiden
 uninstall-local:
-	rm -f $(DESTDIR)$(logrotatedir)/ekiden $(DESTDIR)$(sysusersdir)/ekiden.conf $(DESTDIR)$(tmpfilesdir)/ekiden.conf
+	rm -f $(DESTDIR)$(logrotatedir)/ekiden $(DESTDIR)$(sysusersdir)/ekiden.conf $(DESTDIR)$(tmpfilesdir)/ekiden.conf \
+	  $(DESTDIR)$(bashcompdir)/ekiden $(DESTDIR)$(zshcompdir)/_ekiden
 .PHONY: install-etc
 # what libtool installs for static linking nobody needs
 install-exec-hook:

@@ -45,6 +45,21 @@ is_installed (const char *word)
   return false;
 }
 
+void
+ek_cli_offers (GArray *table)
+{
+  g_autofree char *path = ek_module_path (NULL);
+  g_autoptr (GPtrArray) files = ek_module_list (path);
+
+  for (guint i = 0; i < files->len; i++) {
+    const EkModule *module = ek_module_load (((EkModuleFile *) files->pdata[i])->name, path, NULL, NULL);
+    if (module && module->command) {
+      EkCli one = { module->command->name, module->command->summary, NULL };
+      g_array_append_val (table, one);
+    }
+  }
+}
+
 int
 ek_cli_offered (int argc, char **argv, bool *found)
 {

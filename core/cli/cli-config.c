@@ -38,7 +38,8 @@ check (int argc, char **argv)
   int status;
 
   if (!ek_cli_options (&argc, &argv, entries, "- find every error", "Reads the configuration with its includes, loads the "
-                       "modules that it names and lets them check their options.\nSilent when all is well.", &status))
+                       "modules that it names and lets them check their options.\nSilent when all is well; exit status 1 otherwise.\n\n"
+                       "Examples:\n  ekiden config check\n  ekiden config check -c new.conf --json", &status))
     return status;
   if (argc > 1)
     return ek_cli_usage ("config check takes no words: name a file with -c FILE");
@@ -67,8 +68,8 @@ show (int argc, char **argv)
   int status;
 
   if (!ek_cli_options (&argc, &argv, entries, "[NAME] - show settings and where each comes from",
-                       "NAME is a setting (listener.mx.address), a block (listener.mx, queue), a kind (listener) or an instance.",
-                       &status))
+                       "NAME is a setting (listener.mx.address), a block (listener.mx, queue), a kind (listener) or an instance.\n\n"
+                       "Examples:\n  ekiden config show\n  ekiden config show --all queue\n  ekiden config show hostname --json", &status))
     return status;
   if (argc > 2)
     return ek_cli_usage ("config show takes one NAME");
@@ -163,7 +164,8 @@ set (int argc, char **argv)
                        "PATH is KEY, KIND.KEY or KIND.NAME.KEY: hostname, queue.lifetime, listener.mx.address,\n"
                        "domain.example.com.mailbox.  VALUE is written as in the file; quotes are added where it needs them.\n"
                        "Comments and layout stay.  A value that would break the configuration is refused.\n"
-                       "The running server takes it with `ekiden reload`.", &status))
+                       "The running server takes it with `ekiden reload`.\n\nExamples:\n  ekiden config set queue.lifetime 3d\n"
+                       "  ekiden config set --dry-run listener.mx.address '*:25'", &status))
     return status;
   if (argc != 3)
     return ek_cli_usage ("config set takes a PATH and a VALUE, as in: ekiden config set queue.lifetime 5d");
@@ -177,15 +179,17 @@ set (int argc, char **argv)
 /* ---- what the rows give ---- */
 
 static int
-write_rows (int argc, char **argv, void (*func) (const char *, EkBuf *), const char *words)
+write_rows (int argc, char **argv, void (*func) (const char *, EkBuf *), const char *words, const char *summary)
 {
-  static const GOptionEntry entries[] = { END_ENTRY };
+  static const GOptionEntry entries[] = { JSON_ENTRY, END_ENTRY };
   EkBuf out = { 0 };
   int status;
 
-  if (!ek_cli_options (&argc, &argv, entries, words, NULL, &status))
+  if (!ek_cli_options (&argc, &argv, entries, words, summary, &status))
     return status;
-  func (NULL, &out);
+  if (argc > 1)
+    return ek_cli_usage ("this command takes no words");
+  (json ? ek_settings_json : func) (NULL, &out);
   ek_cli_write (STDOUT_FILENO, &out);
   return EK_EXIT_OK;
 }
@@ -193,13 +197,15 @@ write_rows (int argc, char **argv, void (*func) (const char *, EkBuf *), const c
 static int
 reference (int argc, char **argv)
 {
-  return write_rows (argc, argv, ek_reference_write, "- write etc/reference.conf: every setting with its default");
+  return write_rows (argc, argv, ek_reference_write, "- write etc/reference.conf: every setting with its default",
+                     "Examples:\n  ekiden config reference | less\n  ekiden config reference --json | jq '.[].kind'");
 }
 
 static int
 manual (int argc, char **argv)
 {
-  return write_rows (argc, argv, ek_manual_write, "- write the settings' part of ekiden.conf(5)");
+  return write_rows (argc, argv, ek_manual_write, "- write the settings' part of ekiden.conf(5)",
+                     "Example:\n  ekiden config manual | man -l -");
 }
 
 int

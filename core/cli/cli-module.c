@@ -88,7 +88,8 @@ list (int argc, char **argv)
   EkJson j = { .out = &out };
   int status;
 
-  if (!ek_cli_options (&argc, &argv, entries, "- list the modules that are installed", NULL, &status))
+  if (!ek_cli_options (&argc, &argv, entries, "- list the modules that are installed", "Examples:\n  ekiden module list\n"
+                       "  ekiden module list --json | jq -r '.[].name'", &status))
     return status;
   g_autofree char *path = module_path ();
   g_autoptr (GPtrArray) files = ek_module_list (path);
@@ -170,13 +171,13 @@ doc_text (const EkModule *module, EkBuf *out)
 
 /* One module, as `show` or `doc`. */
 static int
-one (int argc, char **argv, const char *words, bool doc)
+one (int argc, char **argv, const char *words, const char *summary, bool doc)
 {
   g_autoptr (GError) error = NULL;
   EkBuf out = { 0 };
   int status;
 
-  if (!ek_cli_options (&argc, &argv, entries, words, NULL, &status))
+  if (!ek_cli_options (&argc, &argv, entries, words, summary, &status))
     return status;
   if (argc != 2)
     return ek_cli_usage ("expected the NAME of one module: `ekiden module list` has them all");
@@ -200,13 +201,13 @@ one (int argc, char **argv, const char *words, bool doc)
 static int
 show (int argc, char **argv)
 {
-  return one (argc, argv, "NAME - show what a module offers", false);
+  return one (argc, argv, "NAME - show what a module offers", "Examples:\n  ekiden module show smtp\n  ekiden module show smtp --json", false);
 }
 
 static int
 doc (int argc, char **argv)
 {
-  return one (argc, argv, "NAME - show the manual of a module's options", true);
+  return one (argc, argv, "NAME - show the manual of a module's options", "Examples:\n  ekiden module doc smtp\n  ekiden module doc file --json", true);
 }
 
 int

@@ -108,7 +108,8 @@ ek_cli_pw (int argc, char **argv)
   rounds = 0;
   json = list = FALSE;
   if (!ek_cli_options (&argc, &argv, entries, "- make a stored password", "Asks for a password (or reads a line from standard "
-                       "input) and prints it as {SCHEME}hash, for users files and tables.", &status))
+                       "input) and prints it as {SCHEME}hash, for users files and tables.\n\nExamples:\n  ekiden pw\n  ekiden pw -s SHA512-CRYPT -r 100000\n"
+                       "  ekiden pw -t '{BLF-CRYPT}$2y$...'\n  ekiden pw --list", &status))
     return status;
   if (argc > 1)
     return ek_cli_usage ("pw takes no words: the password is asked for, or -p PASSWORD");

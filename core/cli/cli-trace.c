@@ -299,7 +299,8 @@ ek_cli_trace (int argc, char **argv)
   int status;
 
   if (ek_cli_options (&argc, &argv, entries, "QUEUE-ID|MESSAGE-ID|ADDRESS|EVENT-ID",
-                      "Tells all that happened to a message, in order, from the event store.", &status))
+                      "Tells all that happened to a message, in order, from the event store.\n\nExamples:\n  ekiden trace 0032C5E1A0000001\n"
+                      "  ekiden trace anna@example.com --since 2h\n  ekiden trace '<abc@example.org>' --json", &status))
     status = argc == 2 && *argv[1] ? run (&wanted, argv[1])
                                    : ek_cli_usage ("one queue id, message id, address or event id is wanted: see ekiden trace --help");
   g_free (wanted.config);

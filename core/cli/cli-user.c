@@ -260,7 +260,9 @@ set_password (int argc, char **argv, bool add)
   int status;
 
   if (!ek_cli_options (&argc, &argv, set_entries, add ? "USER - add a user" : "USER - set a user's password",
-                       "Asks for the password, or reads a line from standard input.", &status))
+                       add ? "Asks for the password, or reads a line from standard input.\n\nExamples:\n  ekiden user add anna@example.com\n"
+                       "  ekiden user add anna@example.com --hash '{SHA512-CRYPT}$6$...'\n  pwgen 20 1 | ekiden user add anna@example.com"
+                       : "Asks for the password, or reads a line from standard input.\n\nExample:\n  ekiden user passwd anna@example.com", &status))
     return status;
   if (argc != 2)
     return ek_cli_usage (add ? "user add takes one word, the user's address" : "user passwd takes one word, the user's address");
@@ -304,7 +306,7 @@ user_delete (int argc, char **argv)
   g_auto (Target) target = { 0 };
   int status;
 
-  if (!ek_cli_options (&argc, &argv, entries, "USER - delete a user", "His mail stays where it is.", &status))
+  if (!ek_cli_options (&argc, &argv, entries, "USER - delete a user", "His mail stays where it is.\n\nExample:\n  ekiden user delete anna@example.com", &status))
     return status;
   if (argc != 2)
     return ek_cli_usage ("user delete takes one word, the user's address");
@@ -397,7 +399,7 @@ user_list (int argc, char **argv)
   int status;
 
   if (!ek_cli_options (&argc, &argv, entries, "[PATTERN] - list the users", "PATTERN may have * and ?: '*@example.com'.\nOnly "
-                       "backends that can tell all their users are asked.", &status))
+                       "backends that can tell all their users are asked.\n\nExamples:\n  ekiden user list\n  ekiden user list '*@example.com' --json", &status))
     return status;
   if (argc > 2)
     return ek_cli_usage ("user list takes at most one word, a pattern");

@@ -31,6 +31,8 @@ int ek_cli_doctor (int argc, char **argv);
 int ek_cli_completion (int argc, char **argv);
 /* A command that a module offers (cli/command.h); argv[1] is its name.  *found false: none that is installed. */
 int ek_cli_offered (int argc, char **argv, bool *found);
+/* Appends those of all modules that are installed to an array of EkCli, to be listed. */
+void ek_cli_offers (GArray *table);
 int ek_cli_config (int argc, char **argv);         /* check, show, set, reference, manual */
 int ek_cli_module (int argc, char **argv);         /* list, show, doc */
 int ek_cli_trace (int argc, char **argv);          /* the story of a message */

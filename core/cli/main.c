@@ -34,12 +34,25 @@ is_built_in (const char *word)
   return *word == '-' || strcmp (word, "help") == 0;
 }
 
+/* Help names the commands of modules too. */
+static int
+help (int argc, char **argv)
+{
+  g_autoptr (GArray) table = g_array_new (TRUE, TRUE, sizeof (EkCli));
+
+  g_array_append_vals (table, commands, G_N_ELEMENTS (commands) - 1);
+  ek_cli_offers (table);
+  return ek_cli_dispatch ((const EkCli *) (void *) table->data, "ekiden", argc, argv);
+}
+
 int
 main (int argc, char **argv)
 {
   setlocale (LC_CTYPE, "");
   ek_roles_register ();                            /* the configuration's own blocks are known by their roles */
-  if (argc > 1 && !is_built_in (argv[1])) {
+  if (argc < 2 || strcmp (argv[1], "help") == 0 || strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0)
+    return help (argc, argv);
+  if (!is_built_in (argv[1])) {
     bool found;
     int status = ek_cli_offered (argc, argv, &found);
     if (found)

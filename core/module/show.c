@@ -275,3 +275,27 @@ ek_manual_write (const char *module_path, EkBuf *out)
   write_types (ek_doc_roff, out);
   write_modules (module_path, ek_doc_roff, out);
 }
+
+static void
+section_json (const EkDocSection *section, EkBuf *out)
+{
+  EkJson j = { .out = out };
+
+  if (ek_buf_len (out) > 1)
+    ek_buf_appends (out, ",\n");
+  ek_json_object (&j, NULL);
+  ek_json_text (&j, "kind", section->kind);
+  ek_json_bool (&j, "named", section->name != NULL);
+  ek_json_text (&j, "doc", section->doc);
+  ek_doc_json (section->rows, &j, "settings");
+  ek_json_end_object (&j);
+}
+
+void
+ek_settings_json (const char *module_path, EkBuf *out)
+{
+  ek_buf_appendc (out, '[');
+  write_types (section_json, out);
+  write_modules (module_path, section_json, out);
+  ek_buf_appends (out, "]\n");
+}

@@ -21,3 +21,5 @@ guint ek_config_show (const EkGeneration *gen, const EkShow *show, EkBuf *out);
  * path (NULL: the default), which are loaded for it.  Modules that do not load are left out. */
 void  ek_reference_write (const char *module_path, EkBuf *out);
 void  ek_manual_write (const char *module_path, EkBuf *out);
+/* The same rows as JSON: an array of blocks; `out` is empty. */
+void  ek_settings_json (const char *module_path, EkBuf *out);

@@ -186,27 +186,6 @@ def down(server):
     t.equal(len(server.wait_messages("ben", 3)), 3, "its message is taken at the start")
 
 
-def doctor(server):
-    """On this configuration, and on one with a fault of each kind."""
-    os.chmod(server.certificate[1], 0o600)
-    status, text = server.ekiden("doctor", "--no-dns")
-    t.ok(status == 0 and "\nproblem" not in "\n" + text, "doctor finds no problem", text)
-    t.ok("in use, as it should be" in text and "more days" in text, "it looked at ports and certificates", text)
-    os.chmod(server.users, 0o644)
-    with open(server.conf, encoding="utf-8") as f:
-        good = f.read()
-    with open(server.conf, "a", encoding="utf-8") as f:
-        f.write(f'certificate "wrong" {{\n  chain = "{server.certificate[0]}"\n  key = "{server.dir}/ca/none.key"\n}}\nbogus = 1\n')
-    status, text = server.ekiden("doctor", "--no-dns")
-    t.ok(status == 1 and "bogus" in text and "cannot read the key" in text, "it finds faults", text)
-    with open(server.conf, "w", encoding="utf-8") as f:
-        f.write(good)
-    status, text = server.ekiden("doctor", "--no-dns", "--json")
-    found = [c["text"] for c in json.loads(text)["checks"] if c["level"] == "problem"]
-    t.ok(status == 1 and len(found) == 1 and "chmod o=" in found[0], "a password file that all may read, in JSON", text)
-    os.chmod(server.users, 0o640)
-
-
 def fsck(server):
     """The spool's check, offered by its module."""
     status, text = server.ekiden("fsck")
@@ -220,8 +199,6 @@ def fsck(server):
     status, text = server.ekiden("fsck", "--json")
     t.ok(status in (4, 0) and '"result":' in text, "fsck looks at a damaged one", text)
     t.equal(server.ekiden("fsck", "--nonsense")[0], 2, "an option that it does not know")
-    with open(os.path.join(os.environ["EKIDEN_TOP"], "etc/completion/ekiden.bash"), encoding="utf-8") as f:
-        t.equal(server.ekiden("completion", "bash")[1], f.read(), "the completion is the committed one")
 
 
 with socket.socket() as dead, Server(CONFIG, users=["anna", "ben", "ben2", "cleo", "dan"]) as server:
@@ -231,7 +208,6 @@ with socket.socket() as dead, Server(CONFIG, users=["anna", "ben", "ben2", "cleo
     local(server)
     hostile(server)
     down(server)
-    doctor(server)
     server.stop()
     fsck(server)
     t.equal(server.problems(), [], "no reports")

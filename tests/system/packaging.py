@@ -44,6 +44,9 @@ if shutil.which("systemd-analyze"):
 else:
     t.skip("systemd-analyze verify", "needs systemd-analyze")
 
+for path in ("bash-completion/completions/ekiden", "zsh/site-functions/_ekiden"):
+    one(path)
+
 path, users = one("sysusers.d/ekiden.conf")
 named = set(re.findall(r"^[ug] +(\S+)", users, re.M))
 asked = set()
