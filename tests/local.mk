@@ -43,3 +43,8 @@ check_PROGRAMS += tests/bench/spool-bench
 tests_bench_spool_bench_SOURCES = tests/bench/spool-bench.c
 tests_bench_spool_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_bench_spool_bench_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
+# preloaded: another wall clock (never sanitized, as above)
+check_LTLIBRARIES += tests/lib/libfakeclock.la
+tests_lib_libfakeclock_la_SOURCES = tests/lib/fakeclock.c
+tests_lib_libfakeclock_la_CFLAGS = -std=gnu11 -Wall -Wextra
+tests_lib_libfakeclock_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere

@@ -13,6 +13,7 @@ guint64 ek_random64 (void);
 
 gint64 ek_now (void);                /* monotonic microseconds: for timers and durations */
 gint64 ek_wall (void);               /* wall clock microseconds since 1970: only for what is written down */
+gint64 ek_clock_base (void);         /* seconds that the wall clock would have shown at boot: moves only when it is set */
 
 /* Strict: no blanks, padding as it must be, no stray bits; appended to `out`, on false nothing is. */
 bool    ek_base64_decode (EkStr text, EkBuf *out);

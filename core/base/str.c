@@ -193,3 +193,12 @@ ek_wall (void)
 {
   return g_get_real_time ();
 }
+
+gint64
+ek_clock_base (void)
+{
+  struct timespec up;
+
+  clock_gettime (CLOCK_BOOTTIME, &up);
+  return ek_wall () / G_USEC_PER_SEC - up.tv_sec;
+}

@@ -14,6 +14,7 @@ ekidenlibexec_PROGRAMS = sendmail
 sendmail_SOURCES = %D%/sendmail.c
 sendmail_LDADD = libekiden.la $(CORE_LIBS)
 libekiden_la_SOURCES += %D%/cli-command.c %D%/cli-completion.c %D%/cli-doctor.c %D%/doctortls.c %D%/doctor.h
+libekiden_la_SOURCES += %D%/doctorfiles.c %D%/doctorports.c %D%/doctordns.c
 ekiden_clidir = $(ekidendir)/cli
 ekiden_cli_HEADERS = %D%/command.h
 install-exec-local:

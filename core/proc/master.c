@@ -39,6 +39,7 @@ static struct {
   EkWatch  signals;
   EkTimer  tickets, deadline;
   int      pidfile;
+  gint64   clock_base;               /* ek_clock_base() at the start */
   guint    phase;                    /* of the stop */
   bool     again;                    /* run the new program when all have stopped */
   int      status;
@@ -590,6 +591,7 @@ prepare (void)
   GString *errors = g_string_new (NULL);
   EkBuf text = { 0 };
 
+  m.clock_base = ek_clock_base ();
   m.plan = ek_plan_new (m.options->conf_path, problems);
   if (m.plan == NULL)
     ek_problems_print (problems, &text);
@@ -673,9 +675,9 @@ ek_master_describe (EkBuf *rows)
 {
   GPtrArray *all = ek_workers ();
 
-  ek_buf_printf (rows, "{\"state\":\"%s\",\"pid\":%d,\"generation\":%" G_GUINT64_FORMAT ",\"workers\":[",
+  ek_buf_printf (rows, "{\"state\":\"%s\",\"pid\":%d,\"generation\":%" G_GUINT64_FORMAT ",\"clock_base\":%" G_GINT64_FORMAT ",\"workers\":[",
                  m.state == RUNNING ? "running" : m.state == STARTING ? "starting" : "stopping", (int) getpid (),
-                 m.generation);
+                 m.generation, m.clock_base);
   for (guint i = 0; i < all->len; i++) {
     static const char *const states[] = { "down", "starting", "starting", "ready", "stopping" };
     const EkWorker *w = all->pdata[i];
