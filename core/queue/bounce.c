@@ -2,7 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The notification is a child message in the same spool record as the outcome: after a crash there are both or
- * none.  The original's header comes along (the whole of it with RET=FULL, up to 50 KB).
+ * none.  The original's header comes along (the whole of it with RET=FULL, up to 50 KB).  What a thousand recipients
+ * have to say does not fit into one: each notification tells of as many as it holds and is recorded with their
+ * outcomes, the last one with all the rest of the acts.
  */
 #include "config.h"
 #include "mail/dsn.h"
@@ -11,27 +13,39 @@
 #include <unistd.h>
 
 #define ORIGINAL_MAX (50 * 1024)
+#define AT_ONCE      100             /* recipients that one notification tells of at most */
+#define ACTS_MAX     500             /* in one record */
 
-typedef struct {                     /* a notification under way */
-  EkCall          read, write;
+typedef struct {                     /* notifications under way */
+  EkCall          read;
   EkPool         *pool;
-  EkQueueId       id, child;
+  EkQueueId       id;
   EkSpoolContent  content;
-  EkDsn           dsn;
+  EkDsn           dsn;               /* of all recipients; each notification has a part of them */
+  guint          *ordinals;          /* of dsn.rcpts */
   EkBuf           text;
-  EkSpoolAct     *acts;
+  EkSpoolAct     *acts;              /* not yet recorded, and room for one more */
   guint           n_acts;
+  bool            retire;            /* the last record retires the message */
   EkEventId       event;
   bool            delayed;
+  guint           refs;              /* notifications that are not durable, and we */
 } Report;
 
+typedef struct {
+  EkCall    call;
+  Report   *report;
+  EkQueueId id;
+} Child;
+
 static void
-report_free (Report *r)
+report_unref (Report *r)
 {
+  if (--r->refs > 0)
+    return;
   ek_queue_ops->content_release (ek_queue_spool, &r->content);
   ek_buf_release (&r->text);
   g_clear_error (&r->read.error);
-  g_clear_error (&r->write.error);
   ek_pool_free (r->pool);
 }
 
@@ -48,12 +62,13 @@ wanted (const EkSpoolMessage *m, guint rcpt, bool delayed)
 static void
 recorded (EkCall *call, EkStatus status, gpointer user)
 {
-  Report *r = user;
+  Child *c = user;
+  Report *r = c->report;
   char parent[EK_QUEUE_ID_LEN + 1], child[EK_QUEUE_ID_LEN + 1];
-  EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, r->child);
+  EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, c->id);
 
   ek_queue_id_text (r->id, parent);
-  ek_queue_id_text (r->child, child);
+  ek_queue_id_text (c->id, child);
   if (status == EK_OK && m) {
     ek_event ("bounce", r->event, "notify", EK_FTEXT ("qid", parent), EK_FTEXT ("child_qid", child),
               EK_FTEXT ("kind", r->delayed ? "sender delay notification" : "sender non-delivery notification"));
@@ -61,56 +76,136 @@ recorded (EkCall *call, EkStatus status, gpointer user)
   }
   else if (status != EK_OK)
     ek_log (EK_ERR, "bounce", "%s: the notification is not durable: %s", parent, call->error ? call->error->message : "the spool failed");
-  report_free (r);
+  g_clear_error (&c->call.error);
+  report_unref (r);
 }
 
 /* Feeds the original; false: enough. */
 static bool
-feed (Report *r, const EkSpoolPart *part)
+feed (Report *r, EkDsn *dsn, const EkSpoolPart *part)
 {
   char chunk[16384];
   guint64 at = 0;
 
   if (part->bytes.p)
-    return ek_dsn_original (&r->dsn, part->bytes.p, part->bytes.n, &r->text);
+    return ek_dsn_original (dsn, part->bytes.p, part->bytes.n, &r->text);
   while (at < part->len) {
     ssize_t n = pread (r->content.fd, chunk, MIN (sizeof chunk, part->len - at), (off_t) (part->from + at));
     if (n <= 0)
       return false;
     at += (guint64) n;
-    if (ek_buf_len (&r->text) > EK_SPOOL_INLINE_MAX - 8192 || !ek_dsn_original (&r->dsn, chunk, (gsize) n, &r->text))
+    if (ek_buf_len (&r->text) > EK_SPOOL_INLINE_MAX - 8192 || !ek_dsn_original (dsn, chunk, (gsize) n, &r->text))
       return false;
   }
   return true;
 }
 
-static void
-write_report (Report *r, EkSpoolMessage *m)
+/* Records all but the last few: of a hundred thousand recipients they would not fit into one record. */
+static guint
+record_surplus (EkSpoolMessage *m, const EkSpoolAct *acts, guint n_acts)
 {
-  ek_dsn_begin (&r->dsn, &r->text);
-  for (guint i = 0; i < r->content.n_parts && feed (r, &r->content.parts[i]); i++)
-    ;
-  ek_dsn_end (&r->dsn, &r->text);
-  if (ek_buf_len (&r->text) > EK_SPOOL_INLINE_MAX) {     /* a monstrous header: without the original */
+  guint done = 0;
+
+  for (; n_acts - done > ACTS_MAX; done += ACTS_MAX)
+    ek_queue_ops->record (ek_queue_spool, NULL, m, acts + done, ACTS_MAX, NULL, 0);
+  return done;
+}
+
+/* Writes the notification of `n` recipients from `first` on; false: it is too large for the spool. */
+static bool
+write_text (Report *r, EkQueueId child, guint first, guint n)
+{
+  char id[EK_QUEUE_ID_LEN + 1];
+
+  ek_queue_id_text (child, id);
+  for (bool original = true;; original = false) {        /* a monstrous header: without the original */
+    EkDsn dsn = r->dsn;
+    dsn.rcpts += first;
+    dsn.n_rcpts = n;
+    dsn.report_id = id;
     ek_buf_clear (&r->text);
-    ek_dsn_begin (&r->dsn, &r->text);
-    ek_dsn_end (&r->dsn, &r->text);
+    ek_dsn_begin (&dsn, &r->text);
+    for (guint i = 0; original && i < r->content.n_parts && feed (r, &dsn, &r->content.parts[i]); i++)
+      ;
+    ek_dsn_end (&dsn, &r->text);
+    if (ek_buf_len (&r->text) <= EK_SPOOL_INLINE_MAX)
+      return true;
+    if (!original)
+      return false;
   }
+}
+
+/* Moves the acts of these recipients to the end of the list: how many there are. */
+static guint
+choose_acts (Report *r, guint first, guint n)
+{
+  EkSpoolAct chosen[AT_ONCE + 1];
+  guint keep = 0, n_chosen = 0;
+
+  for (guint i = 0; i < r->n_acts; i++) {
+    bool here = false;
+    for (guint k = first; k < first + n && !here; k++)
+      here = r->acts[i].type == EK_ACT_BOUNCE && r->acts[i].rcpt == r->ordinals[k];
+    if (here && n_chosen < AT_ONCE)
+      chosen[n_chosen++] = r->acts[i];
+    else
+      r->acts[keep++] = r->acts[i];
+  }
+  memcpy (r->acts + keep, chosen, n_chosen * sizeof *chosen);
+  return n_chosen;
+}
+
+/* The last record has all acts that no notification tells of, but no more than fit. */
+static guint
+last_acts (Report *r, EkSpoolMessage *m, guint n_chosen)
+{
+  guint more = record_surplus (m, r->acts, r->n_acts - n_chosen);
+
+  r->acts += more;
+  r->n_acts -= more;
+  if (r->retire)
+    r->acts[r->n_acts++] = (EkSpoolAct) { .type = EK_ACT_RETIRE };
+  return r->n_acts;
+}
+
+static void
+record (Report *r, EkSpoolMessage *m, Child *c, guint n_acts)
+{
   EkSpoolTo to = { .address = ek_pool_str (r->pool, m->sender), .notify = EK_NOTIFY_NEVER };
   EkSpoolExtent extent = { .bytes = ek_buf_str (&r->text) };
   char parent[EK_QUEUE_ID_LEN + 1];
   EkBuf attrs = { 0 };
+
   ek_queue_id_text (r->id, parent);
   ek_spool_attr_add (&attrs, EK_ATTR_PARENT, ek_str (parent));
   EkSpoolNew child = {
-    .id = r->child, .event = r->event, .flags = EK_MSG_BOUNCE | EK_MSG_LOCAL | (m->flags & EK_MSG_UTF8), .attrs = ek_buf_str (&attrs),
+    .id = c->id, .event = r->event, .flags = EK_MSG_BOUNCE | EK_MSG_LOCAL | (m->flags & EK_MSG_UTF8), .attrs = ek_buf_str (&attrs),
     .to = &to, .n_to = 1, .extents = &extent, .n_extents = 1,
   };
-  r->write = (EkCall) { .pool = r->pool, .done = recorded, .user = r };
-  EkStatus status = ek_queue_ops->record (ek_queue_spool, &r->write, m, r->acts, r->n_acts, &child, 1);
+  r->n_acts -= n_acts;
+  r->refs++;
+  c->call = (EkCall) { .pool = r->pool, .done = recorded, .user = c };
+  EkStatus status = ek_queue_ops->record (ek_queue_spool, &c->call, m, r->acts + r->n_acts, n_acts, &child, 1);
   ek_buf_release (&attrs);
   if (status != EK_PENDING)
-    recorded (&r->write, status, r);
+    recorded (&c->call, status, c);
+}
+
+static void
+write_reports (Report *r, EkSpoolMessage *m)
+{
+  guint all = r->dsn.n_rcpts;
+
+  for (guint first = 0, n; first < all; first += n) {
+    Child *c = ek_pool_new0 (r->pool, Child);
+    c->report = r;
+    c->id = ek_queue_ops->new_id (ek_queue_spool);
+    n = MIN (all - first, AT_ONCE);
+    while (!write_text (r, c->id, first, n) && n > 1)
+      n /= 2;
+    guint n_acts = choose_acts (r, first, n);
+    record (r, m, c, first + n < all ? n_acts : last_acts (r, m, n_acts));
+  }
 }
 
 static void
@@ -120,24 +215,27 @@ original_read (EkCall *call, EkStatus status, gpointer user)
   EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, r->id);
 
   if (m == NULL) {                   /* an administrator deleted it meanwhile */
-    report_free (r);
+    report_unref (r);
     return;
   }
   if (status != EK_OK)
     r->content.n_parts = 0;
-  write_report (r, m);
+  write_reports (r, m);
+  report_unref (r);
 }
 
 static void
 fill_rcpts (Report *r, const EkSpoolMessage *m, const EkBounceRcpt *which, guint n)
 {
   r->dsn.rcpts = ek_pool_newv (r->pool, EkDsnRcpt, n);
+  r->ordinals = ek_pool_newv (r->pool, guint, n);
   for (guint i = 0; i < n; i++) {
     const EkSpoolRcpt *to = &m->rcpts[which[i].rcpt];
     if (!wanted (m, which[i].rcpt, r->delayed))
       continue;
     const char *text = ek_pool_strdup (r->pool, which[i].text), *space = strchr (text, ' ');
     bool remote = which[i].relay && strchr (which[i].relay, '[');
+    r->ordinals[r->dsn.n_rcpts] = which[i].rcpt;
     r->dsn.rcpts[r->dsn.n_rcpts++] = (EkDsnRcpt) {
       .address = ek_pool_str (r->pool, to->address), .orcpt = ek_pool_str (r->pool, to->orcpt),
       .action = r->delayed ? EK_DSN_DELAYED : EK_DSN_FAILED,
@@ -152,9 +250,10 @@ fill_rcpts (Report *r, const EkSpoolMessage *m, const EkBounceRcpt *which, guint
 static void
 copy_acts (Report *r, const EkSpoolAct *acts, guint n)
 {
-  r->acts = ek_pool_newv (r->pool, EkSpoolAct, n);
-  r->n_acts = n;
-  for (guint i = 0; i < n; i++) {
+  r->acts = ek_pool_newv (r->pool, EkSpoolAct, n + 1);
+  r->retire = n > 0 && acts[n - 1].type == EK_ACT_RETIRE;
+  r->n_acts = n - r->retire;
+  for (guint i = 0; i < r->n_acts; i++) {
     r->acts[i] = acts[i];
     r->acts[i].text = ek_pool_str (r->pool, acts[i].text);
   }
@@ -174,24 +273,24 @@ void
 ek_bounce (EkSpoolMessage *m, const EkBounceRcpt *which, guint n, bool delayed, const EkSpoolAct *acts, guint n_acts)
 {
   guint tell = 0;
-  char id[EK_QUEUE_ID_LEN + 1], child[EK_QUEUE_ID_LEN + 1];
+  char id[EK_QUEUE_ID_LEN + 1];
 
   for (guint i = 0; i < n; i++)
     tell += wanted (m, which[i].rcpt, delayed);
   if (tell == 0) {
     double_bounce (m, n);
-    ek_queue_ops->record (ek_queue_spool, NULL, m, acts, n_acts, NULL, 0);
+    guint done = record_surplus (m, acts, n_acts);
+    ek_queue_ops->record (ek_queue_spool, NULL, m, acts + done, n_acts - done, NULL, 0);
     return;
   }
   EkPool *pool = ek_pool_new ();
   Report *r = ek_pool_new0 (pool, Report);
-  *r = (Report) { .pool = pool, .id = m->id, .child = ek_queue_ops->new_id (ek_queue_spool), .event = m->event, .delayed = delayed };
+  *r = (Report) { .pool = pool, .id = m->id, .event = m->event, .delayed = delayed, .refs = 1 };
   r->content.fd = -1;
   ek_queue_id_text (m->id, id);
-  ek_queue_id_text (r->child, child);
   r->dsn = (EkDsn) {
     .hostname = ek_role_hostname (), .to = ek_pool_str (pool, m->sender), .queue_id = ek_pool_strdup (pool, id),
-    .report_id = ek_pool_strdup (pool, child), .envid = ek_pool_str (pool, m->envid), .arrival = m->arrival / G_USEC_PER_SEC,
+    .envid = ek_pool_str (pool, m->envid), .arrival = m->arrival / G_USEC_PER_SEC,
     .now = ek_wall () / G_USEC_PER_SEC, .full = (m->flags & EK_MSG_RET_FULL) && !delayed, .utf8 = (m->flags & EK_MSG_UTF8) != 0,
     .original_max = ORIGINAL_MAX, .original_size = m->size,
   };
