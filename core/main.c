@@ -20,6 +20,7 @@ static const char help[] =
   "Starts the mail server; returns when it is ready (or says why it is not).\n"
   "\n"
   "  -c, --config FILE   the configuration; default $EKIDEN_CONFIG, then " EK_SYSCONFDIR "/ekiden.conf\n"
+  "      --check         only say what is wrong with the configuration, as this program would start with it\n"
   "  -f, --foreground    stay in the foreground (systemd, containers)\n"
   "  -V, --version       version and build\n"
   "  -h, --help          this text\n"
@@ -89,7 +90,7 @@ int
 main (int argc, char **argv)
 {
   EkMasterOptions options = { .ready = say_ready };
-  bool foreground = false;
+  bool foreground = false, check = false;
 
   ek_roles_register ();
   if (argc == 3 && strcmp (argv[1], "--worker") == 0)
@@ -107,6 +108,8 @@ main (int argc, char **argv)
     }
     if (strcmp (a, "-f") == 0 || strcmp (a, "--foreground") == 0)
       foreground = true;
+    else if (strcmp (a, "--check") == 0)
+      check = true;
     else if ((strcmp (a, "-c") == 0 || strcmp (a, "--config") == 0) && i + 1 < argc)
       options.conf_path = argv[++i];
     else {
@@ -118,6 +121,8 @@ main (int argc, char **argv)
     options.conf_path = ek_conf_default_path ();
   g_autofree char *absolute = g_canonicalize_filename (options.conf_path, NULL);
   options.conf_path = absolute;
+  if (check)
+    return ek_master_check (absolute);
   if (!foreground) {
     int rc = to_background ();
     if (rc >= 0)

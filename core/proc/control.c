@@ -62,10 +62,15 @@ ek_control_master (EkMsg *msg)
       asked = msg->id;
     }
   }
-  else if (strcmp (verb, "stop") == 0 || strcmp (verb, "upgrade") == 0) {
+  else if (strcmp (verb, "stop") == 0) {
     ek_control_answer (msg, EK_OK, EK_STR (""));
     ek_channel_flush (msg->channel);
-    ek_master_stop (strcmp (verb, "upgrade") == 0);
+    ek_master_stop (false);
+  }
+  else if (strcmp (verb, "upgrade") == 0) {
+    g_autofree char *why = ek_master_upgrade ();
+    ek_control_answer (msg, why ? EK_FAIL : EK_OK, ek_str (why));
+    ek_channel_flush (msg->channel);
   }
   else if (strcmp (verb, "reopen") == 0) {
     kill (getpid (), SIGUSR1);

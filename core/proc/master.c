@@ -10,6 +10,7 @@
 #include "proc/master.h"
 #include "base/log.h"
 #include "net/listen.h"
+#include "proc/build.h"
 #include "proc/control.h"
 #include "proc/notify.h"
 #include "proc/pairs.h"
@@ -154,6 +155,23 @@ inherited (const char *address)
       return fd;
   }
   return -1;
+}
+
+/* Those that the configuration does not name any more are closed, and the list is forgotten: a descriptor's number
+ * means something else later. */
+static void
+forget_inherited (void)
+{
+  g_auto (GStrv) parts = g_strsplit (g_getenv ("EKIDEN_SOCKETS") ? g_getenv ("EKIDEN_SOCKETS") : "", ",", 1024);
+
+  for (guint i = 0; parts[i]; i++) {
+    char *eq = strchr (parts[i], '=');
+    int fd = eq ? atoi (eq + 1) : -1;
+    int flags = fd > 2 ? fcntl (fd, F_GETFD) : -1;
+    if (flags >= 0 && !(flags & FD_CLOEXEC))
+      close (fd);
+  }
+  g_unsetenv ("EKIDEN_SOCKETS");
 }
 
 static EkPlanSocket *
@@ -313,8 +331,12 @@ ek_master_stop (bool again)
   m.again = again;
   ek_event ("postfix-script", 0, "server-stopping");
   ek_notify ("STOPPING=1");
-  for (guint i = 0; i < all->len; i++)
-    ek_timer_cancel (m.loop, &((EkWorker *) all->pdata[i])->restart);
+  for (guint i = 0; i < all->len; i++) {
+    EkWorker *w = all->pdata[i];
+    ek_timer_cancel (m.loop, &w->restart);
+    if ((w->bits & EK_ROLE_BIT (EK_ROLE_TLS)) && w->state == EK_WORKER_READY)
+      ek_worker_unlisten (w, m.plan);            /* edges go first: who came now would find none */
+  }
   m.deadline.func = too_late;
   ek_timer_set (m.loop, &m.deadline, m.plan->roles.stop_timeout.us + G_USEC_PER_SEC);
   go_on ();
@@ -327,8 +349,41 @@ other_build (EkWorker *w)
     give_up ("a worker is another build than this program: is the installation complete?");
     return;
   }
-  ek_log (EK_WARN, "master", "the program on disk was replaced: starting the new one");
+  g_autofree char *why = ek_master_upgrade ();
+  if (why)
+    ek_log (EK_ERR, "master", "the program on disk was replaced by one that cannot take over (is it being installed?): %s", why);
+}
+
+/* The new program looks at the configuration and its modules first: what cannot start does not get the chance. */
+char *
+ek_master_upgrade (void)
+{
+  char *why = NULL;
+
+  if (m.state != RUNNING)
+    return g_strdup ("the server is starting or stopping");
+  if (!ek_spawn_check (m.options->conf_path, &why))
+    return why;
+  ek_log (EK_WARN, "master", "the program on disk takes over");
   ek_master_stop (true);
+  return NULL;
+}
+
+int
+ek_master_check (const char *conf_path)
+{
+  g_autoptr (EkProblems) problems = ek_problems_new ();
+  EkBuf text = { 0 };
+  EkPlan *plan = ek_plan_new (conf_path, problems);
+
+  if (plan == NULL)
+    ek_problems_print (problems, &text);
+  if (ek_buf_len (&text) > 0)
+    fprintf (stderr, "%.*s", EK_STR_ARG (ek_buf_str (&text)));
+  ek_buf_release (&text);
+  bool good = plan != NULL;
+  ek_plan_free (plan);
+  return good ? 0 : 1;
 }
 
 static void
@@ -401,16 +456,7 @@ swap_sockets (EkPlan *old)
     EkWorker *w = all->pdata[i];
     if (w->state != EK_WORKER_READY)
       continue;
-    for (guint k = 0; k < old->sockets->len; k++) {
-      EkPlanSocket *s = old->sockets->pdata[k];
-      if (!ek_worker_wants (w, s))
-        continue;
-      EkBuf *out = ek_channel_send (w->channel, EK_M_UNLISTEN);
-      ek_pack_u64 (out, s->role);
-      ek_pack_text (out, s->listener);
-      ek_pack_text (out, s->address);
-      ek_channel_end (w->channel);
-    }
+    ek_worker_unlisten (w, old);
     ek_worker_listeners (w, m.plan);
     ek_worker_secrets (w, m.plan);
   }
@@ -512,9 +558,12 @@ on_signal (EkWatch *watch, guint32 events)
       }
       break;
     }
-    case SIGUSR2:
-      ek_master_stop (true);
+    case SIGUSR2: {
+      g_autofree char *why = ek_master_upgrade ();
+      if (why)
+        ek_log (EK_ERR, "master", "the program on disk cannot take over: %s", why);
       break;
+    }
     default:
       ek_master_stop (false);
     }
@@ -599,6 +648,7 @@ prepare (void)
     ek_buf_appends (&text, error->message);
   else if (!bind_sockets (m.plan, NULL, errors))
     ek_buf_appends (&text, errors->str);
+  forget_inherited ();
   g_string_free (errors, TRUE);
   bool ok = ek_buf_len (&text) == 0;
   if (!ok) {
@@ -675,8 +725,9 @@ ek_master_describe (EkBuf *rows)
 {
   GPtrArray *all = ek_workers ();
 
-  ek_buf_printf (rows, "{\"state\":\"%s\",\"pid\":%d,\"generation\":%" G_GUINT64_FORMAT ",\"clock_base\":%" G_GINT64_FORMAT ",\"workers\":[",
-                 m.state == RUNNING ? "running" : m.state == STARTING ? "starting" : "stopping", (int) getpid (),
+  ek_buf_printf (rows, "{\"state\":\"%s\",\"build\":\"%s\",\"pid\":%d,\"generation\":%" G_GUINT64_FORMAT ",\"clock_base\":%"
+                 G_GINT64_FORMAT ",\"workers\":[",
+                 m.state == RUNNING ? "running" : m.state == STARTING ? "starting" : "stopping", ek_build_id (), (int) getpid (),
                  m.generation, m.clock_base);
   for (guint i = 0; i < all->len; i++) {
     static const char *const states[] = { "down", "starting", "starting", "ready", "stopping" };

@@ -148,6 +148,21 @@ ek_worker_listeners (EkWorker *w, const EkPlan *plan)
   }
 }
 
+void
+ek_worker_unlisten (EkWorker *w, const EkPlan *plan)
+{
+  for (guint i = 0; i < plan->sockets->len; i++) {
+    const EkPlanSocket *s = plan->sockets->pdata[i];
+    if (!ek_worker_wants (w, s))
+      continue;
+    EkBuf *out = ek_channel_send (w->channel, EK_M_UNLISTEN);
+    ek_pack_u64 (out, s->role);
+    ek_pack_text (out, s->listener);
+    ek_pack_text (out, s->address);
+    ek_channel_end (w->channel);
+  }
+}
+
 static void
 send_keys (EkWorker *w)
 {

@@ -47,6 +47,7 @@ void       ek_worker_ended (EkWorker *worker, int status, const EkPlan *plan, bo
 /* Sends the configuration of its roles; `func` gets the answer of EK_M_GENERATION. */
 void       ek_worker_configure (EkWorker *worker, const EkPlan *plan, guint64 generation, EkAnswerFunc func, gpointer data);
 void       ek_worker_listeners (EkWorker *worker, const EkPlan *plan);
+void       ek_worker_unlisten (EkWorker *worker, const EkPlan *plan);  /* all of them: it accepts nobody else */
 void       ek_worker_secrets (EkWorker *worker, const EkPlan *plan);   /* certificates, ticket keys: tls alone */
 void       ek_workers_set_log (int fd);          /* reading end of master's own log pipe; taken */
 /* From now on workers that start again get this plan. */

@@ -169,6 +169,9 @@ class Server:
 
     # ---- life ----
 
+    def program(self, name):
+        return program(name)
+
     def environment(self):
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "EKIDEN_CONFIG")}
         env["EKIDEN_MODULE_PATH"] = f"{BUILD}/modules"
@@ -188,7 +191,7 @@ class Server:
             notify.bind(path)
             notify.settimeout(0.2)
             with open(f"{self.dir}/log/stderr", "ab") as err:
-                self.process = subprocess.Popen([program("ekidend"), "--foreground", "--config", self.conf], stdin=subprocess.DEVNULL,
+                self.process = subprocess.Popen([self.program("ekidend"), "--foreground", "--config", self.conf], stdin=subprocess.DEVNULL,
                                                 stdout=err, stderr=err, env={**self.environment(), "NOTIFY_SOCKET": path}, cwd=self.dir)
             end = time.monotonic() + seconds
             while True:
@@ -261,7 +264,7 @@ class Server:
         """What `ekiden status --json` says of master: state, generation, workers."""
         done = self.ekiden("status", "--json")
         try:
-            return json.loads(done[1])["master"]
+            return json.loads(done[1])["master"] or {}
         except (ValueError, KeyError):
             return {}
 
@@ -360,7 +363,7 @@ class Server:
 
     def ekiden(self, *words, program_name="ekiden", stdin=b""):
         """Runs a command of the build with this server's configuration: (status, output of both kinds)."""
-        done = subprocess.run([program(program_name), *words], env={**self.environment(), "EKIDEN_CONFIG": self.conf}, input=stdin,
+        done = subprocess.run([self.program(program_name), *words], env={**self.environment(), "EKIDEN_CONFIG": self.conf}, input=stdin,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
         return done.returncode, done.stdout.decode("utf-8", "replace")
 
