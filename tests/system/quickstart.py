@@ -3,13 +3,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # full
 # alone
-# limit: 1200
+# limit: 2400
 import os
 import shlex
+import shutil
+import socket
 import ssl
 import subprocess
 
 from tap import Tap
+from treefiles import tree_files
 from wire import Imap, Smtp
 
 TOP, RUN = os.environ["EKIDEN_TOP"], os.environ["EKIDEN_RUN"]
@@ -18,12 +21,22 @@ NAMES = ("HOST SMTP_PORT SUBMISSION_PORT SUBMISSIONS_PORT IMAP_PORT IMAPS_PORT U
 t = Tap()
 
 
-def quickstart(*words, user=None):
-    command = [f"{TOP}/quickstart", *words]
+def clone(folder, user=None):
+    """A copy of the tree as git would give it: nothing that was ever made, and owned by who uses it."""
+    for name in tree_files():
+        os.makedirs(os.path.dirname(f"{folder}/{name}"), exist_ok=True)
+        shutil.copy2(f"{TOP}/{name}", f"{folder}/{name}", follow_symlinks=False)
+    if user:
+        subprocess.run(["chown", "-R", f"{user}:{user}", folder], check=True)
+
+
+def quickstart(*words, user=None, tree=None, path=None):
+    command = [f"{tree or TREE}/quickstart", *words]
     if user:
         command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *command]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                          env={**os.environ, "EKIDEN_OFFLINE": "1", **({"HOME": f"{RUN}/b", "TMPDIR": f"{RUN}/b"} if user else {})})
+                          env={**os.environ, "EKIDEN_OFFLINE": "1", **({"HOME": f"{RUN}/b", "TMPDIR": f"{RUN}/b"} if user else {}),
+                               **({"CCACHE_DIR": f"{RUN}/b/ccache"} if user else {}), **({"PATH": path} if path else {})})
     return done.returncode, done.stdout
 
 
@@ -56,8 +69,8 @@ def uids(pidfile):
     return found
 
 
-def session(who, prefix, user=None):
-    status, output = quickstart("--prefix", prefix, user=user)
+def session(who, prefix, user=None, tree=None):
+    status, output = quickstart("--prefix", prefix, user=user, tree=tree)
     if not t.ok(status == 0, f"{who}: ./quickstart --prefix DIR", output[-3000:]):
         return
     for text in ("STARTTLS", "AUTH PLAIN", "queued as", "LOGIN", "UID FETCH", "Ben!"):
@@ -80,18 +93,44 @@ def session(who, prefix, user=None):
         t.equal(c.login(env["USER1"], env["PASS"]).status, "OK", f"{who}: IMAP with STARTTLS")
     for tool in ("ekiden", "ekidend"):
         t.ok(os.access(f"{env['BIN']}/{tool}", os.X_OK), f"{who}: BIN has {tool}")
-    status, output = quickstart("--prefix", prefix, user=user)
+    status, output = quickstart("--prefix", prefix, user=user, tree=tree)
     t.ok(status == 0, f"{who}: again", output[-3000:])
     t.equal(variables(prefix), env, f"{who}: with the same ports and password")
-    status, output = quickstart("--prefix", prefix, "stop", user=user)
+    status, output = quickstart("--prefix", prefix, "stop", user=user, tree=tree)
     t.ok(status == 0 and not alive(env["PIDFILE"]), f"{who}: stop", output)
-    status, output = quickstart("stop", "--prefix", prefix, user=user)
+    status, output = quickstart("stop", "--prefix", prefix, user=user, tree=tree)
     t.ok(status == 0, f"{who}: stop again is no error", output)
 
 
+def refusals(prefix, user):
+    """What cannot be is said at once, and says what to do."""
+    env = variables(prefix)
+    with socket.create_server(("127.0.0.1", int(env["SUBMISSION_PORT"]))):
+        status, output = quickstart("--prefix", prefix)
+        t.ok(status == 1 and f"another program has port {env['SUBMISSION_PORT']}" in output, "a port that is taken", output[-1000:])
+    status, output = quickstart("--prefix", "relative dir")
+    t.ok(status == 2 and "choose another --prefix" in output, "a folder with a blank", output)
+    t.equal(quickstart("--frobnicate")[0], 2, "an option that there is not")
+    if user:
+        status, output = quickstart("--prefix", f"{RUN}/closed/x", user=user)
+        t.ok(status == 1 and "cannot write to" in output and "choose another --prefix" in output, "a folder that may not be written", output)
+        # a machine without a compiler, as its package manager tells it
+        os.makedirs(f"{RUN}/fake")
+        with open(f"{RUN}/fake/dpkg-query", "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\n/usr/bin/dpkg-query \"$@\" | grep -vx 'ii *gcc'\n")
+        os.chmod(f"{RUN}/fake/dpkg-query", 0o755)
+        status, output = quickstart("--prefix", f"{RUN}/none", user=user, path=f"{RUN}/fake:{os.environ['PATH']}")
+        t.ok(status == 1 and "needs root" in output and "missing: gcc" in output, "no compiler and no rights to install one", output)
+
+
+TREE = f"{RUN}/tree"
+clone(TREE)
+os.makedirs(f"{RUN}/closed", mode=0o755)
 session("root" if os.geteuid() == 0 else "user", f"{RUN}/a")
+refusals(f"{RUN}/a", "65534" if os.geteuid() == 0 else None)
 if os.geteuid() == 0:
     os.mkdir(f"{RUN}/b")
+    clone(f"{RUN}/b/tree", "65534")
     os.chown(f"{RUN}/b", 65534, 65534)
-    session("nobody", f"{RUN}/b/q", user="65534")
+    session("nobody", f"{RUN}/b/q", user="65534", tree=f"{RUN}/b/tree")
 t.done()

