@@ -65,6 +65,38 @@ if shutil.which("systemd-sysusers"):
 else:
     t.skip("systemd-sysusers", "needs systemd-sysusers")
 
+# the log's rotation, as logrotate reads it (it changes nothing with -d); the users of the roles may not be there
+path, rotation = one("logrotate.d/ekiden")
+if shutil.which("logrotate", path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
+    os.makedirs(f"{RUN}/rotate")
+    for name in ("mail.log", "mail.json"):
+        with open(f"{RUN}/rotate/{name}", "w", encoding="ascii") as f:
+            f.write("x\n")
+    with open(f"{RUN}/rotate/conf", "w", encoding="utf-8") as f:
+        f.write(rotation.replace("/var/log/ekiden", f"{RUN}/rotate").replace("ekiden-log", "root"))
+    os.chmod(f"{RUN}/rotate/conf", 0o644)
+    status, output = run("/usr/sbin/logrotate", "-d", "-f", "--state", f"{RUN}/rotate/state", f"{RUN}/rotate/conf")
+    t.ok(status == 0 and "error" not in output and "considering log " in output and "mail.json" in output, "logrotate takes it", output)
+else:
+    t.skip("logrotate", "needs logrotate")
+
+# README's line about alternatives, in a scratch root: the links end at our programs
+with open(f"{TOP}/README.md", encoding="utf-8") as f:
+    line = re.search(r"^ +update-alternatives (--install (?:.*\\\n)*.*)$", f.read(), re.M)[1].replace("\\\n", " ").split()
+if shutil.which("update-alternatives"):
+    for folder in ("etc/alternatives", "var/lib/dpkg/alternatives", "usr/sbin", "usr/bin"):
+        os.makedirs(f"{ROOT}/{folder}", exist_ok=True)
+    words = [f"{ROOT}{word}" if word.startswith("/") else word for word in line]
+    status, output = run("update-alternatives", "--altdir", f"{ROOT}/etc/alternatives", "--admindir", f"{ROOT}/var/lib/dpkg/alternatives",
+                         "--log", f"{RUN}/alternatives.log", *words)
+    t.ok(status == 0, "update-alternatives takes README's line", output)
+    for name in ("sbin/sendmail", "bin/mailq", "bin/newaliases"):
+        link = f"{ROOT}/usr/{name}"
+        t.ok(os.path.islink(link) and os.access(link, os.X_OK) and os.path.realpath(link).startswith(f"{ROOT}/"), f"/usr/{name} is ours",
+             f"{link} -> {os.path.realpath(link)}")
+else:
+    t.skip("update-alternatives", "needs update-alternatives")
+
 path, folders = one("tmpfiles.d/ekiden.conf")
 t.ok("@" not in folders, "no placeholder is left in tmpfiles.d", folders)
 owners = {name for line in folders.splitlines() if line.startswith("d ") for name in line.split()[3:5]} - {"root", "adm"}
