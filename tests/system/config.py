@@ -79,6 +79,13 @@ r = ekiden("config", "set", "file.staff.scheme", "SHA512-CRYPT")
 t.equal((r.returncode, r.stdout, r.stderr), (0, "", ""), "set is silent")
 t.equal(read("ekiden.conf"), GOOD.replace("scheme = PLAIN", "scheme = SHA512-CRYPT"), "one value changed, the rest as it was")
 t.equal(os.stat(CONF).st_mode & 0o777, 0o640, "the mode is kept")
+if os.geteuid() == 0:
+    os.chown(CONF, 65534, 65534)
+    ekiden("config", "set", "file.staff.scheme", "SHA256-CRYPT")
+    ekiden("config", "set", "file.staff.scheme", "SHA512-CRYPT")
+    st = os.stat(CONF)
+    t.equal((st.st_uid, st.st_gid, st.st_mode & 0o777), (65534, 65534, 0o640), "and the owner")
+    os.chown(CONF, 0, 0)
 r = ekiden("config", "set", "file.guests.home", "/home/with blank/%n")
 t.equal(read("conf.d/guests.conf"), "file \"guests\" {\n  path = %s/users\n  home = \"/home/with blank/%%n\"\n}\n" % RUN,
         "the file that holds the block is changed, quotes are added")
