@@ -253,6 +253,16 @@ cmd_authenticate (EkSession *s, ImapEdge *self, EkStr tag, ImapScan *scan)
   ek_buf_wipe (&initial);
 }
 
+static void
+auth_abort (EkSession *s, ImapEdge *self, const char *why)
+{
+  g_autofree char *tag = g_steal_pointer (&self->tag);
+
+  self->challenged = false;
+  ek_session_auth_abort (s);
+  reply_bad (s, self, ek_str (tag), why);
+}
+
 /* A line while a mechanism waits for an answer. */
 static void
 auth_continue (EkSession *s, ImapEdge *self, EkStr line)
@@ -262,11 +272,8 @@ auth_continue (EkSession *s, ImapEdge *self, EkStr line)
   self->challenged = false;
   ek_buf_room (&response, line.n + 1);
   bool aborted = ek_str_eq (line, EK_STR ("*"));
-  if (aborted || !ek_base64_decode (line, &response)) {
-    g_autofree char *tag = g_steal_pointer (&self->tag);
-    ek_session_auth_abort (s);
-    reply_bad (s, self, ek_str (tag), aborted ? "Authentication aborted by client" : "Invalid base64 data");
-  }
+  if (aborted || !ek_base64_decode (line, &response))
+    auth_abort (s, self, aborted ? "Authentication aborted by client" : "Invalid base64 data");
   else
     ek_session_auth_continue (s, ek_buf_str (&response), auth_answered);
   ek_buf_wipe (&response);
@@ -291,7 +298,7 @@ run_command (EkSession *s, ImapEdge *self, EkStr text)
   ImapScan scan = { .p = text.p, .end = text.p + text.n, .pool = pool };
   EkStr tag, name;
 
-  if (!imap_scan_tag (&scan, &tag) || tag.n > 255) {
+  if (!imap_scan_tag (&scan, &tag) || tag.n > IMAP_TAG_MAX) {
     reply_bad (s, self, (EkStr) { "", 0 }, "Invalid tag");
     return;
   }
@@ -322,7 +329,11 @@ read_event (EkSession *s, ImapEdge *self, ImapRead event)
     ek_session_sends (s, "+ OK\r\n");
     return;
   case IMAP_READ_REFUSED:
-    if (!imap_scan_tag (&scan, &tag))
+    if (self->challenged) {
+      auth_abort (s, self, reader->refused);
+      break;
+    }
+    if (!imap_scan_tag (&scan, &tag) || tag.n > IMAP_TAG_MAX)
       tag.n = 0;
     reply_bad (s, self, tag, reader->refused);
     break;

@@ -20,6 +20,7 @@
 
 #define IMAP_WINDOW  65536           /* output bytes of one turn */
 #define IMAP_TURN_US 10000           /* and its length */
+#define IMAP_TAG_MAX 255             /* bytes of a client's tag */
 
 typedef struct {                     /* listener options: rows in imap.c */
   EkTime  idle_timeout;

@@ -244,8 +244,8 @@ begin_command (ImapSession *self, EkStr text)
   EkStr copy = ek_pool_str (pool, text);
   ImapScan scan = { .p = copy.p, .end = copy.p + copy.n, .pool = pool };
 
-  if (!imap_scan_tag (&scan, &tag)) {
-    bad_command (self, (EkStr) { "", 0 }, "", scan.error);
+  if (!imap_scan_tag (&scan, &tag) || tag.n > IMAP_TAG_MAX) {
+    bad_command (self, (EkStr) { "", 0 }, "", "Invalid tag");
     return;
   }
   const ImapCommandOps *ops = scan_command_name (&scan, &uid, name);
@@ -275,7 +275,7 @@ refuse_command (ImapSession *self)
   EkStr tag;
 
   scan.end = scan.p + ek_buf_len (&self->reader.text);
-  if (!imap_scan_tag (&scan, &tag))
+  if (!imap_scan_tag (&scan, &tag) || tag.n > IMAP_TAG_MAX)
     tag.n = 0;
   bad_command (self, tag, "", self->reader.refused);
 }

@@ -12,8 +12,6 @@
 #include "queue/spool.h"
 #include <string.h>
 
-#define SWALLOW_MAX (64 << 20)       /* of refused content that is read only to be polite */
-
 static void
 ready (gpointer data)
 {
@@ -90,7 +88,7 @@ put (Smtp *self, const char *bytes, gsize n)
     smtp_header_feed (self, bytes, n);
   if (limit > 0 && tx->size > limit)
     smtp_refuse_content (self, 552, "5.3.4", "Error: message file too big");
-  if (tx->refused && tx->size > limit + SWALLOW_MAX)
+  if (tx->refused && tx->size > limit + SMTP_SWALLOW_MAX)
     too_much (self);
   if (!tx->refused && !ek_submit_write (tx->submit, bytes, n) && !self->stalled) {
     self->stalled = true;

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A chunk follows its command whatever we think of it, so a refused one is still read to its end.  Only a size
- * that cannot be read ends the connection: what is behind it might be taken for commands.
+ * that cannot be read ends the connection: what is behind it might be taken for commands.  So does one that is far
+ * beyond what a message may have.
  */
 #include "smtp.h"
 
@@ -48,6 +49,12 @@ smtp_cmd_bdat (Smtp *self, EkStr arg)
   bool is_last = smtp_word (&arg, &last);
   if (!sized || (is_last && !ek_str_ieq (last, EK_STR ("LAST"))) || arg.n > 0) {
     smtp_reply (self, 501, "5.5.4", "Syntax: BDAT count [LAST]");
+    smtp_leave (self);
+    return;
+  }
+  guint64 limit = self->options->message_size_limit.bytes;
+  if (n > SMTP_SWALLOW_MAX && limit > 0 && n - SMTP_SWALLOW_MAX > limit) {     /* nobody reads that to be polite */
+    smtp_reject (self, (EkStr) { NULL, 0 }, 552, "5.3.4", "Error: message file too big");
     smtp_leave (self);
     return;
   }

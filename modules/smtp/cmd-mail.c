@@ -16,6 +16,7 @@ smtp_tx_end (Smtp *self)
   self->stalled = false;
   ek_header_split_clear (&tx->split);
   g_array_unref (tx->rcpts);
+  g_clear_pointer (&tx->named, g_hash_table_unref);
   ek_pool_clear (self->pool);
   ek_filters_next_message (&self->filters);
 }
@@ -29,10 +30,18 @@ typedef struct {                     /* what MAIL said, before there is a transa
   bool    body, ret;
 } Params;
 
+/* RFC 1870: up to 20 digits, and so more than fits in here, which is too much for any limit. */
 static const char *
 param_size (Params *p, EkStr value)
 {
-  return value.n > 0 && value.n <= 20 && ek_str_u64 (value, G_MAXINT64, &p->size) ? NULL : "501 5.5.4 Bad message size syntax";
+  for (gsize i = 0; i < value.n; i++)
+    if (!g_ascii_isdigit (value.p[i]))
+      return "501 5.5.4 Bad message size syntax";
+  if (value.n == 0 || value.n > 20)
+    return "501 5.5.4 Bad message size syntax";
+  if (!ek_str_u64 (value, G_MAXINT64, &p->size))
+    p->size = G_MAXINT64;
+  return NULL;
 }
 
 static const char *

@@ -101,13 +101,13 @@ parse_params (Smtp *self, EkStr rest, SmtpCheck *check)
 static void
 accept_rcpt (Smtp *self, const EkRcpt *rcpt)
 {
-  GArray *rcpts = self->tx->rcpts;
+  SmtpTx *tx = self->tx;
 
-  self->tx->taken++;
-  for (guint i = 0; i < rcpts->len; i++)             /* twice the same is once */
-    if (ek_str_eq (g_array_index (rcpts, EkRcpt, i).address, rcpt->address))
-      return;
-  g_array_append_vals (rcpts, rcpt, 1);
+  tx->taken++;
+  if (tx->named == NULL)
+    tx->named = g_hash_table_new (g_str_hash, g_str_equal);
+  if (g_hash_table_add (tx->named, ek_pool_strndup (self->pool, rcpt->address.p, rcpt->address.n)))
+    g_array_append_vals (tx->rcpts, rcpt, 1);        /* twice the same is once */
 }
 
 static void

@@ -22,6 +22,7 @@
 
 #define SMTP_AUTH_LINE_MAX  12288    /* RFC 4954 section 4 */
 #define SMTP_CHECKS_MAX     64       /* recipients that directory is asked about at once */
+#define SMTP_SWALLOW_MAX    (64 << 20)  /* of refused content that is read only to be polite */
 #define SMTP_OVERSHOOT      1000     /* recipients over the limit that are refused without counting as errors */
 
 typedef struct {                     /* settings of a listener */
@@ -76,6 +77,7 @@ typedef struct {                     /* one mail transaction, in the session's t
   guint32   flags;                   /* EK_MSG_... */
   guint64   declared;                /* SIZE= */
   GArray   *rcpts;                   /* of EkRcpt */
+  GHashTable *named;                 /* their addresses */
   EkSubmit *submit;
   SmtpBody  body;
   guint64   size;

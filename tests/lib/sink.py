@@ -32,6 +32,7 @@ class Sink:
                  host="127.0.0.1", port=0):
         self.script, self.tls, self.implicit, self.features = dict(script or {}), tls, implicit, features
         self.messages, self.commands, self.connections = [], [], 0
+        self.bare = []                       # lines that held a CR or LF alone
         self.changed = threading.Condition()
         self.listener = socket.create_server((host, port), backlog=512, reuse_port=False)
         self.host, self.port = host, self.listener.getsockname()[1]
@@ -119,6 +120,8 @@ class _Dialogue:
                 raise Gone
             self.buffer += data
         line, self.buffer = self.buffer.split(b"\n", 1)
+        if not line.endswith(b"\r") or b"\r" in line[:-1]:
+            self.sink.bare.append(line)
         return line.rstrip(b"\r")
 
     def body(self):
