@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/doctor.h"
 #include "conf/option.h"
+#include "proc/confine.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timex.h>
@@ -138,6 +139,24 @@ check_server (EkDoctor *self)
                    (int) ek_answer_int (self->queue, "quarantined"));
 }
 
+/* ---- what the kernel refuses the roles ---- */
+
+static void
+check_confinement (EkDoctor *self)
+{
+  int abi = ek_confine_landlock ();
+
+  if (!self->roles.confine)
+    ek_doctor_say (self, EK_DR_WARNING, "confinement", "a role may reach all files that its user may\nset roles.confine = yes");
+  else if (abi < 2)
+    ek_doctor_say (self, EK_DR_WARNING, "confinement", "this kernel has no landlock that can be used, so a role may reach all files that its user may\n"
+                   "Linux 5.19 or newer has it; boot with landlock in lsm=");
+  else if (!ek_confine_seccomp ())
+    ek_doctor_say (self, EK_DR_WARNING, "confinement", "landlock (ABI %d) but no seccomp\na kernel with CONFIG_SECCOMP_FILTER has it, on x86-64 and arm64", abi);
+  else
+    ek_doctor_say (self, EK_DR_OK, "confinement", "landlock (ABI %d) and seccomp keep each role to its own", abi);
+}
+
 /* ---- time ---- */
 
 static void
@@ -175,6 +194,7 @@ examine (EkDoctor *self, const char *path)
   }
   self->hostname = ek_blocks_hostname (&self->top);
   check_server (self);
+  check_confinement (self);
   ek_doctor_files (self);
   ek_doctor_certificates (self);
   ek_doctor_ports (self);

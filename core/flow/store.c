@@ -10,6 +10,7 @@
 #include "flow/session.h"
 #include "index/deliver.h"
 #include "proc/blocks.h"
+#include "proc/confine.h"
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -257,6 +258,20 @@ unref_index (gpointer data)
   ek_index_unref (data);
 }
 
+bool
+ek_store_reaches (const EkUser *user, GError **error)
+{
+  const char *const paths[] = { user->home, user->mail && user->mail[0] == '/' ? user->mail : NULL };
+
+  for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
+    if (paths[i] && !ek_confine_reaches (paths[i])) {
+      ek_fail (error, EK_DEFER, EACCES, "%s is not among the folders that store may reach: add \"store:%s\" to roles.paths and reload",
+               paths[i], paths[i]);
+      return false;
+    }
+  return true;
+}
+
 static void
 begin (const Half *vouch, Half *hand)
 {
@@ -271,7 +286,7 @@ begin (const Half *vouch, Half *hand)
   if (service == NULL || format == NULL)
     ek_log (EK_ERR, "store", "%s: no %s here: is the configuration being changed?", vouch->user.name,
             service == NULL ? "protocol of that listener" : "mailbox instance of that name");
-  else if (ek_index_new (st.set, format, &vouch->user, &ix, &error) != EK_OK)
+  else if (!ek_store_reaches (&vouch->user, &error) || ek_index_new (st.set, format, &vouch->user, &ix, &error) != EK_OK)
     ek_log (EK_ERR, "store", "%s: %s", vouch->user.name, error->message);
   g_autofree char *key = g_strconcat (vouch->user.name, "\n", hand->client.address, NULL);
   guint n = GPOINTER_TO_UINT (g_hash_table_lookup (st.counts, key));

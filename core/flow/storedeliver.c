@@ -126,7 +126,8 @@ static void
 deliver_one (Delivery *dl)
 {
   GError *error = NULL;
-  EkStatus status = ek_index_new (d.set, dl->format, &dl->user, &dl->index, &error);
+  EkStatus status = !ek_store_reaches (&dl->user, &error) ? EK_DEFER
+                                                          : ek_index_new (d.set, dl->format, &dl->user, &dl->index, &error);
 
   if (status == EK_OK)
     status = ek_deliver (dl->index, d.syncer, &dl->what, synced, dl, &error);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "proc/blocks.h"
+#include "proc/confine.h"
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -49,12 +50,29 @@ static const EkOption roles_rows[] = {
   EK_OPTION (EkRolesConf, restart_delay_max, "1m", "Longest such pause.", .allow = "1ms..1h"),
   EK_OPTION (EkRolesConf, stop_timeout, "30s", "How long work under way may take when the server stops.",
              .allow = "1s..1h"),
+  EK_OPTION (EkRolesConf, confine, "yes", "Whether the kernel keeps each role to its own files (landlock) and away from system calls "
+             "that it never makes (seccomp), where the kernel can."),
+  EK_OPTION (EkRolesConf, paths, "[]", "Files and folders that a role may reach and change beside those that the configuration "
+             "names: store:/net/homes. The log tells at level debug what each role may reach."),
   EK_OPTIONS_END
 };
 
+static void
+roles_check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
+{
+  const EkRolesConf *c = values;
+  const char *path;
+  EkRole role;
+
+  for (guint i = 0; c->paths && c->paths[i]; i++)
+    if (!ek_reach_parse (c->paths[i], &role, &path))
+      ek_problems_add (problems, block ? &block->at : NULL, "roles.paths: \"%s\" is not a role, a colon and an absolute path: "
+                       "write store:/net/homes", c->paths[i]);
+}
+
 const EkBlockType ek_roles_block = {
   .kind = "roles", .doc = "The processes: how many, and as which users.", .options = roles_rows,
-  .size = sizeof (EkRolesConf), .flags = EK_BLOCK_SINGLE, .roles = EK_ROLES_ALL,
+  .size = sizeof (EkRolesConf), .flags = EK_BLOCK_SINGLE, .roles = EK_ROLES_ALL, .check = roles_check,
 };
 
 static const EkOption listener_rows[] = {

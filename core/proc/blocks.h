@@ -17,6 +17,8 @@ typedef struct {                     /* roles { } */
              *user_control;
   const char *chroot;
   EkTime      restart_delay, restart_delay_max, stop_timeout;
+  bool        confine;
+  char      **paths;
 } EkRolesConf;
 
 typedef struct {                     /* listener "name" { } */

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "proc/master.h"
 #include "base/log.h"
+#include "proc/confine.h"
 #include "net/listen.h"
 #include "proc/build.h"
 #include "proc/control.h"
@@ -393,6 +394,10 @@ gone (EkWorker *w, int status)
     go_on ();
     return;
   }
+  if (w->replaced && WIFEXITED (status) && WEXITSTATUS (status) == 0) {
+    w->replaced = false;
+    return;
+  }
   g_autofree char *how = WIFSIGNALED (status) ? g_strdup_printf ("signal %d", WTERMSIG (status))
                                               : g_strdup_printf ("exit status %d", WEXITSTATUS (status));
   ek_event ("master", 0, "role-died", EK_FTEXT ("role", w->name), EK_FTEXT ("reason", how));
@@ -462,6 +467,23 @@ swap_sockets (EkPlan *old)
   }
 }
 
+/* A process that was confined cannot be let out again: where the new configuration names more files, a new process takes over. */
+static void
+replace_confined (void)
+{
+  GPtrArray *all = ek_workers ();
+
+  for (guint i = 0; i < all->len; i++) {
+    EkWorker *w = all->pdata[i];
+    g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_plan_reach (m.plan, w->bits) : NULL;
+    if (reach == NULL || ek_reach_covers (w->reach, reach))
+      continue;
+    ek_log (EK_WARN, "master", "%s is replaced: it may reach more files now (roles.confine)", w->name);
+    w->replaced = true;
+    ek_worker_stop (w, m.plan->roles.stop_timeout.us / 1000);
+  }
+}
+
 static void
 reload_done (void)
 {
@@ -477,6 +499,8 @@ reload_done (void)
   ek_plan_free (old);
   ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
   ek_control_reloaded (NULL);
+  ek_log_set_level (m.plan->log_level);
+  replace_confined ();
 }
 
 static void
@@ -696,6 +720,7 @@ ek_master_main (const EkMasterOptions *options)
   }
   watch_signals ();
   open_own_log ();
+  ek_log_set_level (m.plan->log_level);
   m.generation = 1;
   m.tickets.func = rotate;
   ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);

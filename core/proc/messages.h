@@ -9,7 +9,8 @@
 enum {
   /* master and every worker */
   EK_M_HELLO = 1,       /* master -> worker: t build, u role bits, u index, i uid, i gid, t chroot,
-                           t hostname, u log level, u n, n times u workers of role */
+                           t hostname, u log level, u n, n times u workers of role,
+                           u confine, u n, n times (t path, u how: proc/confine.h) */
   EK_M_CONFIG,          /* master -> worker: s piece of ek_conf_serialise() */
   EK_M_GENERATION,      /* master => worker: u number; answer: u ok, t problems */
   EK_M_ACTIVATE,        /* master -> worker: u number; u 0: forget the pending one */

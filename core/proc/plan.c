@@ -3,8 +3,11 @@
  */
 #include "config.h"
 #include "proc/plan.h"
+#include "base/log.h"
 #include "net/listen.h"
 #include "proc/check.h"
+#include "proc/logrole.h"
+#include "proc/confine.h"
 #include "proc/tlsconf.h"
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +52,12 @@ ek_plan_free (EkPlan *plan)
   ek_conf_free (plan->conf);
   ek_pool_free (plan->pool);
   g_free (plan);
+}
+
+GPtrArray *
+ek_plan_reach (const EkPlan *plan, guint32 roles)
+{
+  return ek_reach_new (plan->conf, roles, plan->top.state_dir, plan->top.run_dir, plan->roles.paths);
 }
 
 /* Master has no modules, so references stay NULL; the child has checked them. */
@@ -228,8 +237,12 @@ ek_plan_new (const char *conf_path, EkProblems *problems)
     return NULL;
   }
   const EkConfBlock *root = plan->conf->root;
+  EkLogOptions log = { 0 };
   apply (plan, &ek_top_block, root, &plan->top, problems);
   apply (plan, &ek_roles_block, ek_conf_find_block (root, "roles", NULL), &plan->roles, problems);
+  apply (plan, &ek_log_block, ek_conf_find_block (root, "log", NULL), &log, problems);
+  plan->log_level = EK_INFO;
+  ek_log_level_parse (log.level, &plan->log_level);
   for (const EkConfBlock *b = root->blocks; b; b = b->next)
     if (strcmp (b->kind, "listener") == 0)
       add_sockets (plan, b, b->name && g_hash_table_contains (login, b->name), problems);

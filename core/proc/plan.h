@@ -29,6 +29,7 @@ typedef struct {
   EkConf     *conf;
   EkTopConf   top;
   EkRolesConf roles;
+  EkLevel     log_level;
   EkTlsConf   tls;
   char       *hostname;
   GPtrArray  *sockets;               /* of EkPlanSocket */
@@ -39,4 +40,6 @@ typedef struct {
 
 /* Reads, checks (in a child) and resolves.  NULL: the errors are in `problems`. */
 EkPlan *ek_plan_new (const char *conf_path, EkProblems *problems);
+/* What the workers of these roles may reach: of EkReach (proc/confine.h), g_ptr_array_unref. */
+GPtrArray *ek_plan_reach (const EkPlan *plan, guint32 roles);
 void    ek_plan_free (EkPlan *plan);             /* closes the sockets it still has */

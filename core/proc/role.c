@@ -9,6 +9,8 @@
 #include "config.h"
 #include "proc/role.h"
 #include "proc/build.h"
+#include "proc/confine.h"
+#include "proc/logrole.h"
 #include "proc/pairs.h"
 #include "proc/priv.h"
 #include "base/log.h"
@@ -33,6 +35,8 @@ static struct {
   guint         index, workers[EK_N_ROLES];
   char         *hostname;
   EkIdentity    who;
+  GPtrArray    *reach;               /* of EkReach, until we are confined; NULL: not to be */
+  bool          enclosed;
   EkLoop       *loop;
   EkJobPool    *jobs;
   EkChannel    *master;
@@ -231,6 +235,40 @@ die (const char *fmt, ...)
 }
 
 static void
+take_reach (EkUnpack *in, EkPool *pool)
+{
+  bool confine = ek_unpack_max (in, 1) == 1;
+  guint n = (guint) ek_unpack_max (in, G_MAXUINT16);
+
+  w.reach = confine ? g_ptr_array_new_with_free_func (g_free) : NULL;
+  for (guint i = 0; i < n && !in->bad; i++) {
+    const char *path = ek_unpack_text (in, pool);
+    guint how = (guint) ek_unpack_max (in, EK_REACH_READ | EK_REACH_WRITE | EK_REACH_RUN);
+    gsize len = path ? strlen (path) + 1 : 0;
+    EkReach *r = g_malloc0 (sizeof *r + len);
+    *r = (EkReach) { .path = (char *) (r + 1), .how = how };
+    memcpy (r->path, path ? path : "", len);
+    if (w.reach)
+      g_ptr_array_add (w.reach, r);
+    else
+      g_free (r);
+  }
+}
+
+/* The last rights go: files while they can still be named, then the chroot, then the calls. */
+static void
+enclose (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  if ((w.reach && !ek_confine_files (w.bits, w.reach, &error)) || !ek_priv_enclose (&w.who, &error)
+      || (w.reach && !ek_confine_calls (w.bits, &error)))
+    die ("%s", error->message);
+  g_clear_pointer (&w.reach, g_ptr_array_unref);
+  w.enclosed = true;
+}
+
+static void
 on_hello (EkMsg *msg)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
@@ -253,6 +291,7 @@ on_hello (EkMsg *msg)
   guint n = (guint) ek_unpack_max (&msg->in, EK_N_ROLES);
   for (guint i = 0; i < n; i++)
     w.workers[i] = (guint) ek_unpack_max (&msg->in, EK_INDEX_MAX);
+  take_reach (&msg->in, pool);
   if (!ek_unpack_ok (&msg->in))
     die ("the first message of master is damaged");
   if (!ek_priv_become (&w.who, &error))
@@ -275,8 +314,8 @@ on_generation (EkMsg *msg)
   g_clear_pointer (&w.pending, ek_generation_unref);
   if (conf)
     w.pending = ek_generation_new (conf, w.bits, problems);
-  if (w.pending && w.generation == NULL && !ek_priv_enclose (&w.who, &error))
-    die ("%s", error->message);
+  if (w.pending && !w.enclosed)
+    enclose ();
   if (w.pending && !ek_generation_start (w.pending, &error))
     g_clear_pointer (&w.pending, ek_generation_unref);
   if (error)
@@ -301,6 +340,10 @@ on_activate (guint64 number)
   }
   EkGeneration *old = w.generation;
   w.generation = g_steal_pointer (&w.pending);
+  const EkLogOptions *log = ek_generation_values (w.generation, &ek_log_block, NULL);
+  EkLevel level;
+  if (log && ek_log_level_parse (log->level, &level))
+    ek_log_set_level (level);
   if (w.started)
     for (EkRole r = 0; r < EK_N_ROLES; r++)
       if (ek_role_here (r) && w.ops[r] && w.ops[r]->reload)
@@ -462,6 +505,7 @@ finish (void)
   ek_buf_release (&w.config);
   g_ptr_array_free (w.peers, TRUE);
   g_free (w.hostname);
+  g_clear_pointer (&w.reach, g_ptr_array_unref);
   g_free ((char *) w.who.chroot);
 }
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "conf/serial.h"
 #include "proc/build.h"
+#include "proc/confine.h"
 #include "proc/pairs.h"
 #include "proc/spawn.h"
 #include <errno.h>
@@ -328,6 +329,18 @@ worker_gone (EkChannel *channel, gpointer data)
   ek_channel_free (channel);
 }
 
+static void
+pack_reach (EkBuf *out, const GPtrArray *reach)
+{
+  ek_pack_u64 (out, reach != NULL);
+  ek_pack_u64 (out, reach ? reach->len : 0);
+  for (guint i = 0; reach && i < reach->len; i++) {
+    const EkReach *r = reach->pdata[i];
+    ek_pack_text (out, r->path);
+    ek_pack_u64 (out, r->how);
+  }
+}
+
 bool
 ek_worker_start (EkWorker *w, const EkPlan *plan, guint64 generation)
 {
@@ -356,10 +369,14 @@ ek_worker_start (EkWorker *w, const EkPlan *plan, guint64 generation)
   ek_pack_i64 (out, who->gid);
   ek_pack_text (out, who->chroot);
   ek_pack_text (out, plan->hostname);
-  ek_pack_u64 (out, ek_log_level ());
+  ek_pack_u64 (out, plan->log_level);
   ek_pack_u64 (out, EK_N_ROLES);
   for (EkRole i = 0; i < EK_N_ROLES; i++)
     ek_pack_u64 (out, plan->workers[i]);
+  g_clear_pointer (&w->reach, g_ptr_array_unref);
+  if (plan->roles.confine)
+    w->reach = ek_plan_reach (plan, w->bits);
+  pack_reach (out, w->reach);
   ek_channel_end (w->channel);
   return true;
 }
@@ -420,6 +437,7 @@ ek_workers_free (void)
       ek_channel_free (w->channel);
     if (w->log >= 0)
       close (w->log);
+    g_clear_pointer (&w->reach, g_ptr_array_unref);
   }
   g_ptr_array_unref (m.all);
   if (m.own_log >= 0)

@@ -24,6 +24,8 @@ typedef struct {
   guint         restarts;
   guint         generations;         /* how many live there */
   EkTimer       restart;
+  GPtrArray    *reach;               /* of EkReach: what this process got; NULL: not confined */
+  bool          replaced;            /* stops so that a new process gets more files */
 } EkWorker;
 
 typedef struct {                     /* what the supervisor does when something happened to a worker */

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-# roles.py - each role's user, rights and descriptors, compared with the table of docs/architecture.md; restarts; merged
+# roles.py - each role's user, rights, confinement and descriptors, compared with docs/architecture.md; restarts; merged
 # SPDX-License-Identifier: Apache-2.0
 # ports
+import ctypes
 import os
 import re
 import signal
@@ -24,6 +25,9 @@ listener "imaps" {
 }
 """
 ROOT = os.geteuid() == 0
+LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1)
+with open("/proc/self/status", encoding="utf-8") as f:
+    SECCOMP = os.uname().machine in ("x86_64", "aarch64") and "\nSeccomp:" in f.read()
 with open(os.path.join(os.environ["EKIDEN_TOP"], "docs/architecture.md"), encoding="utf-8") as f:
     table = {}
     for line in f:
@@ -60,7 +64,7 @@ def folder_of(name, server):
             "store": [f"{server.dir}/mail"], "directory": [server.users], "relay": ["/etc/"]}.get(name, [])
 
 
-with Server(CONFIG, users=["anna"]) as server:
+with Server(CONFIG, users=["anna"], log="  level = debug") as server:
     workers = {name: pid for pid, name in server.workers().items()}
     t.equal(sorted({name.split(".")[0] for name in workers}), sorted(set(table) - {"master"}), "every role has a process")
     uids = {}
@@ -70,8 +74,17 @@ with Server(CONFIG, users=["anna"]) as server:
         files = [f for f in fds if f.startswith("/") and not f.startswith("/dev/null")]
         t.note(f"{name}: uid {facts['Uid'].split()[0]}, CapEff {facts['CapEff']}, {len(fds)} descriptors, files {files}")
         uids.setdefault(role, facts["Uid"].split()[0])
-        t.equal(facts["NoNewPrivs"], "1", f"{name}: no new privileges")
-        t.equal(int(facts["CapEff"], 16) | int(facts["CapPrm"], 16) if ROOT else 0, 0, f"{name}: no capability")
+        threads = [status(f"{pid}/task/{task}") for task in os.listdir(f"/proc/{pid}/task")]
+        t.equal({f["NoNewPrivs"] for f in threads}, {"1"}, f"{name}: no new privileges, in any thread")
+        t.equal({f["Seccomp"] for f in threads}, {"2"} if SECCOMP else {"0"}, f"{name}: system calls are filtered, in every thread")
+        t.equal({int(f["CapEff"], 16) | int(f["CapPrm"], 16) for f in threads} if ROOT else {0}, {0}, f"{name}: no capability, in any thread")
+        said = LANDLOCK < 2 or server.logged(rf"worker\[{pid}\]: .*landlock: may read")
+        t.ok(said, f"{name}: says which files landlock leaves it")
+        mine = {p for line in re.findall(rf"worker\[{pid}\]: .*landlock: may change (.*)", server.log()) for p in line.split(", ")}
+        for path, owner in ((f"{server.dir}/spool", "queue"), (f"{server.dir}/log", "log"), (server.mail, "store"),
+                            (f"{server.dir}/state/maildrop", "queue"), (f"{server.dir}/run/control", "control")):
+            if LANDLOCK >= 2:
+                t.equal(any(path == m or path.startswith(m + "/") for m in mine), role == owner, f"{name}: {path.rsplit('/', 1)[1]}")
         if ROOT:
             t.ok(len(set(facts["Uid"].split())) == 1 and facts["Uid"].split()[0] != "0", f"{name}: one uid, not root's", facts["Uid"])
             t.equal(facts["Groups"].strip(), "", f"{name}: no supplementary groups")
@@ -98,6 +111,32 @@ with Server(CONFIG, users=["anna"]) as server:
         reply = wait_for(lambda: (r := c.mail("a@example.org", f"anna@{server.domain}", b"Subject: after\r\n\r\nx\r\n")).code == 250 and r, 10, 0.3)
     t.ok(reply, "mail is taken afterwards")
     t.ok(server.wait_messages("anna", 1), "and delivered")
+
+with Server(CONFIG, users=["anna", ("eve", "{PLAIN}secret::::/usr/no/such/home")]) as server:
+    code, text = server.ekiden("doctor", "--no-dns")
+    word = "ok" if LANDLOCK >= 2 and SECCOMP else "warning"
+    t.ok(re.search(rf"^{word} +confinement ", text, re.M), "doctor tells whether roles are confined", text)
+    if LANDLOCK >= 2:
+        with server.smtp("smtp") as c:
+            c.ehlo()
+            t.equal(c.mail("a@example.org", f"eve@{server.domain}", b"Subject: far\r\n\r\nx\r\n").code, 250, "mail to a home that store may not reach")
+        t.ok(server.logged(r"status=deferred .*/usr/no/such/home is not among the folders that store may reach: add \"store:/usr/no/such/home\""),
+             "waits, and the log says what to configure", server.tail())
+        old = {name: pid for pid, name in server.workers().items()}
+        server.roles = '  paths = "store:/usr/no/such/home"'
+        server.write(CONFIG)
+        t.equal(server.reload()[0], 0, "a reload that gives store another folder")
+        t.ok(wait_for(lambda: server.pid_of("store.0") not in (None, old["store.0"]), 30), "replaces its process")
+        now = {name: pid for pid, name in server.workers().items()}
+        t.equal([n for n in old if old[n] != now.get(n)], ["store.0"], "and no other")
+        with server.smtp("smtp") as c:
+            c.ehlo()
+            t.equal(c.mail("a@example.org", f"anna@{server.domain}", b"Subject: more\r\n\r\nx\r\n").code, 250, "mail is taken")
+        t.ok(server.wait_messages("anna", 1), "and delivered")
+    t.equal(server.problems(), [], "no report, and no process died")
+
+with Server(CONFIG, users=["anna"], roles="  confine = no") as server:
+    t.equal({status(pid)["Seccomp"] for pid in server.workers()}, {"0"}, "confine = no does without")
 
 with Server(CONFIG, users=["anna"], layout="merged") as server:
     t.equal(len(server.workers()), 1, "merged: one process")
