@@ -183,7 +183,7 @@ ek_reach_covers (const GPtrArray *have, const GPtrArray *more)
 {
   for (guint i = 0; i < more->len; i++) {
     const EkReach *m = more->pdata[i];
-    bool found = false;
+    bool found = (m->how & EK_REACH_FOUND) != 0;
     for (guint k = 0; k < have->len && !found; k++) {
       const EkReach *h = have->pdata[k];
       found = below (m->path, h->path) && (m->how & ~h->how) == 0;

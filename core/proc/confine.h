@@ -16,6 +16,7 @@ typedef enum {
   EK_REACH_READ  = 1,
   EK_REACH_WRITE = 2,                /* make, change and remove too */
   EK_REACH_RUN   = 4,                /* and execute */
+  EK_REACH_FOUND = 8,                /* not named by the configuration, but seen beside what is another role's */
 } EkReachHow;
 
 typedef struct {
@@ -40,6 +41,7 @@ bool ek_confine_reaches (const char *path);
 
 /* What the workers of these roles need, of EkReach.  `extra`: roles.paths, "ROLE:/path". */
 GPtrArray *ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const char *run_dir, char **extra);
-/* Whether everything in `more` is covered by `have` already. */
+/* Whether everything that the configuration names in `more` is covered by `have` already: folders that come and go are no reason
+ * to replace a process. */
 bool       ek_reach_covers (const GPtrArray *have, const GPtrArray *more);
 bool       ek_reach_parse (const char *extra, EkRole *role, const char **path);    /* one item of roles.paths */

@@ -172,7 +172,7 @@ grant_rest (GPtrArray *out, const char *folder, const GPtrArray *others, guint d
     if (holds && !hidden)
       grant_rest (out, path, others, depth + 1, budget);
     else if (!hidden)
-      grant (out, path, EK_REACH_READ | EK_REACH_WRITE);
+      grant (out, path, EK_REACH_READ | EK_REACH_WRITE | EK_REACH_FOUND);
   }
   if (dir)
     closedir (dir);

@@ -337,7 +337,7 @@ pack_reach (EkBuf *out, const GPtrArray *reach)
   for (guint i = 0; reach && i < reach->len; i++) {
     const EkReach *r = reach->pdata[i];
     ek_pack_text (out, r->path);
-    ek_pack_u64 (out, r->how);
+    ek_pack_u64 (out, r->how & (EK_REACH_READ | EK_REACH_WRITE | EK_REACH_RUN));
   }
 }
 

@@ -314,7 +314,7 @@ with dns.Dns(zones_wanted) as zones, Server(CONFIG.replace("DNS", str(zones.port
     doctor = Doctor(server, zones)
     doctor.far = Far(server.port("far"), b"220 far ESMTP\r\n")
     t.equal(doctor.findings(), [], "a healthy server has no findings")
-    t.equal(doctor.areas - {"users"}, {"configuration", "server", "permissions", "disk", "certificate", "ports", "clock", "dns", "outbound"},
+    t.equal(doctor.areas - {"users"}, {"configuration", "server", "confinement", "permissions", "disk", "certificate", "ports", "clock", "dns", "outbound"},
             "and everything was looked at")
     certificates(doctor, server)
     ports(doctor, server)

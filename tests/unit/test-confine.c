@@ -255,6 +255,13 @@ test_more (void)
   EkRole role;
   const char *rest;
 
+  make ("another");                  /* a folder that nobody named is no reason */
+  g_autoptr (GPtrArray) before = reach_of (EK_ROLE_STORE, NULL);
+  make ("new");
+  g_autoptr (GPtrArray) after = reach_of (EK_ROLE_STORE, NULL);
+  g_assert_cmpuint (after->len, ==, before->len + 1);
+  g_assert_true (ek_reach_covers (before, after));
+
   g_assert_true (ek_reach_covers (plain, plain));
   g_assert_true (ek_reach_covers (plain, equal));
   g_assert_false (ek_reach_covers (plain, grown));
