@@ -25,7 +25,7 @@
 typedef struct {                     /* block store { } */
   gint64      index_open_max;
   const char *separator, *index_folder;
-  gint64      connections_per_user;
+  gint64      connections, connections_per_user;
 } StoreConf;
 
 typedef struct {                     /* block special "Sent" { } */
@@ -37,6 +37,7 @@ static const EkOption store_rows[] = {
   EK_OPTION (StoreConf, index_open_max, "128", "How many users' indexes stay open in a process.", .allow = "1..100000"),
   EK_OPTION (StoreConf, separator, "\".\"", "Between the levels of mailbox names.", .allow = ".|/"),
   EK_OPTION (StoreConf, index_folder, "", "Where the indexes lie, with a folder for each user. Empty: with the mail."),
+  EK_OPTION (StoreConf, connections, "50000", "Most sessions at once, for each process.", .allow = "1..1000000"),
   EK_OPTION (StoreConf, connections_per_user, "50", "Most sessions of one user from one address.", .allow = "1..100000"),
   EK_OPTIONS_END
 };
@@ -293,6 +294,11 @@ begin (const Half *vouch, Half *hand)
   if (ix && n >= (guint) st.conf->connections_per_user) {
     ek_log (EK_WARN, "store", "%s: more than %d sessions from %s (store.connections_per_user)", vouch->user.name,
             (int) st.conf->connections_per_user, hand->client.address);
+    ek_index_unref (g_steal_pointer (&ix));
+  }
+  if (ix && ek_sessions_count () >= (guint) st.conf->connections) {
+    ek_log (EK_WARN, "store", "%s from %s: more than %d sessions (store.connections)", vouch->user.name, hand->client.address,
+            (int) st.conf->connections);
     ek_index_unref (g_steal_pointer (&ix));
   }
   if (ix == NULL)
