@@ -222,6 +222,7 @@ peers_within (void)
 
 /* ---- what master says ---- */
 
+static void die (const char *fmt, ...) G_GNUC_PRINTF (1, 2);
 static void
 die (const char *fmt, ...)
 {

@@ -34,17 +34,18 @@ test_timer (void)
 {
   g_autoptr (GString) order = g_string_new (NULL);
   Named t[6];
+  const gint64 ms = 1000 * (g_getenv ("EKIDEN_SLOW") ? strtoll (g_getenv ("EKIDEN_SLOW"), NULL, 10) : 1);   /* under valgrind */
 
   for (int i = 0; i < 6; i++)
     t[i] = (Named) { .timer.func = named, .order = order, .name = (char) ('a' + i) };
-  ek_timer_set (loop, &t[0].timer, 30000);
-  ek_timer_set (loop, &t[1].timer, 10000);
-  ek_timer_set (loop, &t[2].timer, 20000);
-  ek_timer_set (loop, &t[3].timer, 1000);
-  ek_timer_set (loop, &t[3].timer, 40000);       /* later: moves when it comes up */
-  ek_timer_set (loop, &t[4].timer, 50000);
-  ek_timer_set (loop, &t[4].timer, 5000);        /* earlier: at once */
-  ek_timer_set (loop, &t[5].timer, 15000);
+  ek_timer_set (loop, &t[0].timer, 30 * ms);
+  ek_timer_set (loop, &t[1].timer, 10 * ms);
+  ek_timer_set (loop, &t[2].timer, 20 * ms);
+  ek_timer_set (loop, &t[3].timer, 1 * ms);
+  ek_timer_set (loop, &t[3].timer, 40 * ms);       /* later: moves when it comes up */
+  ek_timer_set (loop, &t[4].timer, 50 * ms);
+  ek_timer_set (loop, &t[4].timer, 5 * ms);        /* earlier: at once */
+  ek_timer_set (loop, &t[5].timer, 15 * ms);
   ek_timer_cancel (loop, &t[5].timer);
   TURN_UNTIL (order->len == 5);
   g_assert_cmpstr (order->str, ==, "ebcad");
