@@ -7,6 +7,7 @@
 #include "base/event.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -203,6 +204,19 @@ ek_log_flush (void)
   }
   atomic_store_explicit (&pending, out.end > 0 || out.unreported > 0, memory_order_relaxed);
   pthread_mutex_unlock (&out.lock);
+}
+
+bool
+ek_log_wait (int ms)
+{
+  struct pollfd fd = { .events = POLLOUT };
+
+  ek_log_flush ();
+  pthread_mutex_lock (&out.lock);
+  bool full = out.end > CAPACITY / 2;
+  fd.fd = out.fd;
+  pthread_mutex_unlock (&out.lock);
+  return !full || poll (&fd, 1, ms) > 0;
 }
 
 void

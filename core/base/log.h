@@ -28,6 +28,8 @@ const char *ek_log_level_name (EkLevel level);          /* "error", "warning", "
 static inline bool ek_log_enabled (EkLevel level) { return level <= ek_log_level (); }
 
 void    ek_log_set_batching (bool on);       /* this thread promises to call ek_log_flush() */
+/* For job threads with many records at once: waits at most so long for room; false: there is none yet. */
+bool    ek_log_wait (int ms);
 void    ek_log_flush (void);                 /* any thread; cheap when there is nothing */
 guint64 ek_log_dropped (void);               /* records this process has dropped so far */
 

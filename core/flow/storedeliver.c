@@ -11,6 +11,7 @@
 #include "flow/facts.h"
 #include "flow/store.h"
 #include "index/deliver.h"
+#include "queue/spool.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ struct Delivery {
   guint32     call;
   EkPool     *pool;
   EkUser      user;
+  EkEventId   event;
   EkInstance *format;
   EkDelivery  what;
   EkIndex    *index;
@@ -77,6 +79,18 @@ ek_store_delivering (void)
 
 /* ---- answers ---- */
 
+/* The UID follows as `indexed` when the index gives one, which may be much later (index/scan.c). */
+static void
+log_stored (const Delivery *dl)
+{
+  char qid[EK_QUEUE_ID_LEN + 1], file[EK_DELIVERY_BASE_MAX];
+
+  ek_queue_id_text (dl->what.queue_id, qid);
+  ek_delivery_base (&dl->what, file, sizeof file);
+  ek_event ("virtual", dl->event, "stored", EK_FTEXT ("qid", qid), EK_FINT ("rcpt_no", dl->what.rcpt), EK_FTEXT ("user", dl->user.name),
+            EK_FTEXT ("mailbox", dl->what.folder ? dl->what.folder : "INBOX"), EK_FTEXT ("file", file));
+}
+
 static void
 answer (Delivery *dl)
 {
@@ -84,6 +98,8 @@ answer (Delivery *dl)
   const char *dsn = dl->status == EK_OK ? "2.0.0" : dl->status == EK_DEFER ? "4.3.0" : "5.3.0";
   const char *text = dl->status == EK_OK ? "delivered to mailbox" : dl->error ? dl->error->message : "delivery failed";
 
+  if (dl->status == EK_OK)
+    log_stored (dl);
   if (queue && queue == dl->channel) {
     EkBuf *out = ek_channel_answer (queue, dl->call);
     ek_pack_u64 (out, dl->status);
@@ -219,7 +235,7 @@ ek_store_deliver (EkMsg *msg)
   dl->what.rewrite = again == 2;
   dl->what.guarded = true;
   dl->what.create = true;
-  ek_unpack_u64 (in);                /* the event: for filters at delivery */
+  dl->event = ek_unpack_u64 (in);
   ek_unpack_user (in, pool, &dl->user);
   const char *format = ek_unpack_text (in, pool);
   dl->what.folder = ek_unpack_text (in, pool);

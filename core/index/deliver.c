@@ -9,6 +9,7 @@
 #include "index/deliver.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@ typedef struct {
   EkFolder          folder;
   EkStaged          staged;
   Writer            writer;
-  char              base[96];
+  char              base[EK_DELIVERY_BASE_MAX];
   guint64           letters;
   bool              created;         /* the folder is as new as the message */
   GError          **error;
@@ -34,6 +35,52 @@ ek_delivery_key (const EkDelivery *d, char *into, gsize n)
 {
   g_snprintf (into, n, "M%06dQ%016" G_GINT64_MODIFIER "XR%uA%u", (int) (d->time % G_USEC_PER_SEC),
               d->queue_id, d->rcpt, d->action);
+}
+
+void
+ek_delivery_base (const EkDelivery *d, char *into, gsize n)
+{
+  char key[64];
+
+  ek_delivery_key (d, key, sizeof key);
+  g_snprintf (into, n, "%" G_GINT64_FORMAT ".%s.ekiden", d->time / G_USEC_PER_SEC, key);
+}
+
+bool
+ek_delivery_base_parse (EkStr base, guint64 *queue_id, guint32 *rcpt)
+{
+  char text[EK_DELIVERY_BASE_MAX], id[17];
+  gint64 seconds;
+  guint micros, action;
+  int end = 0;
+
+  if (base.n >= sizeof text)
+    return false;
+  memcpy (text, base.p, base.n);
+  text[base.n] = 0;
+  if (sscanf (text, "%15" G_GINT64_FORMAT ".M%6uQ%16[0-9A-F]R%9uA%9u.ekiden%n", &seconds, &micros, id, rcpt, &action, &end) != 5
+      || (gsize) end != base.n || strlen (id) != 16)
+    return false;
+  *queue_id = g_ascii_strtoull (id, NULL, 16);
+  return true;
+}
+
+bool
+delivery_log_indexed (const Box *box, EkStr key, guint32 uid)
+{
+  const char *sizes = memchr (key.p, ',', key.n);
+  EkStr base = { key.p, sizes ? (gsize) (sizes - key.p) : key.n };
+  guint64 queue_id;
+  guint32 rcpt;
+  char qid[17];
+
+  if (!ek_delivery_base_parse (base, &queue_id, &rcpt))
+    return false;
+  g_autofree char *name = name_external (box->ix->set->config.separator, box->name);
+  g_snprintf (qid, sizeof qid, "%016" G_GINT64_MODIFIER "X", queue_id);
+  ek_event ("store", 0, "indexed", EK_FTEXT ("qid", qid), EK_FINT ("rcpt_no", rcpt), EK_FTEXT ("user", box->ix->user),
+            EK_FTEXT ("mailbox", name), EK_FINT ("uid", uid), EK_FINT ("uidvalidity", box->uidvalidity), EK_FSTR ("file", base));
+  return true;
 }
 
 /* ---- messages that the queue may still send again ---- */
@@ -371,7 +418,7 @@ ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc fun
                    .error = error,
                    .folder = { ix->root, "" },
                    .staged = { .fd = -1 } };
-  char key[64], *disk = NULL;
+  char *disk = NULL;
   EkStatus status = EK_OK;
 
   if (d->folder) {
@@ -383,9 +430,7 @@ ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc fun
       return status;
     v.folder.disk = disk;
   }
-  ek_delivery_key (d, key, sizeof key);
-  g_snprintf (v.base, sizeof v.base, "%" G_GINT64_FORMAT ".%s.ekiden", d->time / G_USEC_PER_SEC,
-              key);
+  ek_delivery_base (d, v.base, sizeof v.base);
   if (d->guarded)
     guard (ix, d);
   status = deliver (&v, syncer, func, data);

@@ -42,6 +42,13 @@ EkStatus ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *delivery, 
 /* The queue's `done` record is durable, or the queue gave up: the message is the mailbox's alone. */
 void ek_delivery_retired (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 action);
 
+/* The base name of its file, as any program sees it up to ",S=" or ":2,". */
+#define EK_DELIVERY_BASE_MAX 96
+void ek_delivery_base (const EkDelivery *delivery, char *into, gsize n);
+
+/* Whether a base name (without sizes and flags) is one of ours; *queue_id and *rcpt are the delivery's. */
+bool ek_delivery_base_parse (EkStr base, guint64 *queue_id, guint32 *rcpt);
+
 /* The base name's part that tells deliveries apart: "M123456Q0123456789ABCDEFR1A0"; into is >= 64 bytes. */
 void ek_delivery_key (const EkDelivery *delivery, char *into, gsize n);
 

@@ -3,7 +3,7 @@
  *
  * In reading order: names.c, set.c (who is open), open.c (one user's numbers and transactions), db.c
  * (SQLite), boxes.c (the table of mailboxes), folders.c (LIST, CREATE, RENAME), subs.c, keywords.c,
- * rows.c and scan.c (files against rows), view.c (a session's picture), fetch.c and fill.c (what FETCH
+ * rows.c, scan.c and settle.c (files against rows), view.c (a session's picture), fetch.c and fill.c (what FETCH
  * shows), message.c (bytes), store.c, copy.c, append.c, writer.c (bytes to disk), deliver.c, syncer.c,
  * watch.c (wake-ups). */
 #pragma once
@@ -314,6 +314,8 @@ void     fetch_pause (EkFetch *fetch);
 /* Waits until the delivery that made `key` is retired (at most five seconds, then DEFER). */
 EkStatus delivery_wait (EkIndexes *set, EkStr key, GError **error);
 EkStatus delivery_wait_all (EkIndex *ix, GError **error); /* ... every one of this user */
+/* Logs that a message of the queue has its UID; false: `key` is no delivery's. */
+bool     delivery_log_indexed (const Box *box, EkStr key, guint32 uid);
 
 /* ---- subs.c --------------------------------------------------------------------------------- */
 

@@ -4,8 +4,11 @@
  * Other programs rename, add and delete at any time, and reading a directory while files are
  * renamed can miss one or show it twice.  So what seems lost or double is only believed when a
  * second look says the same; what the looks disagree about is left for the next scan. */
+#include "base/log.h"
 #include "index/index.h"
 #include <string.h>
+
+#define LOG_MAX 5000                 /* messages of one scan that are told of */
 
 typedef struct {
   EkStr   key, place;
@@ -432,6 +435,20 @@ write_new (Box *box, GArray *fresh, guint64 *modseq, GError **error)
   return status;
 }
 
+/* Whoever follows a message by its queue id learns the UID.  No flood: an index that is made anew tells of the
+ * newest ones, and the log is given time. */
+static void
+log_new (Box *box, GArray *fresh)
+{
+  guint n = 0;
+
+  for (guint i = fresh->len > LOG_MAX ? fresh->len - LOG_MAX : 0; i < fresh->len; i++) {
+    const Entry *e = &g_array_index (fresh, Entry, i);
+    if (delivery_log_indexed (box, e->key, e->uid) && ++n % 32 == 0 && !ek_log_wait (100))
+      return;
+  }
+}
+
 static EkStatus
 write_down (Box *box, Look *look, Verdict *v, GArray *missing, const EkStamp *stamp, GError **error)
 {
@@ -466,8 +483,11 @@ write_down (Box *box, Look *look, Verdict *v, GArray *missing, const EkStamp *st
   if (status == EK_OK)
     status = box_save (box, error);
   if (status == EK_OK)
-    return index_commit (box->ix, error);
-  index_abort (box->ix);
+    status = index_commit (box->ix, error);
+  else
+    index_abort (box->ix);
+  if (status == EK_OK)
+    log_new (box, fresh);
   return status;
 }
 
@@ -534,59 +554,5 @@ box_scan (Box *box, GError **error)
     verdict_clear (&v);
   }
   look_clear (&look);
-  return status;
-}
-
-void
-box_stamp (Box *box)
-{
-  g_autoptr (EkPool) pool = ek_pool_new ();
-  EkFolder folder = BOX_FOLDER (box);
-
-  if (OP (box->ix, pool, NULL, scan, &folder, &box->stamp, NULL, NULL) != EK_OK)
-    memset (&box->stamp, 0, sizeof box->stamp);
-}
-
-/* A session has it open for reading and writing: its mail is no longer new for other programs, and
- * the first directory stays small. */
-EkStatus
-box_settle_fresh (Box *box, GError **error)
-{
-  g_autoptr (EkPool) pool = ek_pool_new ();
-  g_autoptr (GArray) uids = g_array_new (FALSE, FALSE, sizeof (guint32));
-  EkFolder folder = BOX_FOLDER (box);
-  Db *db = box->ix->db;
-  EkStatus status;
-
-  sqlite3_stmt *st = db_bind (db, ST_MSG_FRESH, "ii", BOX_FIRST (box), BOX_LAST (box));
-  while ((status = db_row (db, st, error)) == EK_OK) {
-    guint32 uid = row_uid (sqlite3_column_int64 (st, 0));
-    g_array_append_val (uids, uid);
-  }
-  if (status != EK_NOTFOUND || uids->len == 0)
-    return status == EK_NOTFOUND ? EK_OK : status;
-  status = index_begin_cache (box->ix, error);
-  for (guint i = 0; i < uids->len && status == EK_OK; i++) {
-    Msg msg;
-    EkStr packed;
-    status = msg_get (box, g_array_index (uids, guint32, i), pool, &msg, error);
-    if (status != EK_OK)
-      break;
-    EkStatus moved = OP (box->ix, pool, error, flags, &folder, msg.key, &msg.place, msg.flags,
-                         keywords_letters (box, msg.keywords));
-    if (moved == EK_NOTFOUND)
-      continue;
-    status = moved;
-    place_pack (pool, msg.key, msg.place, &packed);
-    if (status == EK_OK)
-      status = db_run (db, error, ST_MSG_PLACE, "iib", row_id (box->id, msg.uid),
-                       (gint64) place_fresh (box->ix, msg.place), packed);
-  }
-  box_stamp (box);
-  if (status == EK_OK)
-    status = box_save (box, error);
-  if (status == EK_OK)
-    return index_commit (box->ix, error);
-  index_abort (box->ix);
   return status;
 }
