@@ -315,6 +315,7 @@ typedef struct {
   gsize       input_max;             /* most unconsumed bytes it may leave: more closes the session */
   const EkOption *options;           /* listener settings of this protocol; NULL: none */
   gsize       options_size;
+  bool        wants_name;            /* the client's name is worth asking for before open(): reverse_names = auto */
 
   void  (*open) (EkSession *s, gpointer state);           /* connected: greet */
   /* Returns how many bytes it consumed; the rest comes again with what follows.  Not called while

@@ -5,6 +5,7 @@
  * tells others is taken as a stranger's word there.
  */
 #include "config.h"
+#include "flow/arrival.h"
 #include "flow/edge.h"
 #include "flow/facts.h"
 #include "flow/submit.h"
@@ -146,6 +147,46 @@ count_client (Guest *g, const EkClient *c, const Service *service)
          || ek_counts_add (e.counts, c->address, (guint) service->conf->connections_per_client, &g->counted);
 }
 
+static void
+maybe_done (void)
+{
+  if (ek_role_stopping () && ek_sessions_count () == 0 && ek_arrivals_count () == 0)
+    ek_role_done (EK_ROLE_EDGE);
+}
+
+/* The client's name is known, or that it has none.  The configuration may be another by now. */
+static void
+welcome (const char *listener, int fd, const EkClient *client, gpointer data)
+{
+  Service *service = g_hash_table_lookup (e.services, listener);
+  Guest *g = data;
+
+  if (fd < 0 || service == NULL || ek_role_stopping ()) {
+    if (fd >= 0)
+      close (fd);
+    ek_counts_remove (e.counts, &g->counted);
+    g_free (g);
+    maybe_done ();
+    return;
+  }
+  const char *name = service->conf->hostname ? service->conf->hostname : ek_role_hostname ();
+  EkSessionStart start = {
+    .ops = service->ops, .options = service->options, .generation = e.generation, .listener = listener, .hostname = name,
+    .client = client, .event = ek_event_new (), .fd = fd,
+    .tls_possible = e.certified && (strcmp (service->conf->tls, "starttls") == 0 || strcmp (service->conf->tls, "required") == 0),
+  };
+  EkSession *s = ek_session_new (&start, &host);
+  ek_session_set_host_data (s, g);
+  ek_session_begin (s, EK_STR (""));
+}
+
+static bool
+wants_name (const Service *service)
+{
+  return ek_dns_available () && strcmp (service->conf->reverse_names, "no") != 0
+         && (service->ops->wants_name || strcmp (service->conf->reverse_names, "yes") == 0);
+}
+
 /* Takes the descriptor. */
 static void
 admit (const char *listener, int fd, const EkClient *client)
@@ -153,7 +194,7 @@ admit (const char *listener, int fd, const EkClient *client)
   Service *service = g_hash_table_lookup (e.services, listener);
   Guest *g = g_new0 (Guest, 1);
 
-  if (service == NULL || ek_role_stopping () || ek_sessions_count () >= (guint) service->conf->connections
+  if (service == NULL || ek_role_stopping () || ek_sessions_count () + ek_arrivals_count () >= (guint) service->conf->connections
       || !count_client (g, client, service)) {
     static gint64 said;
     if (ek_now () - said > G_USEC_PER_SEC) {
@@ -166,15 +207,10 @@ admit (const char *listener, int fd, const EkClient *client)
     g_free (g);
     return;
   }
-  const char *name = service->conf->hostname ? service->conf->hostname : ek_role_hostname ();
-  EkSessionStart start = {
-    .ops = service->ops, .options = service->options, .generation = e.generation, .listener = listener, .hostname = name,
-    .client = client, .event = ek_event_new (), .fd = fd,
-    .tls_possible = e.certified && (strcmp (service->conf->tls, "starttls") == 0 || strcmp (service->conf->tls, "required") == 0),
-  };
-  EkSession *s = ek_session_new (&start, &host);
-  ek_session_set_host_data (s, g);
-  ek_session_begin (s, EK_STR (""));
+  if (wants_name (service))
+    ek_arrival (listener, fd, client, service->conf->reverse_timeout, welcome, g);
+  else
+    welcome (listener, fd, client, g);
 }
 
 static void
@@ -363,8 +399,7 @@ guest_gone (EkSession *s)
   g_free (g->token);
   g->token = NULL;
   ek_pool_cleanup (ek_session_pool (s), g_free, g);       /* answers on their way still look at it */
-  if (ek_role_stopping () && ek_sessions_count () == 0)
-    ek_role_done (EK_ROLE_EDGE);
+  maybe_done ();
 }
 
 /* ---- TLS ---- */
@@ -460,9 +495,9 @@ static void
 stop (gint64 deadline)
 {
   ek_doors_close_all (e.doors);
+  ek_arrivals_end ();
   ek_sessions_each (say_goodbye, NULL);
-  if (ek_sessions_count () == 0)
-    ek_role_done (EK_ROLE_EDGE);
+  maybe_done ();
 }
 
 static void
@@ -475,6 +510,7 @@ static void
 end (void)
 {
   ek_doors_close_all (e.doors);
+  ek_arrivals_end ();
   ek_sessions_each (end_session, NULL);
   ek_loop_turn (ek_role_loop (), false);
   ek_doors_free (e.doors);

@@ -6,6 +6,22 @@
 #define FIELDS_MAX 256
 
 void
+ek_client_copy (EkPool *p, EkClient *to, const EkClient *c)
+{
+  EkClient copy = *c;                /* they may be one and the same */
+
+  copy.address = ek_pool_strdup (p, c->address ? c->address : "unknown");
+  copy.local_address = ek_pool_strdup (p, c->local_address ? c->local_address : "unknown");
+  copy.host = ek_pool_strdup (p, c->host ? c->host : "unknown");
+  copy.tls_version = ek_pool_strdup (p, c->tls_version);
+  copy.tls_cipher = ek_pool_strdup (p, c->tls_cipher);
+  copy.tls_sni = ek_pool_strdup (p, c->tls_sni);
+  copy.tls_alpn = ek_pool_strdup (p, c->tls_alpn);
+  copy.tls_exporter = ek_pool_str (p, c->tls_exporter);
+  *to = copy;
+}
+
+void
 ek_pack_client (EkBuf *buf, const EkClient *c)
 {
   ek_pack_text (buf, c->address);

@@ -4,6 +4,7 @@
 #pragma once
 #include "proc/pack.h"
 
+void ek_client_copy (EkPool *pool, EkClient *to, const EkClient *from);       /* strings in the pool */
 void ek_pack_client (EkBuf *buf, const EkClient *client);
 void ek_unpack_client (EkUnpack *in, EkPool *pool, EkClient *client);      /* strings in the pool */
 void ek_pack_user (EkBuf *buf, const EkUser *user);

@@ -7,6 +7,7 @@
  * kernel's buffer fills and the client waits.
  */
 #include "config.h"
+#include "flow/facts.h"
 #include "flow/session.h"
 #include "proc/role.h"
 #include <errno.h>
@@ -63,22 +64,6 @@ ek_event_new (void)
   return id ? id : 1;
 }
 
-static void
-copy_client (EkSession *s, const EkClient *c)
-{
-  EkPool *p = s->pool;
-
-  s->client = *c;
-  s->client.address = ek_pool_strdup (p, c->address ? c->address : "unknown");
-  s->client.local_address = ek_pool_strdup (p, c->local_address ? c->local_address : "unknown");
-  s->client.host = ek_pool_strdup (p, c->host ? c->host : "unknown");
-  s->client.tls_version = ek_pool_strdup (p, c->tls_version);
-  s->client.tls_cipher = ek_pool_strdup (p, c->tls_cipher);
-  s->client.tls_sni = ek_pool_strdup (p, c->tls_sni);
-  s->client.tls_alpn = ek_pool_strdup (p, c->tls_alpn);
-  s->client.tls_exporter = ek_pool_str (p, c->tls_exporter);
-}
-
 EkSession *
 ek_session_new (const EkSessionStart *start, const EkSessionHost *host)
 {
@@ -95,7 +80,7 @@ ek_session_new (const EkSessionStart *start, const EkSessionHost *host)
   s->tls_possible = start->tls_possible;
   s->listener = ek_pool_strdup (s->pool, start->listener);
   s->hostname = ek_pool_strdup (s->pool, start->hostname);
-  copy_client (s, start->client);
+  ek_client_copy (s->pool, &s->client, start->client);
   s->watch = (EkWatch) { .fd = start->fd, .func = readable };
   s->timer.func = timed_out;
   s->task.func = task_run;
@@ -527,7 +512,7 @@ ek_session_tls_done (EkSession *s, int fd, const EkClient *facts)
   client.tls_alpn = facts->tls_alpn;
   client.tls_bits = facts->tls_bits;
   client.tls_exporter = facts->tls_exporter;
-  copy_client (s, &client);
+  ek_client_copy (s->pool, &s->client, &client);
   s->watch.fd = fd;
   s->starttls = false;
   ek_buf_release (&s->in);           /* plain text sent before the handshake never counts */

@@ -253,6 +253,12 @@ ek_dns_use (EkInstance *instance)
 }
 
 bool
+ek_dns_available (void)
+{
+  return resolver != NULL;
+}
+
+bool
 ek_dns_use_generation (const EkGeneration *gen)
 {
   EkInstance *found = NULL;

@@ -12,6 +12,8 @@
 void ek_dns_use (EkInstance *resolver);
 /* The first instance of the generation that has a resolver table; false: there is none. */
 bool ek_dns_use_generation (const EkGeneration *gen);
+/* Whether there is one to ask. */
+bool ek_dns_available (void);
 /* Forgets everything; nothing may be under way. */
 void ek_dns_forget (void);
 /* For tests and `ekiden doctor`: answers kept now. */

@@ -90,6 +90,10 @@ static const EkOption listener_rows[] = {
   EK_OPTION (EkListenerConf, connections, "10000", "Most connections at once, for each process.", .allow = "1..1000000"),
   EK_OPTION (EkListenerConf, connections_per_client, "50", "Most connections at once from one address (a /64 of IPv6), for "
              "each process; trusted networks are not counted.", .allow = "1..1000000"),
+  EK_OPTION (EkListenerConf, reverse_names, "auto", "Whether DNS is asked for the client's name before the greeting; it counts "
+             "only when it leads back to the client's address, else the client is \"unknown\". auto: where mail is taken "
+             "(SMTP). Needs a resolver (dns_unbound).", .allow = "auto|yes|no"),
+  EK_OPTION (EkListenerConf, reverse_timeout, "5s", "How long the greeting waits for that name.", .allow = "1ms..1m"),
   EK_OPTIONS_END
 };
 

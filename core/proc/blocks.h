@@ -30,6 +30,8 @@ typedef struct {                     /* listener "name" { } */
   char      **mechanisms;
   bool        plaintext_auth;
   gint64      backlog, connections, connections_per_client;
+  const char *reverse_names;
+  EkTime      reverse_timeout;
 } EkListenerConf;
 
 typedef struct {                     /* certificate "name" { } */

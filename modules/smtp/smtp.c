@@ -136,6 +136,7 @@ static const EkProtocolOps protocol = {
   .input_max = 16384,                /* more than SMTP_AUTH_LINE_MAX */
   .options = smtp_server_options,
   .options_size = sizeof (SmtpOptions),
+  .wants_name = true,
   .open = open_session,
   .input = smtp_input,
   .timeout = timeout,
