@@ -30,7 +30,8 @@ typedef struct {                     /* one delivery */
 static guint under_way;
 
 static void
-put_result (Trip *t, guint rcpt, EkStatus status, const char *dsn, const char *text, const char *relay, gint64 connect, gint64 send)
+put_result (Trip *t, guint rcpt, EkStatus status, const char *dsn, const char *text, const char *relay, gint64 connect, gint64 send,
+            bool reports)
 {
   ek_pack_u64 (&t->results, rcpt);
   ek_pack_u64 (&t->results, status);
@@ -39,6 +40,7 @@ put_result (Trip *t, guint rcpt, EkStatus status, const char *dsn, const char *t
   ek_pack_text (&t->results, relay ? relay : "none");
   ek_pack_i64 (&t->results, connect);
   ek_pack_i64 (&t->results, send);
+  ek_pack_u64 (&t->results, reports);
   t->n_results++;
 }
 
@@ -53,7 +55,7 @@ ek_hop_report (const EkHop *hop, guint rcpt, const EkHopResult *r)
   t->had[rcpt] = true;
   t->n_unreached += r->status == EK_DEFER && r->connected == 0;
   put_result (t, rcpt, r->status, r->dsn, r->reply, r->relay, r->connected ? r->connected - t->started : 0,
-              r->connected ? (r->sent ? r->sent : now) - r->connected : 0);
+              r->connected ? (r->sent ? r->sent : now) - r->connected : 0, r->reports);
 }
 
 static void
@@ -67,7 +69,7 @@ done (EkCall *call, EkStatus status, gpointer user)
     if (!t->had[i]) {
       bool fail = status == EK_FAIL;
       t->n_unreached += !fail;
-      put_result (t, i, fail ? EK_FAIL : EK_DEFER, fail ? "5.0.0" : "4.4.1", text, "none", 0, 0);
+      put_result (t, i, fail ? EK_FAIL : EK_DEFER, fail ? "5.0.0" : "4.4.1", text, "none", 0, 0, false);
     }
   if (queue && queue == t->channel) {
     EkBuf *out = ek_channel_answer (queue, t->id);

@@ -28,7 +28,6 @@ typedef struct {                     /* notifications under way */
   guint           n_acts;
   bool            retire;            /* the last record retires the message */
   EkEventId       event;
-  bool            delayed;
   guint           refs;              /* notifications that are not durable, and we */
 } Report;
 
@@ -49,14 +48,31 @@ report_unref (Report *r)
   ek_pool_free (r->pool);
 }
 
-static bool
-wanted (const EkSpoolMessage *m, guint rcpt, bool delayed)
+/* RFC 3461 4.1: without NOTIFY= failures are told, and delays may be; success only to who asks. */
+bool
+ek_bounce_wanted (const EkSpoolMessage *m, guint rcpt, guint action)
 {
   guint8 notify = m->rcpts[rcpt].notify;
 
   if (m->sender.n == 0 || (notify & EK_NOTIFY_NEVER))
     return false;
-  return notify == 0 || (notify & (delayed ? EK_NOTIFY_DELAY : EK_NOTIFY_FAILURE));
+  if (action == EK_DSN_FAILED)
+    return notify == 0 || (notify & EK_NOTIFY_FAILURE);
+  if (action == EK_DSN_DELAYED)
+    return notify == 0 || (notify & EK_NOTIFY_DELAY);
+  return (notify & EK_NOTIFY_SUCCESS) != 0;
+}
+
+static const char *
+kind (const EkDsn *dsn)
+{
+  bool failed = false, delayed = false;
+
+  for (guint i = 0; i < dsn->n_rcpts; i++) {
+    failed = failed || dsn->rcpts[i].action == EK_DSN_FAILED;
+    delayed = delayed || dsn->rcpts[i].action == EK_DSN_DELAYED;
+  }
+  return failed ? "sender non-delivery notification" : delayed ? "sender delay notification" : "sender delivery status notification";
 }
 
 static void
@@ -71,7 +87,7 @@ recorded (EkCall *call, EkStatus status, gpointer user)
   ek_queue_id_text (c->id, child);
   if (status == EK_OK && m) {
     ek_event ("bounce", r->event, "notify", EK_FTEXT ("qid", parent), EK_FTEXT ("child_qid", child),
-              EK_FTEXT ("kind", r->delayed ? "sender delay notification" : "sender non-delivery notification"));
+              EK_FTEXT ("kind", kind (&r->dsn)));
     ek_sched_message (m);
   }
   else if (status != EK_OK)
@@ -145,7 +161,7 @@ choose_acts (Report *r, guint first, guint n)
   for (guint i = 0; i < r->n_acts; i++) {
     bool here = false;
     for (guint k = first; k < first + n && !here; k++)
-      here = r->acts[i].type == EK_ACT_BOUNCE && r->acts[i].rcpt == r->ordinals[k];
+      here = (r->acts[i].type == EK_ACT_BOUNCE || r->acts[i].type == EK_ACT_DONE) && r->acts[i].rcpt == r->ordinals[k];
     if (here && n_chosen < AT_ONCE)
       chosen[n_chosen++] = r->acts[i];
     else
@@ -187,6 +203,8 @@ record (Report *r, EkSpoolMessage *m, Child *c, guint n_acts)
   c->call = (EkCall) { .pool = r->pool, .done = recorded, .user = c };
   EkStatus status = ek_queue_ops->record (ek_queue_spool, &c->call, m, r->acts + r->n_acts, n_acts, &child, 1);
   ek_buf_release (&attrs);
+  if (status == EK_FAIL)             /* it fits nowhere: what happened is kept all the same */
+    ek_queue_ops->record (ek_queue_spool, NULL, m, r->acts + r->n_acts, n_acts, NULL, 0);
   if (status != EK_PENDING)
     recorded (&c->call, status, c);
 }
@@ -196,6 +214,9 @@ write_reports (Report *r, EkSpoolMessage *m)
 {
   guint all = r->dsn.n_rcpts;
 
+  ek_sched_reporting (m, false);
+  if (r->retire)
+    ek_sched_forget (m);
   for (guint first = 0, n; first < all; first += n) {
     Child *c = ek_pool_new0 (r->pool, Child);
     c->report = r;
@@ -206,6 +227,8 @@ write_reports (Report *r, EkSpoolMessage *m)
     guint n_acts = choose_acts (r, first, n);
     record (r, m, c, first + n < all ? n_acts : last_acts (r, m, n_acts));
   }
+  if (!r->retire)
+    ek_outcome_settle (m);
 }
 
 static void
@@ -214,7 +237,7 @@ original_read (EkCall *call, EkStatus status, gpointer user)
   Report *r = user;
   EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, r->id);
 
-  if (m == NULL) {                   /* an administrator deleted it meanwhile */
+  if (m == NULL) {
     report_unref (r);
     return;
   }
@@ -231,18 +254,18 @@ fill_rcpts (Report *r, const EkSpoolMessage *m, const EkBounceRcpt *which, guint
   r->ordinals = ek_pool_newv (r->pool, guint, n);
   for (guint i = 0; i < n; i++) {
     const EkSpoolRcpt *to = &m->rcpts[which[i].rcpt];
-    if (!wanted (m, which[i].rcpt, r->delayed))
+    if (!ek_bounce_wanted (m, which[i].rcpt, which[i].action))
       continue;
     const char *text = ek_pool_strdup (r->pool, which[i].text), *space = strchr (text, ' ');
     bool remote = which[i].relay && strchr (which[i].relay, '[');
     r->ordinals[r->dsn.n_rcpts] = which[i].rcpt;
     r->dsn.rcpts[r->dsn.n_rcpts++] = (EkDsnRcpt) {
       .address = ek_pool_str (r->pool, to->address), .orcpt = ek_pool_str (r->pool, to->orcpt),
-      .action = r->delayed ? EK_DSN_DELAYED : EK_DSN_FAILED,
+      .action = which[i].action,
       .status = space ? ek_pool_strndup (r->pool, text, (gsize) (space - text)) : NULL,
       .diagnostic = ek_str (space ? space + 1 : text), .diagnostic_type = remote ? "smtp" : NULL,
       .remote_mta = remote ? ek_pool_strdup (r->pool, which[i].relay) : NULL, .last_attempt = ek_wall () / G_USEC_PER_SEC,
-      .retry_until = r->delayed ? (m->arrival + ek_queue_conf->lifetime.us) / G_USEC_PER_SEC : 0,
+      .retry_until = which[i].action == EK_DSN_DELAYED ? (m->arrival + ek_queue_conf->lifetime.us) / G_USEC_PER_SEC : 0,
     };
   }
 }
@@ -270,32 +293,38 @@ double_bounce (const EkSpoolMessage *m, guint n)
 }
 
 void
-ek_bounce (EkSpoolMessage *m, const EkBounceRcpt *which, guint n, bool delayed, const EkSpoolAct *acts, guint n_acts)
+ek_bounce (EkSpoolMessage *m, const EkBounceRcpt *which, guint n, const EkSpoolAct *acts, guint n_acts)
 {
+  bool retire = n_acts > 0 && acts[n_acts - 1].type == EK_ACT_RETIRE;
   guint tell = 0;
   char id[EK_QUEUE_ID_LEN + 1];
 
   for (guint i = 0; i < n; i++)
-    tell += wanted (m, which[i].rcpt, delayed);
+    tell += ek_bounce_wanted (m, which[i].rcpt, which[i].action);
   if (tell == 0) {
     double_bounce (m, n);
+    if (retire)
+      ek_sched_forget (m);
     guint done = record_surplus (m, acts, n_acts);
     ek_queue_ops->record (ek_queue_spool, NULL, m, acts + done, n_acts - done, NULL, 0);
+    if (!retire)
+      ek_outcome_settle (m);
     return;
   }
   EkPool *pool = ek_pool_new ();
   Report *r = ek_pool_new0 (pool, Report);
-  *r = (Report) { .pool = pool, .id = m->id, .event = m->event, .delayed = delayed, .refs = 1 };
+  *r = (Report) { .pool = pool, .id = m->id, .event = m->event, .refs = 1 };
   r->content.fd = -1;
   ek_queue_id_text (m->id, id);
   r->dsn = (EkDsn) {
     .hostname = ek_role_hostname (), .to = ek_pool_str (pool, m->sender), .queue_id = ek_pool_strdup (pool, id),
     .envid = ek_pool_str (pool, m->envid), .arrival = m->arrival / G_USEC_PER_SEC,
-    .now = ek_wall () / G_USEC_PER_SEC, .full = (m->flags & EK_MSG_RET_FULL) && !delayed, .utf8 = (m->flags & EK_MSG_UTF8) != 0,
+    .now = ek_wall () / G_USEC_PER_SEC, .full = (m->flags & EK_MSG_RET_FULL) != 0, .utf8 = (m->flags & EK_MSG_UTF8) != 0,
     .original_max = ORIGINAL_MAX, .original_size = m->size,
   };
   copy_acts (r, acts, n_acts);
   fill_rcpts (r, m, which, n);
+  ek_sched_reporting (m, true);
   r->read = (EkCall) { .pool = pool, .done = original_read, .user = r };
   EkStatus status = ek_queue_ops->content (ek_queue_spool, &r->read, m, &r->content);
   if (status != EK_PENDING)

@@ -6,63 +6,106 @@
  * message is the mailbox's alone.
  */
 #include "config.h"
+#include "mail/dsn.h"
 #include "queue/queue.h"
 #include <string.h>
 
-#define SURELY_DURABLE (150 * 1000)  /* us: three times the spool's promise */
+#define LOOK_AGAIN (100 * 1000)      /* us: a `done` that waits for its report is not recorded yet */
+#define SICK       G_USEC_PER_SEC    /* the disk takes nothing now */
+#define NO_REPORT G_MAXUINT
 #define WARNED 1                     /* type of the plan that says the sender was warned of a delay */
 
 typedef struct {
   guint64 id;
   guint32 rcpt, store;
-  gint64  since;
 } Retired;
 
-static GArray *retired;              /* oldest first */
+static GArray *retired, *asked;      /* delivered; those that the barrier under way stands behind */
+static EkCall  barrier;
 static EkTimer teller;
 
 /* ---- telling store ---- */
 
 static void
-tell (EkTimer *timer)
+tell (const Retired *r)
 {
-  gint64 now = ek_now ();
-  guint n = 0;
+  EkChannel *store = ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, r->store);
 
-  for (; n < retired->len; n++) {
-    const Retired *r = &g_array_index (retired, Retired, n);
-    if (now - r->since < SURELY_DURABLE)
-      break;
-    EkChannel *store = ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, r->store);
-    if (store == NULL)
-      continue;
-    EkBuf *out = ek_channel_send (store, EK_S_RETIRED);
-    ek_pack_u64 (out, r->id);
-    ek_pack_u64 (out, r->rcpt);
-    ek_pack_u64 (out, 0);
-    ek_channel_end (store);
-  }
-  if (n > 0)
-    g_array_remove_range (retired, 0, n);
+  if (store == NULL)                 /* a new one guards nothing */
+    return;
+  EkBuf *out = ek_channel_send (store, EK_S_RETIRED);
+  ek_pack_u64 (out, r->id);
+  ek_pack_u64 (out, r->rcpt);
+  ek_pack_u64 (out, 0);
+  ek_channel_end (store);
+}
+
+static void
+reached (EkCall *call, EkStatus status, gpointer user)
+{
+  g_clear_error (&call->error);
+  if (asked == NULL)                 /* the role ends */
+    return;
+  for (guint i = 0; i < asked->len; i++)
+    if (status == EK_OK)
+      tell (&g_array_index (asked, Retired, i));
+    else
+      g_array_append_vals (retired, &g_array_index (asked, Retired, i), 1);
+  g_array_set_size (asked, 0);
   if (retired->len > 0)
-    ek_timer_set (ek_role_loop (), timer, SURELY_DURABLE / 2);
+    ek_timer_set (ek_role_loop (), &teller, status == EK_OK ? 0 : SICK);
+}
+
+static bool
+is_recorded (const Retired *r)
+{
+  const EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, r->id);
+
+  return m == NULL || m->rcpts[r->rcpt].state == EK_TO_DONE;
+}
+
+/* The records are written by now: the barrier goes behind them and comes back when they are durable. */
+static void
+ask (EkTimer *timer)
+{
+  guint kept = 0;
+
+  if (asked->len > 0)
+    return;
+  for (guint i = 0; i < retired->len; i++) {
+    Retired r = g_array_index (retired, Retired, i);
+    if (is_recorded (&r))
+      g_array_append_val (asked, r);
+    else
+      g_array_index (retired, Retired, kept++) = r;
+  }
+  g_array_set_size (retired, kept);
+  if (asked->len == 0) {
+    ek_timer_set (ek_role_loop (), timer, LOOK_AGAIN);
+    return;
+  }
+  barrier = (EkCall) { .done = reached };
+  EkStatus status = ek_queue_ops->barrier (ek_queue_spool, &barrier);
+  if (status != EK_PENDING)
+    reached (&barrier, status, NULL);
 }
 
 void
 ek_outcome_delivered (guint64 id, guint32 rcpt, guint store)
 {
-  Retired r = { id, rcpt, store, ek_now () };
+  Retired r = { id, rcpt, store };
 
   g_array_append_val (retired, r);
   if (!ek_timer_armed (&teller))
-    ek_timer_set (ek_role_loop (), &teller, SURELY_DURABLE);
+    ek_timer_set (ek_role_loop (), &teller, 0);
 }
 
 void
 ek_outcome_start (void)
 {
   retired = g_array_new (FALSE, FALSE, sizeof (Retired));
-  teller.func = tell;
+  asked = g_array_new (FALSE, FALSE, sizeof (Retired));
+  teller.func = ask;
 }
 
 void
@@ -70,6 +113,7 @@ ek_outcome_end (void)
 {
   ek_timer_cancel (ek_role_loop (), &teller);
   g_clear_pointer (&retired, g_array_unref);
+  g_clear_pointer (&asked, g_array_unref);
 }
 
 /* ---- one recipient ---- */
@@ -107,13 +151,17 @@ lifetime (const EkSpoolMessage *m)
   return m->sender.n == 0 ? ek_queue_conf->bounce_lifetime.us : ek_queue_conf->lifetime.us;
 }
 
-/* Grows with the message's age, within the limits, give or take a tenth. */
+/* Grows with the message's age, within the limits, give or take a tenth; recipients that are put off together come
+ * back together. */
 static gint64
-next_try (const EkSpoolMessage *m, gint64 now)
+next_try (EkSpoolMessage *m, gint64 now)
 {
+  gint64 *last = ek_sched_last_pause (m);
   gint64 pause = MIN (MAX (now - m->arrival, ek_queue_conf->backoff_min.us), ek_queue_conf->backoff_max.us);
   gint64 jitter = pause / 10;
-  return now + pause - jitter + (gint64) (ek_random64 () % (guint64) (2 * jitter + 1));
+  if (*last < now + pause - jitter || *last > now + pause + jitter)
+    *last = now + pause - jitter + (gint64) (ek_random64 () % (guint64) (2 * jitter + 1));
+  return *last;
 }
 
 void
@@ -132,8 +180,16 @@ ek_outcome (EkSpoolMessage *m, guint rcpt, const EkOutcome *o)
     status = EK_FAIL;
   }
   log_it (m, r, o, status);
+  guint action = status == EK_FAIL ? EK_DSN_FAILED : status == EK_OK && o->action && ek_bounce_wanted (m, rcpt, o->action) ? o->action : NO_REPORT;
+  if (status == EK_OK && m->n_rcpts > 1 && action != NO_REPORT) {
+    EkBounceRcpt b = { rcpt, action, text, o->relay };     /* at once: the others may take long */
+    act.type = EK_ACT_DONE;
+    ek_sched_reported (m, rcpt);
+    ek_bounce (m, &b, 1, &act, 1);
+    return;
+  }
   if (status == EK_FAIL || (status == EK_OK && m->n_rcpts == 1)) {
-    ek_sched_final (m, rcpt, status, text, o->relay);      /* settle() records it, with its notification */
+    ek_sched_final (m, rcpt, status, action, text, o->relay);      /* settle() records it, with its notification */
     return;
   }
   act.type = status == EK_OK ? EK_ACT_DONE : EK_ACT_DEFER;
@@ -164,9 +220,9 @@ final_acts (const EkSpoolMessage *m, GPtrArray *finals, GArray *bounces, bool *r
   for (guint k = 0; finals && k < finals->len; k++) {
     const EkFinal *f = finals->pdata[k];
     EkSpoolAct act = { .type = f->status == EK_OK ? EK_ACT_DONE : EK_ACT_BOUNCE, .rcpt = f->rcpt, .text = ek_str (f->text) };
-    EkBounceRcpt b = { f->rcpt, f->text, f->relay };
+    EkBounceRcpt b = { f->rcpt, f->action, f->text, f->relay };
     g_array_append_val (acts, act);
-    if (f->status == EK_FAIL)
+    if (f->action != NO_REPORT)
       g_array_append_val (bounces, b);
   }
   *retire = true;
@@ -197,13 +253,13 @@ maybe_warn (EkSpoolMessage *m)
     return;
   g_autoptr (GArray) which = g_array_new (FALSE, FALSE, sizeof (EkBounceRcpt));
   for (guint i = 0; i < m->n_rcpts; i++) {
-    EkBounceRcpt b = { i, m->rcpts[i].status ? m->rcpts[i].status : "4.0.0 delayed", NULL };
+    EkBounceRcpt b = { i, EK_DSN_DELAYED, m->rcpts[i].status ? m->rcpts[i].status : "4.0.0 delayed", NULL };
     if (m->rcpts[i].state == EK_TO_DEFERRED)
       g_array_append_val (which, b);
   }
   EkSpoolAct act = { .type = EK_ACT_PLAN, .rcpt = 0, .action = WARNED, .text = EK_STR ("warned") };
   if (which->len > 0)
-    ek_bounce (m, (const EkBounceRcpt *) (void *) which->data, which->len, true, &act, 1);
+    ek_bounce (m, (const EkBounceRcpt *) (void *) which->data, which->len, &act, 1);
 }
 
 /* The next deferred recipient's time. */
@@ -233,16 +289,13 @@ ek_outcome_settle (EkSpoolMessage *m)
   EkEventId event = m->event;
 
   if (!retire)
-    maybe_warn (m);
-  if (acts->len > 0) {
+    plan_next (m);
+  if (acts->len > 0) {               /* and comes back here unless it retires */
     ek_queue_id_text (m->id, id);
-    if (retire)
-      ek_sched_forget (m);
-    ek_bounce (m, (const EkBounceRcpt *) (void *) bounces->data, bounces->len, false, (const EkSpoolAct *) (void *) acts->data,
-               acts->len);
+    ek_bounce (m, (const EkBounceRcpt *) (void *) bounces->data, bounces->len, (const EkSpoolAct *) (void *) acts->data, acts->len);
     if (retire)
       ek_event ("qmgr", event, "removed", EK_FTEXT ("qid", id));
   }
-  if (!retire)
-    plan_next (m);
+  else if (!retire)
+    maybe_warn (m);
 }

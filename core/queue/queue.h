@@ -81,17 +81,22 @@ void ek_sched_replayed (EkSpoolMessage *message);          /* told by open() */
 typedef struct {                     /* an outcome that ek_outcome_settle() will record */
   guint    rcpt;
   EkStatus status;                   /* OK or FAIL */
+  guint    action;                   /* EkDsnAction; G_MAXUINT: no report */
   char    *text;                     /* "5.1.1 User unknown" */
   char    *relay;
 } EkFinal;
 /* Adds one (text and relay copied), and takes all: NULL when there are none.  g_ptr_array_unref. */
-void ek_sched_final (EkSpoolMessage *message, guint rcpt, EkStatus status, const char *text, const char *relay);
+void ek_sched_final (EkSpoolMessage *message, guint rcpt, EkStatus status, guint action, const char *text, const char *relay);
 GPtrArray *ek_sched_take_finals (EkSpoolMessage *message);
 void ek_sched_wake (EkSpoolMessage *message);              /* its recipients may be due: try them now */
 void ek_sched_forget (EkSpoolMessage *message);            /* about to be retired */
 void ek_sched_at (EkSpoolMessage *message, gint64 us);      /* look at it again then */
-bool ek_sched_busy (const EkSpoolMessage *message);        /* one of its recipients is under way */
+gint64 *ek_sched_last_pause (EkSpoolMessage *message);      /* wall us until when its last deferral puts it off */
+bool ek_sched_busy (const EkSpoolMessage *message);        /* a recipient is under way, or a report on one */
+void ek_sched_reported (EkSpoolMessage *message, guint rcpt);           /* its outcome goes with a report: not to be tried again */
+void ek_sched_reporting (EkSpoolMessage *message, bool on);            /* a report is being written */
 guint ek_sched_under_way (void);
+bool ek_sched_ended (EkParcel *parcel);                   /* too late for an answer: it is freed */
 void ek_sched_worker_up (EkRole role, guint index);
 void ek_sched_worker_gone (EkRole role, EkChannel *worker);
 /* A next hop that cannot be reached: what waits for it is put off too. */
@@ -113,6 +118,7 @@ typedef struct {
   const char *dsn, *text, *relay;
   const char *component;             /* "virtual", "smtp" */
   gint64      connect_us, send_us, queued_us;    /* parts of the delay */
+  guint       action;                /* of OK: EkDsnAction, when the sender may want to know; 0: others tell him */
 } EkOutcome;
 /* Records and logs it; DEFER becomes FAIL when the message is too old.  Afterwards call ek_outcome_settle(). */
 void ek_outcome (EkSpoolMessage *message, guint rcpt, const EkOutcome *outcome);
@@ -124,12 +130,16 @@ void ek_outcome_end (void);
 /* ---- bounce.c ---- */
 typedef struct {
   guint       rcpt;
+  guint       action;                /* EkDsnAction */
   const char *text;                  /* "5.1.1 reason" */
   const char *relay;                 /* who said so; NULL: we */
 } EkBounceRcpt;
-/* Writes the notification on some recipients and records it together with `acts`, as one record.  When nobody wants it
- * (null sender, NOTIFY=NEVER) only the acts are recorded.  delayed: a warning, not a bounce. */
-void ek_bounce (EkSpoolMessage *message, const EkBounceRcpt *which, guint n, bool delayed, const EkSpoolAct *acts, guint n_acts);
+/* Writes the notification on some recipients (RFC 3464) and records it together with `acts`, as one record; with
+ * EK_ACT_RETIRE as the last one the scheduler forgets the message, else it settles it once more.  When nobody wants
+ * the notification (null sender, NOTIFY=) only the acts are recorded. */
+void ek_bounce (EkSpoolMessage *message, const EkBounceRcpt *which, guint n, const EkSpoolAct *acts, guint n_acts);
+/* Whether the sender asked to be told of such an end of this recipient's delivery. */
+bool ek_bounce_wanted (const EkSpoolMessage *message, guint rcpt, guint action);
 
 /* ---- admin.c ---- */
 void ek_admin_request (EkMsg *msg);

@@ -19,6 +19,10 @@
 #define ASK_AGAIN (300 * 1000)
 #define GROUP_MAX 100                /* recipients of one message in one delivery to a next hop */
 #define PUT_OFF_MAX 64               /* parcels of a dead next hop that are put off in one turn of the loop */
+#define WAITING_MAX  20000           /* parcels in one line: more wait in the spool, for WAITING_LONG */
+#define WAITING_LONG (30 * G_USEC_PER_SEC)
+#define REPLAY_MAX   200             /* messages that are routed in one turn after a restart, */
+#define ROUTING_MAX  2000            /* and questions to directory at once */
 #define SWEEP_MIN 1000               /* destinations that are kept without asking whether anybody needs them */
 
 struct EkDestination {
@@ -40,6 +44,8 @@ typedef struct {                     /* EkSpoolMessage.user */
   EkSpoolMessage *message;
   guint           busy;              /* recipients that are being routed, wait in a line or are under way */
   bool            replay;            /* from before a restart: a delivery may have been made already */
+  bool            asked;             /* an administrator wants it tried, dead next hop or not */
+  gint64          last_pause;        /* wall us: when what was put off last comes back */
   GPtrArray      *finals;            /* of EkFinal: not recorded yet; NULL: none */
 } Mine;
 
@@ -49,8 +55,9 @@ static GHashTable *destinations;
 static guint       sweep_at;         /* so many destinations: forget those that nobody needs */
 static guint       under_way, remote_under_way;
 static GQueue      held_back;        /* destinations that wait for remote_under_way to fall */
-static EkTask      starter;          /* after a replay: once the peers are there */
+static EkTimer     starter;          /* after a replay: once the peers are there */
 static GArray     *replayed;         /* of EkQueueId */
+static guint       replayed_done, routing;
 static bool        ending;
 
 static GQueue      lines;            /* destinations with new parcels: pulled at the turn's end, so that
@@ -58,6 +65,8 @@ static GQueue      lines;            /* destinations with new parcels: pulled at
 static EkTask      puller;
 static EkTimer     pacer;            /* the next turn's share, so that the loop serves others between */
 static bool        pulling;
+
+static Mine *mine_of (EkSpoolMessage *m);
 
 const char *ek_destination_name (const EkDestination *d) { return d->key; }
 bool ek_destination_local (const EkDestination *d) { return d->local; }
@@ -68,6 +77,25 @@ bool
 ek_sched_busy (const EkSpoolMessage *m)
 {
   return m->user && ((Mine *) m->user)->busy > 0;
+}
+
+gint64 *
+ek_sched_last_pause (EkSpoolMessage *m)
+{
+  return &mine_of (m)->last_pause;
+}
+
+void
+ek_sched_reported (EkSpoolMessage *m, guint rcpt)
+{
+  m->rcpts[rcpt].user = GINT_TO_POINTER (FINAL);
+}
+
+void
+ek_sched_reporting (EkSpoolMessage *m, bool on)
+{
+  if (m->user)
+    ((Mine *) m->user)->busy += on ? 1u : -1u;
 }
 
 /* ---- destinations ---- */
@@ -132,8 +160,11 @@ destination (const EkRoute *r)
 void
 ek_sched_dead (EkDestination *d, const char *dsn, const char *text)
 {
-  d->dead_for = d->dead_for ? MIN (d->dead_for * 2, DEAD_MAX) : DEAD_MIN;
-  d->dead_until = ek_now () + d->dead_for;
+  if (d->dead_until <= ek_now ()) {  /* else others that were under way with this one have said so already */
+    d->dead_for = d->dead_for ? MIN (d->dead_for * 2, MIN (DEAD_MAX, ek_queue_conf->backoff_max.us))
+                              : MIN (DEAD_MIN, ek_queue_conf->backoff_min.us);
+    d->dead_until = ek_now () + d->dead_for;
+  }
   g_free (d->dead_dsn);
   g_free (d->dead_text);
   d->dead_dsn = g_strdup (dsn);
@@ -216,6 +247,8 @@ got_content (EkCall *call, EkStatus status, gpointer user)
 {
   EkParcel *p = user;
 
+  if (ek_sched_ended (p))
+    return;
   if (status == EK_OK) {
     start (p);
     return;
@@ -254,7 +287,8 @@ all_held (const EkParcel *p)
 static void
 put_off (EkDestination *d, EkParcel *p)
 {
-  EkOutcome o = { .status = EK_DEFER, .dsn = d->dead_dsn, .text = d->dead_text, .relay = "none", .component = d->instance };
+  g_autofree char *text = g_strdup_printf ("delivery temporarily suspended: %s", d->dead_text ? d->dead_text : "");
+  EkOutcome o = { .status = EK_DEFER, .dsn = d->dead_dsn, .text = text, .relay = "none", .component = d->instance };
 
   d->under_way++;
   under_way++;
@@ -374,6 +408,7 @@ next_share (EkTimer *timer)
 static void
 time_is_up (EkTimer *timer)
 {
+  ((Mine *) timer)->asked = false;
   ek_sched_message (((Mine *) timer)->message);
 }
 
@@ -407,6 +442,7 @@ routed (const EkRoute *r, gpointer data)
   EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, w.id);
 
   g_free (data);
+  routing--;
   if (m == NULL || m->user == NULL || ending)
     return;
   if (r->kind == EK_ROUTE_DEFER && r->dsn == NULL) {     /* directory is being restarted: ask again soon */
@@ -416,8 +452,17 @@ routed (const EkRoute *r, gpointer data)
     return;
   }
   if (r->kind == EK_ROUTE_LOCAL || r->kind == EK_ROUTE_REMOTE) {
+    EkDestination *d = destination (r);
+    if (d->waiting.length >= WAITING_MAX) {
+      m->rcpts[w.rcpt].user = GINT_TO_POINTER (IDLE);
+      ((Mine *) m->user)->busy--;
+      ek_sched_at (m, WAITING_LONG);
+      return;
+    }
+    if (((Mine *) m->user)->asked)
+      d->dead_until = 0;
     line_up (m, w.rcpt, r);
-    list (destination (r));
+    list (d);
     return;
   }
   EkOutcome o = { .status = r->kind == EK_ROUTE_DEFER ? EK_DEFER : EK_FAIL, .dsn = r->dsn, .text = r->text, .relay = "none",
@@ -461,6 +506,7 @@ ek_sched_message (EkSpoolMessage *m)
       *w = (Which) { id, i };
       r->user = GINT_TO_POINTER (ROUTING);
       mine->busy++;
+      routing++;
       ek_route (r->address, m->sender, routed, w);
     }
   }
@@ -476,6 +522,7 @@ ek_sched_wake (EkSpoolMessage *m)
   for (guint i = 0; i < m->n_rcpts; i++)
     if (m->rcpts[i].state == EK_TO_DEFERRED && !m->rcpts[i].held)
       m->rcpts[i].next_try = 0;
+  mine->asked = true;
   ek_timer_cancel (ek_role_loop (), &mine->timer);
   ek_sched_message (m);
 }
@@ -491,12 +538,12 @@ final_free (gpointer data)
 }
 
 void
-ek_sched_final (EkSpoolMessage *m, guint rcpt, EkStatus status, const char *text, const char *relay)
+ek_sched_final (EkSpoolMessage *m, guint rcpt, EkStatus status, guint action, const char *text, const char *relay)
 {
   Mine *mine = mine_of (m);
   EkFinal *f = g_new (EkFinal, 1);
 
-  *f = (EkFinal) { rcpt, status, g_strdup (text), g_strdup (relay) };
+  *f = (EkFinal) { rcpt, status, action, g_strdup (text), g_strdup (relay) };
   if (mine->finals == NULL)
     mine->finals = g_ptr_array_new_with_free_func (final_free);
   g_ptr_array_add (mine->finals, f);
@@ -524,15 +571,19 @@ ek_sched_forget (EkSpoolMessage *m)
 
 /* ---- after a restart ---- */
 
+/* A queue of a million is not routed in one turn. */
 static void
-go (EkTask *task)
+go (EkTimer *timer)
 {
-  for (guint i = 0; replayed && i < replayed->len; i++) {
-    EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, g_array_index (replayed, EkQueueId, i));
+  for (guint n = 0; replayed && replayed_done < replayed->len && n < REPLAY_MAX && routing < ROUTING_MAX; n++) {
+    EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, g_array_index (replayed, EkQueueId, replayed_done++));
     if (m)
       ek_sched_message (m);
   }
-  g_clear_pointer (&replayed, g_array_unref);
+  if (replayed && replayed_done < replayed->len)
+    ek_timer_set (ek_role_loop (), timer, routing < ROUTING_MAX ? 0 : 5000);
+  else
+    g_clear_pointer (&replayed, g_array_unref);
 }
 
 void
@@ -549,6 +600,7 @@ ek_sched_start (void)
 {
   destinations = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, destination_free);
   starter.func = go;
+  replayed_done = routing = 0;
   puller.func = pull_lines;
   pacer.func = next_share;
   sweep_at = SWEEP_MIN;
@@ -564,7 +616,7 @@ ek_sched_worker_up (EkRole role, guint index)
   gpointer value;
 
   if (role == EK_ROLE_DIRECTORY && replayed)
-    ek_loop_later (ek_role_loop (), &starter);
+    ek_timer_set (ek_role_loop (), &starter, 0);
   g_hash_table_iter_init (&iter, destinations);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     list (value);
@@ -618,6 +670,26 @@ ek_sched_worker_gone (EkRole role, EkChannel *worker)
 
 /* ---- the end ---- */
 
+/* What was under way outlives the scheduler: whoever has it still answers. */
+bool
+ek_sched_ended (EkParcel *p)
+{
+  if (ending)
+    parcel_free (p);
+  return ending;
+}
+
+static void
+leave (GQueue *line)
+{
+  GList *link;
+
+  while ((link = g_queue_pop_head_link (line))) {
+    EkParcel *p = link->data;
+    ek_queue_ops->content_release (ek_queue_spool, &p->content);
+  }
+}
+
 static void
 drop_line (GQueue *line)
 {
@@ -636,6 +708,7 @@ ek_sched_end (void)
   gpointer value;
 
   ending = true;
+  ek_timer_cancel (ek_role_loop (), &starter);
   ek_timer_cancel (ek_role_loop (), &pacer);
   if (destinations == NULL)
     return;
@@ -644,7 +717,7 @@ ek_sched_end (void)
     EkDestination *d = value;
     drop_line (&d->waiting);
     drop_line (&d->suspects);
-    drop_line (&d->sent);
+    leave (&d->sent);
   }
   g_queue_clear (&held_back);
   g_queue_clear (&lines);

@@ -5,9 +5,10 @@
  *
  * EK_R_DELIVER: u queue id, u event, t transport, t next hop, s sender, s envid, u flags, u size, u n, n times (s
  * address, u notify, s orcpt), parts.  Answer: u dead (the next hop cannot be reached at all), u n, n times (u
- * recipient, u status, t enhanced code, t reply, t relay, i connect us, i send us).
+ * recipient, u status, t enhanced code, t reply, t relay, i connect us, i send us, u the next hop sends the reports).
  */
 #include "config.h"
+#include "mail/dsn.h"
 #include "queue/queue.h"
 #include "proc/pack.h"
 #include <fcntl.h>
@@ -48,6 +49,8 @@ local_answer (EkMsg *msg, gpointer data)
   EkParcel *p = data;
   g_autoptr (EkPool) pool = ek_pool_new ();
 
+  if (ek_sched_ended (p))
+    return;
   if (msg == NULL) {                 /* it died: tried again, with care */
     EkChannel *worker = p->worker;
     if (worker)
@@ -62,6 +65,7 @@ local_answer (EkMsg *msg, gpointer data)
                       .component = "virtual" };
   o.queued_us = p->sent - p->queued;
   o.send_us = ek_now () - p->sent;
+  o.action = EK_DSN_DELIVERED;
   if (o.status == EK_OK)
     ek_outcome_delivered (p->message->id, p->rcpts[0], ek_destination_store (p->to));
   ek_outcome (p->message, p->rcpts[0], &o);
@@ -120,6 +124,7 @@ one_result (EkParcel *p, EkUnpack *in, bool *had)
   o.relay = ek_unpack_text (in, pool);
   o.connect_us = ek_unpack_i64 (in);
   o.send_us = ek_unpack_i64 (in);
+  o.action = ek_unpack_max (in, 1) ? 0 : EK_DSN_RELAYED;
   o.queued_us = p->sent - p->queued;
   if (in->bad || had[rcpt])
     return;
@@ -135,6 +140,8 @@ remote_answer (EkMsg *msg, gpointer data)
   EkParcel *p = data;
   bool had[128] = { false };
 
+  if (ek_sched_ended (p))
+    return;
   if (msg == NULL) {
     if (p->worker)
       ek_sched_worker_gone (EK_ROLE_RELAY, p->worker);

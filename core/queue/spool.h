@@ -248,6 +248,10 @@ struct EkSpoolOps {
                             const EkSpoolAct *acts, guint n_acts,
                             const EkSpoolNew *children, guint n_children);
 
+  /* PENDING, then OK when all that was recorded before is durable; asks for no sync of its own, so within 50 ms.
+   * DEFER: it is not yet. */
+  EkStatus       (*barrier) (EkSpool *spool, EkCall *call);
+
   /* A large file under construction.  append() copies; it answers how many bytes wait for the disk
    * (stop reading from the edge above a megabyte; dispatch() runs `drained` when they fell below a
    * quarter of that).  A write that failed shows at submit.  free() throws it away (NULL is fine). */

@@ -38,6 +38,7 @@ typedef struct {                     /* what came of one recipient */
   const char *reply;                 /* the remote's words: "250 2.0.0 Ok: queued as 1A" */
   const char *relay;                 /* "mx.example.com[192.0.2.1]:25" or "none" */
   gint64      connected, sent;       /* monotonic us: for delays=a/b/c/d; 0: not reached */
+  bool        reports;               /* OK: the next hop was told NOTIFY=, so it tells the sender (RFC 3461 5.2.1) */
 } EkHopResult;
 
 /* Once for each recipient, by its index. */

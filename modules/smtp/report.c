@@ -19,6 +19,7 @@ client_report (ClientTrip *trip, guint rcpt, EkStatus status, const char *dsn, c
   EkHopResult result = {
     .status = status, .dsn = code, .reply = text, .relay = conn ? conn->relay : trip->trouble_relay ? trip->trouble_relay : "none",
     .connected = conn ? conn->ready : 0, .sent = conn && conn->ready ? ek_now () : 0,
+    .reports = conn && (conn->offers & OFFERS_DSN),
   };
   ek_hop_report (trip->hop, rcpt, &result);
 }

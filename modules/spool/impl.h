@@ -363,6 +363,7 @@ void   act_apply (Message *message, const EkSpoolAct *act, gint64 wall);
 
 /* submit.c */
 EkStatus spool_submit (EkSpool *spool, EkCall *call, const EkSpoolNew *message);
+EkStatus spool_barrier (EkSpool *spool, EkCall *call);
 EkStatus spool_record (EkSpool *spool, EkCall *call, EkSpoolMessage *message, const EkSpoolAct *acts,
                        guint n_acts, const EkSpoolNew *children, guint n_children);
 void   spool_retired (EkSpool *spool, Message *message);   /* takes it out of memory */

@@ -359,6 +359,7 @@ instance_open (EkInstance *self, const EkSpoolHost *host, GError **error)
 static const EkSpoolOps spool_ops = {
   .open = instance_open, .close = spool_close, .dispatch = spool_dispatch, .new_id = spool_new_id,
   .accepting = spool_accepting, .status = spool_status, .submit = spool_submit, .record = spool_record,
+  .barrier = spool_barrier,
   .file_new = file_new, .file_append = file_append, .file_free = file_free, .file_share = file_share,
   .file_sync = file_sync, .content = spool_content, .content_release = spool_content_release,
   .find = spool_find, .cursor_new = cursor_new, .cursor_next = cursor_next, .cursor_free = cursor_free,

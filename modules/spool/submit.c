@@ -301,3 +301,30 @@ spool_record (EkSpool *spool, EkCall *call, EkSpoolMessage *pub, const EkSpoolAc
   queue (spool, rec);
   return call ? EK_PENDING : EK_OK;
 }
+
+/* ---- barriers ----------------------------------------------------------------------------------- */
+
+static void
+barrier_reached (EkSpool *spool, Task *task)
+{
+  Rec *rec = (Rec *) task;
+  EkCall *call = rec->call;
+  EkStatus status = rec->status;
+
+  if (status != EK_OK)
+    ek_fail (&call->error, EK_DEFER, rec->error, "%s: not durable: %s", spool->opt.path, g_strerror (rec->error));
+  rec_free (rec);
+  ek_call_done (call, status);
+}
+
+EkStatus
+spool_barrier (EkSpool *spool, EkCall *call)
+{
+  Rec *rec = rec_new (REC_NONE, 0, NULL, NULL);
+
+  rec->call = call;
+  rec->task.done = barrier_reached;
+  atomic_store (&spool->busy, true);
+  hot_queue (spool, rec);
+  return EK_PENDING;
+}

@@ -11,6 +11,7 @@
 Stages: connect helo starttls mail rcpt data message quit other.  None: the usual answer.
 """
 import collections
+import select
 import socket
 import ssl
 import threading
@@ -103,15 +104,20 @@ class _Dialogue:
             if action[0] == "close":
                 raise Gone
             if action[0] == "hang":
-                while not self.sink.stopping:
-                    time.sleep(0.1)
-                raise Gone
+                self.hang()
             time.sleep(action[1])
             action = action[2]
         self.sock.sendall(action.replace("\n", "\r\n").encode() + b"\r\n")
         if action.startswith("421"):
             raise Gone
         return int(action[:3])
+
+    def hang(self):
+        """Says nothing until the client has gone."""
+        while not self.sink.stopping:
+            if select.select([self.sock], [], [], 0.2)[0] and not self.sock.recv(65536):
+                break
+        raise Gone
 
     def line(self):
         while b"\n" not in self.buffer:
@@ -171,6 +177,9 @@ class _Dialogue:
             self.rcpt_lines.append(argument)
 
     def do_data(self, _argument):
+        if not self.rcpts:               # pipelined behind recipients that were refused
+            self.sock.sendall(b"554 5.5.1 no valid recipients\r\n")
+            return
         if self.act("data") != 354:
             return
         data = self.body()
