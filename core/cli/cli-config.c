@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "conf/edit.h"
 #include "module/show.h"
+#include "proc/plan.h"
 #include <unistd.h>
 
 static char *file;
@@ -38,12 +39,15 @@ check (int argc, char **argv)
   int status;
 
   if (!ek_cli_options (&argc, &argv, entries, "- find every error", "Reads the configuration with its includes, loads the "
-                       "modules that it names and lets them check their options.\nSilent when all is well; exit status 1 otherwise.\n\n"
+                       "modules that it names and lets them check their options, looks at certificates and keys that you may read.\nSilent when all is well; exit status 1 otherwise.\n\n"
                        "Examples:\n  ekiden config check\n  ekiden config check -c new.conf --json", &status))
     return status;
   if (argc > 1)
     return ek_cli_usage ("config check takes no words: name a file with -c FILE");
-  g_autoptr (EkGeneration) gen = ek_generation_new (ek_conf_load (path (), flags (), problems), EK_ROLES_ALL, problems);
+  EkConf *conf = ek_conf_load (path (), flags (), problems);
+  if (!no_files)
+    ek_plan_check_certificates (conf, problems);
+  g_autoptr (EkGeneration) gen = ek_generation_new (conf, EK_ROLES_ALL, problems);
   if (json) {
     ek_buf_printf (&out, "{\"ok\":%s,\"count\":%u,\"problems\":", gen ? "true" : "false", ek_problems_count (problems));
     ek_problems_json (problems, &out);

@@ -9,6 +9,7 @@
 #include "proc/logrole.h"
 #include "proc/confine.h"
 #include "proc/tlsconf.h"
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -116,12 +117,14 @@ add_sockets (EkPlan *plan, const EkConfBlock *block, bool login, EkProblems *pro
 }
 
 static char *
-read_pem (const char *path, const EkConfBlock *block, const char *what, EkProblems *problems)
+read_pem (const EkPlan *plan, const char *path, const EkConfBlock *block, const char *what, EkProblems *problems)
 {
   g_autoptr (GError) error = NULL;
   char *text = NULL;
   gsize n = 0;
 
+  if (plan->only_check && access (path, R_OK) < 0 && errno == EACCES)
+    return NULL;
   if (!g_file_get_contents (path, &text, &n, &error))
     ek_problems_add (problems, &block->at, "certificate \"%s\": cannot read the %s: %s", block->name ? block->name : "",
                      what, error->message);
@@ -143,8 +146,8 @@ add_certificate (EkPlan *plan, const EkConfBlock *block, EkProblems *problems)
   apply (plan, &ek_certificate_block, block, &c, ignored);
   *made = (EkPlanCertificate) { .block = block, .name = g_strdup (block->name ? block->name : ""), .names = c.names,
                                 .chain_path = c.chain, .key_path = c.key };
-  made->chain = c.chain ? read_pem (c.chain, block, "certificate", problems) : NULL;
-  made->key = c.key ? read_pem (c.key, block, "key", problems) : NULL;
+  made->chain = c.chain ? read_pem (plan, c.chain, block, "certificate", problems) : NULL;
+  made->key = c.key ? read_pem (plan, c.key, block, "key", problems) : NULL;
   g_ptr_array_add (plan->certificates, made);
 }
 
@@ -180,6 +183,18 @@ read_certificates (EkPlan *plan, EkProblems *problems)
   for (const EkConfBlock *b = plan->conf->root->blocks; b; b = b->next)
     if (strcmp (b->kind, "certificate") == 0)
       add_certificate (plan, b, problems);
+}
+
+void
+ek_plan_check_certificates (EkConf *conf, EkProblems *problems)
+{
+  EkPlan plan = { .pool = ek_pool_new (), .conf = conf, .only_check = true };
+
+  plan.certificates = g_ptr_array_new_with_free_func (certificate_free);
+  read_certificates (&plan, problems);
+  check_tls (&plan, problems);
+  g_ptr_array_unref (plan.certificates);
+  ek_pool_free (plan.pool);
 }
 
 static void

@@ -145,6 +145,8 @@ def reload(server):
             status, text = server.reload()
             t.ok(status == 1 and path in text and reason in text and re.search(r"ekiden\.conf:\d+", text),
                  f"broken: refused with the place, the file and \"{reason}\"", text)
+            status, text = server.ekiden("config", "check")
+            t.ok(status == 1 and path in text and reason in text, "config check says the same", text)
             with open(path, "wb") as f:
                 f.write(kept)
             t.equal(shown(server, "imaps", "mail.hosted.example.net"), new, "and the old one stays")
