@@ -152,7 +152,7 @@ EkStatus
 boxes_refresh (EkIndex *ix, GError **error)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
-  g_autoptr (GHashTable) disks = NULL, known = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) disks = NULL, names = NULL, known = g_hash_table_new (g_str_hash, g_str_equal);
   GHashTableIter iter;
   gpointer p, name;
 
@@ -169,13 +169,12 @@ boxes_refresh (EkIndex *ix, GError **error)
   g_hash_table_iter_init (&iter, ix->boxes);
   while (g_hash_table_iter_next (&iter, NULL, &p))
     g_hash_table_add (known, ((Box *) p)->disk);
+  names = boxes_by_name (ix);
   g_hash_table_iter_init (&iter, disks);
   while (status == EK_OK && g_hash_table_iter_next (&iter, &p, &name)) {
     Box *box;
-    if (g_hash_table_contains (known, p))
-      continue;
-    if ((box = box_find (ix, name)))               /* the name lay elsewhere on disk before */
-      continue;
+    if (g_hash_table_contains (known, p) || g_hash_table_contains (names, name))
+      continue;                                    /* or the name lay elsewhere on disk before */
     status = box_add (ix, name, p, NULL, false, &box, error);
   }
   return status;
@@ -194,6 +193,19 @@ box_find (EkIndex *ix, const char *name)
     if (strcmp (((Box *) box)->name, name) == 0)
       return box;
   return NULL;
+}
+
+GHashTable *
+boxes_by_name (EkIndex *ix)
+{
+  GHashTable *names = g_hash_table_new (g_str_hash, g_str_equal);
+  GHashTableIter iter;
+  gpointer box;
+
+  g_hash_table_iter_init (&iter, ix->boxes);
+  while (g_hash_table_iter_next (&iter, NULL, &box))
+    g_hash_table_insert (names, ((Box *) box)->name, box);
+  return names;
 }
 
 EkStatus

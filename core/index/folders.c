@@ -251,6 +251,7 @@ rename_inbox (EkIndex *ix, const char *to, GError **error)
 static EkStatus
 plan (EkIndex *ix, EkPool *pool, const char *from, const char *to, GArray *todo, GError **error)
 {
+  g_autoptr (GHashTable) names = boxes_by_name (ix);
   GHashTableIter iter;
   gpointer p;
   EkStatus status = EK_OK;
@@ -262,7 +263,7 @@ plan (EkIndex *ix, EkPool *pool, const char *from, const char *to, GArray *todo,
       continue;
     Renaming r
         = { .box = box, .name = ek_pool_printf (pool, "%s%s", to, box->name + strlen (from)) };
-    if (box_find (ix, r.name))
+    if (g_hash_table_contains (names, r.name))
       return ek_fail (error, EK_FAIL, EEXIST, "a mailbox of the new name exists");
     status = OP (ix, pool, error, disk_name, ek_str (r.name), &r.disk);
     g_array_append_val (todo, r);

@@ -206,6 +206,8 @@ EkStatus boxes_load (EkIndex *ix, GError **error);        /* all rows; refreshes
 /* Folders on disk against rows: new ones are added, lost ones dropped (after a second look). */
 EkStatus boxes_refresh (EkIndex *ix, GError **error);
 Box     *box_find (EkIndex *ix, const char *name);        /* in memory, by internal name */
+/* The same for many names at once: name → Box, both borrowed, until boxes come or go. */
+GHashTable *boxes_by_name (EkIndex *ix);
 /* By internal name, looking on disk when it is not known; NOTFOUND. */
 EkStatus box_lookup (EkIndex *ix, const char *name, Box **box, GError **error);
 EkStatus box_by_id (EkIndex *ix, guint32 id, const char *guid, Box **box);

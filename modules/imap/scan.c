@@ -230,7 +230,7 @@ scan_set_number (ImapScan *scan, guint32 *number)
   }
   if (!imap_scan_number (scan, G_MAXUINT32, &n) || n == 0)
     return imap_scan_fail (scan, "Invalid messageset");
-  *number = (guint32) n;
+  *number = (guint32) MIN (n, IMAP_STAR - 1);      /* what stands for * must be typed as * */
   return true;
 }
 

@@ -51,10 +51,23 @@ verified (const EkRcptAnswer *a, gpointer data)
   smtp_done (self);
 }
 
+/* RFC 6531 section 3.7.4.2: the one parameter that VRFY has.  True: it was there, and is taken off. */
+static bool
+take_utf8 (EkStr *arg)
+{
+  const EkStr word = EK_STR (" SMTPUTF8");
+
+  if (arg->n <= word.n || !ek_str_ieq ((EkStr) { arg->p + arg->n - word.n, word.n }, word))
+    return false;
+  *arg = ek_str_trim ((EkStr) { arg->p, arg->n - word.n });
+  return true;
+}
+
 void
 smtp_cmd_vrfy (Smtp *self, EkStr arg)
 {
   EkAddress address;
+  guint utf8 = take_utf8 (&arg) ? EK_PATH_UTF8 : 0;
 
   if (!self->options->vrfy) {
     smtp_reply (self, 502, "5.5.1", "VRFY command is disabled");
@@ -65,7 +78,7 @@ smtp_cmd_vrfy (Smtp *self, EkStr arg)
     return;
   }
   EkPool *pool = ek_pool_new ();
-  guint flags = EK_PATH_POSTMASTER | EK_PATH_LAX | EK_PATH_BARE;
+  guint flags = EK_PATH_POSTMASTER | EK_PATH_LAX | EK_PATH_BARE | utf8;
   if (ek_str_istarts (arg, EK_STR ("\"")) || ek_address_path (pool, arg, flags, &address, NULL) != NULL) {
     ek_pool_free (pool);
     smtp_reply (self, 501, "5.1.3", "Bad recipient address syntax");

@@ -347,9 +347,12 @@ line_max (const Smtp *self, const char *bytes, gsize n)
 static void
 line_too_long (Smtp *self)
 {
-  if (self->phase == SMTP_AUTH) {
+  if (self->phase == SMTP_AUTH) {                /* RFC 4954 section 6 */
     ek_session_auth_abort (self->session);
     self->phase = SMTP_COMMAND;
+    self->command = SMTP_AUTHENTICATE;
+    smtp_reply (self, 500, "5.5.6", "Error: authentication exchange line is too long");
+    return;
   }
   self->command = SMTP_UNKNOWN;
   smtp_reply (self, 500, "5.5.2", "Error: line too long");
