@@ -15,7 +15,8 @@ start)
   PLAIN) pw="{PLAIN}${MAIL_PASS:-pass}" ;;
   SHA512-CRYPT) pw="{SHA512-CRYPT}$(openssl passwd -6 "${MAIL_PASS:-pass}")" ;;
   esac
-  for i in $(seq 1 ${MAIL_USERS:-5000}); do echo "user$i:$pw:5000:5000::$W/mail/user$i"; done > "$W/users"
+  uid=$(id -u vmail) gid=$(id -g vmail)
+  for i in $(seq 1 ${MAIL_USERS:-5000}); do echo "user$i:$pw:$uid:$gid::$W/mail/user$i"; done > "$W/users"
   case $MODE in
   maildir*) loc="maildir:~" ;;
   sdbox*) loc="sdbox:~" ;;
@@ -34,7 +35,8 @@ ssl_key = <$W/key.pem
 disable_plaintext_auth = no
 mail_fsync = ${FSYNC:-optimized}
 mail_max_userip_connections = 100000
-first_valid_uid = 1000
+first_valid_uid = 1
+first_valid_gid = 1
 default_client_limit = 12000
 default_process_limit = ${PROCS:-12000}
 default_vsz_limit = 0

@@ -15,8 +15,9 @@ start)
   virtual*) tr="virtual_transport = virtual
 virtual_mailbox_base = $W/mail
 virtual_mailbox_maps = hash:$W/etc/boxes
-virtual_uid_maps = static:5000
-virtual_gid_maps = static:5000
+virtual_uid_maps = static:$(id -u vmail)
+virtual_gid_maps = static:$(id -g vmail)
+virtual_minimum_uid = 1
 virtual_mailbox_domains = bench.test" ;;
   lmtp*) tr="virtual_transport = lmtp:inet:127.0.0.1:${LMTP_PORT:-2424}
 virtual_mailbox_domains = bench.test
