@@ -4,6 +4,9 @@
 #include "flow/domain.h"
 #include <string.h>
 
+/* They make the instances that a reference alone implies: transport = smtp, without a block of that name. */
+#define WORKING (EK_ROLE_BIT (EK_ROLE_RELAY) | EK_ROLE_BIT (EK_ROLE_STORE))
+
 static const EkOption domain_rows[] = {
   EK_OPTION (EkDomainConf, auth, "[]", "Instances that check this domain's passwords, asked in this order.", .allow = "passdb"),
   EK_OPTION (EkDomainConf, users, "[]", "Instances that know this domain's users, asked in this order. Empty: those of auth "
@@ -40,7 +43,7 @@ domain_check (gconstpointer values, const EkConfBlock *block, EkProblems *proble
 const EkBlockType ek_domain_block = {
   .kind = "domain", .doc = "A domain whose mail we take, and what it is bound to.", .options = domain_rows,
   .size = sizeof (EkDomainConf), .flags = EK_BLOCK_SCOPE, .check = domain_check,
-  .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+  .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY) | WORKING,
 };
 
 static const EkOption routing_rows[] = {
@@ -54,7 +57,7 @@ static const EkOption routing_rows[] = {
 
 const EkBlockType ek_routing_block = {
   .kind = "routing", .doc = "Where mail goes that is not for a domain of ours.", .options = routing_rows,
-  .size = sizeof (EkRoutingConf), .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+  .size = sizeof (EkRoutingConf), .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY) | WORKING,
 };
 
 void

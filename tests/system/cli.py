@@ -85,6 +85,7 @@ def queue(server):
     t.equal(lines[0], "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------", "mailq's first line")
     t.ok(re.match(r"[0-9A-F]{16}      \d{4} \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d anna0@example\.test$", lines[1]), "a message's line", lines[1])
     t.ok(re.search(r"^ +\(4\.\d\.\d .*\)$", text, re.M), "the reason in parentheses", text)
+    t.contains(text, "refused", "it is the dead host's: a module's bare name is a transport in relay too")
     t.ok(f"\n{' ' * 47}ben@far.example\n" in text and f"\n{' ' * 47}cleo2@other.example\n" in text, "its recipients", text)
     t.ok(re.match(r"-- \d+ Kbytes in 3 Requests\.$", shell(server, "mailq | tail -1")), "the last line")
     t.equal(shell(server, 'mailq | grep -c "^[A-F0-9]"'), "3", "the guides' count")
