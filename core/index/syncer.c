@@ -244,11 +244,12 @@ ek_syncer_add (EkSyncer *syncer, int fd, const char *const *folders, EkSyncedFun
     *device->last = item;
     device->last = &item->next;
     device->waiting++;
-    pthread_cond_signal (&device->work);
   }
   pthread_mutex_unlock (&syncer->lock);
-  if (device)
+  if (device) {                      /* devices live as long as the syncer */
+    pthread_cond_signal (&device->work);
     return EK_OK;
+  }
   close (fd);
   return ek_fail (error, EK_DEFER, code, "cannot hand a message over to be synced: %s",
                   g_strerror (code));

@@ -149,9 +149,10 @@ hand_out (EkJobPool *pool, EkJob *job)
   *pool->last = job;
   pool->last = &job->next;
   pool->waiting++;
-  bool start = pool->waiting > pool->idle && pool->n < pool->max;
-  pthread_cond_signal (&pool->work);
+  bool start = pool->waiting > pool->idle && pool->n < pool->max, wake = pool->idle > 0;
   pthread_mutex_unlock (&pool->lock);
+  if (wake)                          /* without the lock, which the woken one wants first */
+    pthread_cond_signal (&pool->work);
   if (start)
     thread_start (pool);
 }

@@ -54,6 +54,9 @@ struct EkChannel {
   bool        open, is_local, blocked, paused, building, dispatching, told, broken;
 };
 
+static __thread char *shared;        /* READ_SIZE bytes: what was just read, for all channels of the thread */
+static __thread bool shared_taken;
+
 static void flush_task (EkTask *task);
 static void readable (EkWatch *watch, guint32 events);
 
@@ -500,6 +503,7 @@ dispatch (EkChannel *ch)
   ch->dispatching = false;
 }
 
+/* Reads once, behind what is in ch->in; returns whether there may be more. */
 static bool
 read_some (EkChannel *ch)
 {
@@ -526,6 +530,31 @@ read_some (EkChannel *ch)
   return n == READ_SIZE;
 }
 
+/* Messages that came whole are handed out where they were read; the channel has a buffer of its own
+ * only while the end of one is still to come. */
+static void
+read_and_dispatch (EkChannel *ch)
+{
+  bool borrow = ch->in.data == NULL && !shared_taken;
+
+  if (borrow) {
+    if (shared == NULL)
+      shared = g_malloc (READ_SIZE);
+    shared_taken = true;
+    ch->in = (EkBuf) { .data = shared, .cap = READ_SIZE };
+  }
+  bool more = read_some (ch);
+  dispatch (ch);
+  if (borrow) {
+    EkBuf rest = { 0 };
+    ek_buf_append (&rest, ek_buf_at (&ch->in), ek_buf_len (&ch->in));
+    ch->in = rest;
+    shared_taken = false;
+  }
+  else if (ek_buf_len (&ch->in) == 0 && !more)
+    ek_buf_release (&ch->in);
+}
+
 static void
 readable (EkWatch *watch, guint32 events)
 {
@@ -537,10 +566,7 @@ readable (EkWatch *watch, guint32 events)
   }
   if (!(events & ~(guint32) EPOLLOUT))
     return;
-  bool more = read_some (ch);
-  dispatch (ch);
-  if (ek_buf_len (&ch->in) == 0 && !more)
-    ek_buf_release (&ch->in);
+  read_and_dispatch (ch);
   if (ch->open && ch->blocked && ek_buf_len (&ch->out) > BEHIND)
     ek_watch_set (ch->loop, watch, EPOLLOUT);
 }

@@ -293,11 +293,11 @@ hot_queue (EkSpool *spool, Rec *rec)
   pthread_mutex_lock (&spool->hot_lock);
   tasks_add (&spool->hot_queue, &rec->task);
   spool->hot_sync |= rec->sync;
-  if (spool->hot_waiting) {
-    spool->hot_waiting = false;
-    pthread_cond_signal (&spool->hot_cond);
-  }
+  bool wake = spool->hot_waiting;
+  spool->hot_waiting = false;
   pthread_mutex_unlock (&spool->hot_lock);
+  if (wake)                          /* without the lock, which the thread wants first */
+    pthread_cond_signal (&spool->hot_cond);
 }
 
 void
