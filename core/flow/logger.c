@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #define CHUNK 65536
+#define REST  (5 * G_USEC_PER_SEC / 1000)        /* far below what fills a pipe of PIPE bytes */
+#define PIPE  (256 * 1024)
 
 typedef struct {
   EkWatch watch;
@@ -23,15 +25,33 @@ static struct {
   GPtrArray *sources;
   EkTask     turn;
   EkTimer    again;                  /* a sink took no more: a full disk, no syslogd */
+  EkTimer    rest;                   /* until pipes that were just read are looked at again */
 } g;
 
 static char chunk[CHUNK];
 
 static void
+watch_all (guint32 events)
+{
+  for (guint i = 0; i < g.sources->len; i++)
+    ek_watch_set (ek_role_loop (), &((Source *) g.sources->pdata[i])->watch, events);
+}
+
+/* Busy processes are read a few hundred times a second and not with each of their turns; all at the same
+ * time, which keeps what several say of one message in order. */
+static void
 turn_ended (EkTask *task)
 {
+  if (ek_timer_armed (&g.rest))
+    watch_all (0);
   if (ek_logrole_tick (g.log))
     ek_timer_set (ek_role_loop (), &g.again, G_USEC_PER_SEC);
+}
+
+static void
+rested (EkTimer *timer)
+{
+  watch_all (EPOLLIN);
 }
 
 static void
@@ -55,8 +75,11 @@ readable (EkWatch *watch, guint32 events)
   Source *s = (Source *) watch;
   ssize_t n = read (s->watch.fd, chunk, sizeof chunk);
 
-  if (n > 0)
+  if (n > 0) {
     ek_logrole_input (g.log, s->role, s->pid, chunk, (gsize) n);
+    if (!ek_timer_armed (&g.rest))
+      ek_timer_set (ek_role_loop (), &g.rest, REST);
+  }
   else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
     ek_logrole_gone (g.log, s->pid);
     g_ptr_array_remove_fast (g.sources, s);
@@ -81,6 +104,7 @@ add_source (EkMsg *msg)
   Source *s = g_new0 (Source, 1);
   *s = (Source) { .watch = { .fd = fd, .func = readable }, .role = g_strdup (role ? role : "unknown"), .pid = pid };
   fcntl (fd, F_SETFL, O_NONBLOCK);
+  fcntl (fd, F_SETPIPE_SZ, PIPE);    /* no more than wished for: the limit of its user may be reached */
   g_ptr_array_add (g.sources, s);
   ek_watch_set (ek_role_loop (), &s->watch, EPOLLIN);
 }
@@ -93,6 +117,7 @@ start (GError **error)
   g.sources = g_ptr_array_new ();
   g.turn.func = turn_ended;
   g.again.func = try_again;
+  g.rest.func = rested;
   g.log = ek_logrole_open (options, ek_role_hostname (), error);
   return g.log != NULL;
 }
@@ -129,6 +154,7 @@ static void
 end (void)
 {
   ek_timer_cancel (ek_role_loop (), &g.again);
+  ek_timer_cancel (ek_role_loop (), &g.rest);
   ek_log_flush ();
   for (guint i = 0; i < g.sources->len; i++) {
     Source *s = g.sources->pdata[i];
