@@ -6,6 +6,7 @@
 #include "maildir.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
@@ -52,19 +53,33 @@ maildir_stage (EkInstance *self, EkCall *call, const EkFolder *folder, EkStaged 
   return stage_named (folder, staged) ? EK_OK : maildir_error (call, errno, "write into", path);
 }
 
+/* A nameless file gets a name by its descriptor, which who opened it may do since Linux 6.10, or by way of
+ * /proc, which makes the kernel build an inode there first. */
+static bool
+link_nameless (int fd, const char *to)
+{
+  static _Atomic bool by_proc;
+  char self[40];
+
+  if (!atomic_load_explicit (&by_proc, memory_order_relaxed)) {
+    if (linkat (fd, "", AT_FDCWD, to, AT_EMPTY_PATH) == 0)
+      return true;
+    if (errno != ENOENT)             /* ENOENT: no folder, or no right */
+      return false;
+  }
+  g_snprintf (self, sizeof self, "/proc/self/fd/%d", fd);
+  if (linkat (AT_FDCWD, self, AT_FDCWD, to, AT_SYMLINK_FOLLOW) < 0)
+    return false;
+  atomic_store_explicit (&by_proc, true, memory_order_relaxed);
+  return true;
+}
+
 /* Gives the staged file the name `to`, which must not be there; errno. */
 static bool
 give_name (EkStaged *staged, const char *to)
 {
-  char self[40];
-
-  if (staged->tmp == NULL) {
-    g_snprintf (self, sizeof self, "/proc/self/fd/%d", staged->fd);
-    if (linkat (AT_FDCWD, self, AT_FDCWD, to, AT_SYMLINK_FOLLOW) == 0)
-      return true;
-    return errno == ENOENT
-           && linkat (staged->fd, "", AT_FDCWD, to, AT_EMPTY_PATH) == 0; /* no /proc */
-  }
+  if (staged->tmp == NULL)
+    return link_nameless (staged->fd, to);
   if (renameat2 (AT_FDCWD, staged->tmp, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
     g_clear_pointer (&staged->tmp, g_free);
     return true;
@@ -135,8 +150,11 @@ maildir_commit (EkInstance *self, EkCall *call, const EkFolder *folder, EkStaged
   if (how->key.n > NAME_BYTES_MAX - 60)
     return ek_fail (&call->error, EK_FAIL, ENAMETOOLONG,
                     "maildir: a base name of %zu bytes is too long", how->key.n);
-  maildir_name_new (unique, sizeof unique);
-  key = how->key.p ? how->key : ek_str (unique);
+  key = how->key;
+  if (key.p == NULL) {
+    maildir_name_new (unique, sizeof unique);
+    key = ek_str (unique);
+  }
   maildir_name_sizes (key, how->psize, how->vsize, base, sizeof base);
   place = how->replace.p
               ? how->replace
