@@ -23,9 +23,14 @@ start)
   esac
   seq 1 "${MAIL_USERS:-5000}" | awk -v pw="$pw" -v w="$W" '{ print "user" $1 "@bench.test:" pw "::::" w "/mail/user" $1 }' > "$W/users"
   chown ekiden-auth "$W/users"; chmod 640 "$W/users"
-  # an installed copy: the programs must be where the roles' users can reach them
-  make -s -C "$build" install "DESTDIR=$W/root" > "$W/install.log" 2>&1 || { tail -5 "$W/install.log"; exit 1; }
-  prefix=$W/root$(sed -n 's/^prefix = //p' "$build/Makefile")
+  # an installed copy, one for all starts: the programs must be where the roles' users can reach them
+  root=$BENCH_WORK/ekiden-root
+  if [ ! -e "$root/made" ] || [ -n "$(find "$build/.libs" "$build/modules" "$build/core" -newer "$root/made" -type f -print -quit)" ]; then
+    rm -rf "$root"; mkdir -p "$root"
+    make -s -C "$build" install "DESTDIR=$root" > "$root/install.log" 2>&1 || { tail -5 "$root/install.log"; exit 1; }
+    touch "$root/made"
+  fi
+  prefix=$root$(sed -n 's/^prefix = //p' "$build/Makefile")
   case $MODE in
   virtual* | imap*) route='' ;;
   relay*) route="routing {
@@ -48,7 +53,8 @@ domain \"bench.test\" {
   auth      = people
   mailboxes = mail
 }"
-  imap="listener \"imap\" {
+  imap="sasl_plain { }
+listener \"imap\" {
   address        = 127.0.0.1:${IMAP_PORT:-1143}
   protocol       = imap
   plaintext_auth = yes
