@@ -457,11 +457,35 @@ test_owned (void)
   mail_free (&m);
 }
 
+/* Names of other programs, and of messages that were moved, are nobody's delivery. */
+static void
+test_base (void)
+{
+  static const char *const others[] = {
+    "", "1763798401.M7P123.host", "1763798401.M000007Q0A1B2C3D4E5F6071R2A0.other", "1763798401.M000007Q0A1B2C3D4E5F607R2A0.ekiden",
+    "1763798401.M000007Q0a1b2c3d4e5f6071R2A0.ekiden", "1763798401.M000007Q0A1B2C3D4E5F6071R2A0.ekidenx", "x.M000007Q0A1B2C3D4E5F6071R2A0.ekiden",
+    "1763798401.M000007Q0A1B2C3D4E5F6071R2.ekiden", "11111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111",
+  };
+  EkDelivery d = { .queue_id = 0x0a1b2c3d4e5f6071, .rcpt = 99999, .action = 3, .time = 1763798401000007 };
+  char base[EK_DELIVERY_BASE_MAX];
+  guint64 id = 0;
+  guint32 rcpt = 0;
+
+  ek_delivery_base (&d, base, sizeof base);
+  g_assert_cmpstr (base, ==, "1763798401.M000007Q0A1B2C3D4E5F6071R99999A3.ekiden");
+  g_assert_true (ek_delivery_base_parse (ek_str (base), &id, &rcpt));
+  g_assert_cmpuint (id, ==, d.queue_id);
+  g_assert_cmpuint (rcpt, ==, 99999);
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
+    g_assert_false (ek_delivery_base_parse (ek_str (others[i]), &id, &rcpt));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/deliver/one", test_deliver);
+  g_test_add_func ("/deliver/base", test_base);
   g_test_add_func ("/deliver/replay", test_replay);
   g_test_add_func ("/deliver/sync-fails", test_sync_fails);
   g_test_add_func ("/deliver/guard", test_guard);

@@ -174,11 +174,16 @@ test_two_syncs (Fix *fix, gconstpointer data)
   g_assert_cmpint (rig_act (&fix->rig, message, &defer, true), ==, EK_DEFER);   /* in effect, not durable */
   g_assert_cmpint (rig_act (&fix->rig, message, &hold, false), ==, EK_OK);
   g_assert_cmpint (message->rcpts[0].next_try, ==, 5);
+  RigCall call;
+  rig_call (&call);
+  g_assert_cmpint (rig_wait (&fix->rig, &call, spool_barrier (fix->rig.spool, &call.call)), ==, EK_DEFER);
   for (int i = 0; i < 25; i++)                   /* several probes fail */
     rig_turn (&fix->rig, 20);
   g_assert_false (spool_accepting (fix->rig.spool, NULL));
   break_ (&fail->sync, 0, 0, 0);
   g_assert_true (rig_until (&fix->rig, healthy, NULL, 5000));
+  rig_call (&call);
+  g_assert_cmpint (rig_wait (&fix->rig, &call, spool_barrier (fix->rig.spool, &call.call)), ==, EK_OK);
   EkQueueId after = submit (fix, "after");
   g_assert_cmpuint (after, !=, 0);
   g_assert_true (rig_until (&fix->rig, no_failed_segment, NULL, 5000));

@@ -424,6 +424,22 @@ test_lazy (Fix *fix, gconstpointer data)
   g_assert_cmpuint (fix->rig.spool->lsn_done, ==, fix->rig.spool->lsn);
 }
 
+/* A barrier comes back when what was recorded before it is durable. */
+static void
+test_barrier (Fix *fix, gconstpointer data)
+{
+  EkQueueId id = rig_submit (&fix->rig, "s", "r", EK_STR ("x"));
+  EkSpoolAct crash = { .type = EK_ACT_CRASH };
+  RigCall call;
+
+  for (int i = 0; i < 5; i++) {
+    g_assert_cmpint (rig_act (&fix->rig, find (fix, id), &crash, false), ==, EK_OK);
+    rig_call (&call);
+    g_assert_cmpint (rig_wait (&fix->rig, &call, spool_barrier (fix->rig.spool, &call.call)), ==, EK_OK);
+    g_assert_cmpuint (fix->rig.spool->lsn_done, ==, fix->rig.spool->lsn);
+  }
+}
+
 typedef struct { RigCall call; EkSpoolTo to; EkSpoolExtent extent; EkSpoolNew message; } Slot;
 
 /* Twenty at once share syncs; calls that are open when it closes all end. */
@@ -469,6 +485,7 @@ main (int argc, char **argv)
   g_test_add ("/spool/ids", Fix, NULL, set_up, test_ids, tear_down);
   g_test_add ("/spool/cursor", Fix, NULL, set_up, test_cursor, tear_down);
   g_test_add ("/spool/lazy", Fix, NULL, set_up, test_lazy, tear_down);
+  g_test_add ("/spool/barrier", Fix, NULL, set_up, test_barrier, tear_down);
   g_test_add ("/spool/group", Fix, NULL, set_up, test_group, tear_down);
   return g_test_run ();
 }
