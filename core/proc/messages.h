@@ -17,7 +17,7 @@ enum {
   EK_M_PEER,            /* master -> worker: u own role, u peer's role, u peer's index; fd */
   EK_M_LISTENER,        /* master -> worker: u role, t listener, t address, u login; fd */
   EK_M_START,           /* master -> worker: all of the above was sent; worker answers READY */
-  EK_M_READY,           /* worker -> master */
+  EK_M_READY,           /* worker -> master, and on each channel between workers: its start succeeded */
   EK_M_STOP,            /* master -> worker: u deadline in ms: finish what is under way, then exit */
   EK_M_UNLISTEN,        /* master -> worker: u role, t listener, t address: stop accepting there */
   EK_M_TICKET_KEYS,     /* master -> tls: s keys, newest first, 80 bytes each */

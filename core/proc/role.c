@@ -27,6 +27,7 @@ typedef struct {
   EkRole     own, peer;
   guint      index;
   EkChannel *channel;
+  bool       ready;                  /* it said so: its start succeeded */
 } Peer;
 
 static struct {
@@ -153,6 +154,12 @@ ek_role_peers (EkRole own, EkRole peer)
   return n;
 }
 
+bool
+ek_role_peer_ready (EkChannel *channel)
+{
+  return ((Peer *) ek_channel_data (channel))->ready;
+}
+
 guint
 ek_role_peer_index (EkChannel *channel)
 {
@@ -165,7 +172,12 @@ peer_message (EkMsg *msg, gpointer data)
   Peer *p = data;
   const EkRoleOps *ops = w.ops[p->own];
 
-  if (ops->message)
+  if (msg->type == EK_M_READY) {
+    p->ready = true;
+    if (w.started && ops->peer_ready)
+      ops->peer_ready (p->peer, p->index);
+  }
+  else if (ops->message)
     ops->message (p->peer, p->index, msg);
 }
 
@@ -189,6 +201,18 @@ peer_gone (EkChannel *channel, gpointer data)
   g_free (p);
 }
 
+/* Both sides are known to each other: ours may be told. */
+static void
+peer_begin (Peer *p)
+{
+  ek_channel_send (p->channel, EK_M_READY);
+  ek_channel_end (p->channel);
+  if (w.ops[p->own]->peer_up)
+    w.ops[p->own]->peer_up (p->peer, p->index, p->channel);
+  if (p->ready && w.ops[p->own]->peer_ready)
+    w.ops[p->own]->peer_ready (p->peer, p->index);
+}
+
 static void
 peer_add (EkRole own, EkRole peer, guint index, EkChannel *channel)
 {
@@ -199,11 +223,11 @@ peer_add (EkRole own, EkRole peer, guint index, EkChannel *channel)
     Peer *was = ek_channel_data (old);
     peer_gone (old, was);
   }
-  *p = (Peer) { own, peer, index, channel };
+  *p = (Peer) { .own = own, .peer = peer, .index = index, .channel = channel };
   g_ptr_array_add (w.peers, p);
   ek_channel_handle (channel, peer_message, peer_gone, p);
-  if (w.started && w.ops[own]->peer_up)
-    w.ops[own]->peer_up (peer, index, channel);
+  if (w.started)
+    peer_begin (p);
 }
 
 static void
@@ -361,11 +385,8 @@ start_roles (void)
     if (ek_role_here (r) && w.ops[r] && w.ops[r]->start && !w.ops[r]->start (&error))
       die ("%s: %s", ek_role_name (r), error ? error->message : "cannot start");
   w.started = true;
-  for (guint i = 0; i < w.peers->len; i++) {
-    Peer *p = w.peers->pdata[i];
-    if (w.ops[p->own]->peer_up)
-      w.ops[p->own]->peer_up (p->peer, p->index, p->channel);
-  }
+  for (guint i = 0; i < w.peers->len; i++)
+    peer_begin (w.peers->pdata[i]);
 }
 
 static void

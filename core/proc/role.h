@@ -21,7 +21,9 @@ typedef struct {
   void  (*reload) (void);
   /* Messages of a peer; `index` is the peer's. */
   void  (*message) (EkRole peer, guint index, EkMsg *msg);
+  /* Its channel is here.  It may still be starting, and may fail at that: peer_ready() tells that it works. */
   void  (*peer_up) (EkRole peer, guint index, EkChannel *channel);
+  void  (*peer_ready) (EkRole peer, guint index);            /* after peer_up */
   void  (*peer_gone) (EkRole peer, guint index);             /* its channel is freed after this */
   /* Takes the descriptor.  login: its clients log in to a mailbox. */
   void  (*listener) (const char *listener, const char *address, bool login, int fd);
@@ -41,6 +43,7 @@ EkJobPool    *ek_role_jobs (void);               /* this worker's job threads */
 EkGeneration *ek_role_generation (void);         /* the current one; NULL before start */
 EkChannel    *ek_role_peer (EkRole own, EkRole peer, guint index);    /* NULL: not there (now) */
 guint         ek_role_peer_index (EkChannel *channel);     /* of a peer's channel */
+bool          ek_role_peer_ready (EkChannel *channel);     /* of a peer's channel: peer_ready() was called */
 /* Any live worker of that role, spread round-robin; NULL: none. */
 EkChannel    *ek_role_any (EkRole own, EkRole peer);
 /* The same among those with first <= index < last; among all when none of them is there. */

@@ -129,7 +129,12 @@ peer_up (EkRole peer, guint index, EkChannel *channel)
 {
   if (peer == EK_ROLE_EDGE)
     ek_accept_edge_up (channel);
-  else
+}
+
+static void
+peer_ready (EkRole peer, guint index)
+{
+  if (peer != EK_ROLE_EDGE)
     ek_sched_worker_up (peer, index);
 }
 
@@ -176,6 +181,7 @@ end (void)
 }
 
 const EkRoleOps ek_queue_role = {
-  .role = EK_ROLE_QUEUE, .start = start, .reload = reload, .message = message, .peer_up = peer_up, .peer_gone = peer_gone,
+  .role = EK_ROLE_QUEUE, .start = start, .reload = reload, .message = message, .peer_up = peer_up, .peer_ready = peer_ready,
+  .peer_gone = peer_gone,
   .stop = stop, .end = end,
 };

@@ -71,6 +71,8 @@ struct EkParcel {                    /* recipients of one message that go to one
   gint64          queued, sent;      /* monotonic us: for delays=a/b/c/d */
   EkChannel      *worker;            /* who has it */
   bool            replay;
+  bool            suspect;           /* tried with nothing beside it */
+  bool            in_company;        /* a worker died over this and others */
   GList           link;              /* in the destination's waiting list or its list under way */
 };
 

@@ -5,8 +5,9 @@
  * under way, so a slow or dead one keeps nobody else from being served.  A next hop that cannot be reached is
  * dead for a while, doubling up to an hour: what waits for it is deferred without an attempt.
  *
- * When a worker dies, what it had under way is tried again one by one: whatever it dies of once more, alone, is the
- * cause and is counted; at the third time the message is held.
+ * When a worker dies, what it had under way is tried again one by one, with nothing beside it: whatever it dies of
+ * once more, alone, is the cause.  That counts as two workers, and the message (with it its user's mailbox) stays
+ * apart from the others; at the third it is held.  Others wait for no longer than that takes.
  */
 #include "config.h"
 #include "flow/route.h"
@@ -33,6 +34,7 @@ struct EkDestination {
   guint    under_way;
   GQueue   waiting, sent;            /* of EkParcel, by their links */
   GQueue   suspects;                 /* were under way when a worker died */
+  bool     alone;                    /* one of them is under way: nothing else is started */
   gint64   dead_until, dead_for;
   bool     listed;                   /* in `lines` */
   bool     held_back;                /* in `held_back` */
@@ -228,11 +230,40 @@ all_get (EkParcel *p, const EkOutcome *o)
   ek_sched_outcome (p);
 }
 
+/* A worker that is being restarted is waited for: what it will take is not put off for minutes. */
+static bool
+worker_there (const EkDestination *d)
+{
+  if (!d->local)
+    return ek_role_peers (EK_ROLE_QUEUE, EK_ROLE_RELAY) > 0;
+  EkChannel *store = ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, d->store);
+  return store && ek_role_peer_ready (store);
+}
+
+/* The worker went away while the content was read. */
+static void
+put_back (EkParcel *p)
+{
+  EkDestination *d = p->to;
+
+  d->under_way--;
+  under_way--;
+  remote_under_way -= !d->local;
+  ek_queue_ops->content_release (ek_queue_spool, &p->content);
+  p->content = (EkSpoolContent) { .fd = -1 };
+  d->alone = d->alone && !p->suspect;
+  g_queue_push_head_link (p->suspect ? &d->suspects : &d->waiting, &p->link);
+}
+
 static void
 start (EkParcel *p)
 {
   EkDestination *d = p->to;
 
+  if (!worker_there (d)) {
+    put_back (p);
+    return;
+  }
   g_queue_push_tail_link (&d->sent, &p->link);
   p->sent = ek_now ();
   if (ek_send (p))
@@ -297,13 +328,6 @@ put_off (EkDestination *d, EkParcel *p)
   all_get (p, &o);
 }
 
-/* A worker that is being restarted is waited for: what it will take is not put off for minutes. */
-static bool
-worker_there (const EkDestination *d)
-{
-  return d->local ? ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, d->store) != NULL : ek_role_peers (EK_ROLE_QUEUE, EK_ROLE_RELAY) > 0;
-}
-
 /* Has it pulled at the end of this turn: never from within, or a thousand parcels for a dead host would be a
  * thousand calls deep. */
 static void
@@ -326,7 +350,7 @@ pull (EkDestination *d)
     return;                          /* ek_sched_worker_up() comes back here */
   guint limit = (guint) (d->local ? ek_queue_conf->local_concurrency : ek_queue_conf->destination_concurrency);
 
-  while (!ending && !ek_role_stopping ()) {
+  while (!ending && !ek_role_stopping () && !d->alone) {
     GList *link = d->suspects.length > 0 ? d->suspects.head : d->waiting.head;
     bool careful = d->suspects.length > 0;
     if (link == NULL || d->under_way >= (careful ? 1 : limit))
@@ -339,6 +363,7 @@ pull (EkDestination *d)
     }
     EkParcel *p = link->data;
     g_queue_unlink (careful ? &d->suspects : &d->waiting, link);
+    p->suspect = d->alone = careful;
     if (all_held (p)) {
       d->under_way++;
       under_way++;
@@ -369,6 +394,8 @@ ek_sched_outcome (EkParcel *p)
   d->under_way--;
   under_way--;
   remote_under_way -= !d->local;
+  if (p->suspect)
+    d->alone = false;
   for (guint i = 0; i < p->n_rcpts; i++)
     if (m->rcpts[p->rcpts[i]].user != GINT_TO_POINTER (FINAL))
       m->rcpts[p->rcpts[i]].user = GINT_TO_POINTER (IDLE);
@@ -622,29 +649,40 @@ ek_sched_worker_up (EkRole role, guint index)
     list (value);
 }
 
-/* It died with this under way. */
+/* It died with this under way; `alone`: with nothing else and not of its own start, so of this.  That it died of this
+ * in company is only believed then. */
 static void
 suspect (EkDestination *d, EkParcel *p, bool alone)
 {
   EkSpoolMessage *m = p->message;
   char text[EK_QUEUE_ID_LEN + 1];
+  EkSpoolAct acts[CRASHES + 1];
+  guint n = 0;
 
   g_queue_unlink (&d->sent, &p->link);
   d->under_way--;
   under_way--;
   remote_under_way -= !d->local;
+  if (p->suspect)
+    d->alone = false;
   p->replay = true;
   p->worker = NULL;
   ek_queue_ops->content_release (ek_queue_spool, &p->content);
   memset (&p->content, 0, sizeof p->content);
   p->content.fd = -1;
   if (alone) {
-    EkSpoolAct acts[2] = { { .type = EK_ACT_CRASH }, { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("it crashed its worker") } };
-    bool hold = m->crashes + 1 >= CRASHES;
+    guint count = m->crashes + 1u + (p->in_company && m->crashes == 0);
+    while (m->crashes + n < count && n < CRASHES)
+      acts[n++] = (EkSpoolAct) { .type = EK_ACT_CRASH };
+    if (count >= CRASHES)
+      acts[n++] = (EkSpoolAct) { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("it crashed its worker") };
     ek_queue_id_text (m->id, text);
-    ek_event ("qmgr", m->event, "isolated", EK_FTEXT ("qid", text), EK_FINT ("count", m->crashes + 1));
-    ek_queue_ops->record (ek_queue_spool, NULL, m, acts, hold ? 2 : 1, NULL, 0);
+    ek_event ("qmgr", m->event, "isolated", EK_FTEXT ("qid", text), EK_FINT ("count", count));
+    if (count >= CRASHES)
+      ek_event ("qmgr", m->event, "hold", EK_FTEXT ("qid", text), EK_FTEXT ("reason", "it crashed its worker"));
+    ek_queue_ops->record (ek_queue_spool, NULL, m, acts, n, NULL, 0);
   }
+  p->in_company = p->in_company || !alone;
   g_queue_push_tail_link (&d->suspects, &p->link);
 }
 
@@ -653,17 +691,19 @@ ek_sched_worker_gone (EkRole role, EkChannel *worker)
 {
   GHashTableIter iter;
   gpointer value;
+  guint mine = 0;
 
+  g_hash_table_iter_init (&iter, destinations);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    for (GList *l = ((EkDestination *) value)->sent.head; l; l = l->next)
+      mine += ((EkParcel *) l->data)->worker == worker;
   g_hash_table_iter_init (&iter, destinations);
   while (g_hash_table_iter_next (&iter, NULL, &value)) {
     EkDestination *d = value;
-    guint mine = 0;
-    for (GList *l = d->sent.head; l; l = l->next)
-      mine += ((EkParcel *) l->data)->worker == worker;
     for (GList *l = d->sent.head, *next; l; l = next) {
       next = l->next;
       if (((EkParcel *) l->data)->worker == worker)
-        suspect (d, l->data, d->local && mine == 1);
+        suspect (d, l->data, mine == 1 && ek_role_peer_ready (worker));
     }
   }
 }

@@ -1,15 +1,16 @@
 /* faildisk.c - a preload library that makes syncs and writes fail on request, and disks full
  * SPDX-License-Identifier: Apache-2.0
  *
- * The program finds `faildisk` with dlsym() and sets its fields; another process may do so through
- * the file named by EK_FAILDISK, which is mapped in its place (tests/system use that: the struct's bytes
- * are ints in the order below).  Only descriptors of files whose path contains `match` are touched.
+ * The program finds `faildisk` with dlsym() and sets its fields; another process does so through the file
+ * named by EKIDEN_FAILDISK, which is mapped in its place (tests/lib/faults.py knows the struct's layout).  Only
+ * descriptors of files whose path contains `match` are touched.  And a process dies of bytes on request.
  */
 #define _GNU_SOURCE 1
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,8 @@ FailDisk *faildisk = &own;
 __attribute__ ((constructor)) static void
 start (void)
 {
-  const char *path = getenv ("EK_FAILDISK");
-  int fd = path ? open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+  const char *path = getenv ("EKIDEN_FAILDISK");
+  int fd = path ? open (path, O_RDWR | O_CLOEXEC) : -1;
 
   if (fd < 0 || ftruncate (fd, sizeof own) < 0)
     return;
@@ -102,10 +103,28 @@ pwrite (int fd, const void *bytes, size_t n, off_t off)
   return fails (&faildisk->write, fd) ? -1 : next (fd, bytes, n, off);
 }
 
+int
+syncfs (int fd)
+{
+  NEXT (syncfs);
+  return fails (&faildisk->sync, fd) ? -1 : next (fd);
+}
+
+int
+sync_file_range (int fd, off64_t off, off64_t n, unsigned flags)
+{
+  NEXT (sync_file_range);
+  return fails (&faildisk->sync, fd) ? -1 : next (fd, off, n, flags);
+}
+
 ssize_t
 write (int fd, const void *bytes, size_t n)
 {
   NEXT (write);
+  if (faildisk->crash[0] && ours (fd) && memmem (bytes, n, faildisk->crash, strnlen (faildisk->crash, sizeof faildisk->crash))) {
+    atomic_fetch_add (&faildisk->crashes, 1);
+    kill (getpid (), SIGKILL);
+  }
   return atomic_load (&faildisk->write.count) && fails (&faildisk->write, fd) ? -1 : next (fd, bytes, n);
 }
 

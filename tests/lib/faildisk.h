@@ -15,4 +15,6 @@ typedef struct {
   atomic_int   use_room;             /* statvfs tells of `room` free bytes */
   atomic_llong room;
   char         match[64];
+  char         crash[64];            /* who writes these bytes with one write() dies of it; empty: nobody */
+  atomic_int   crashes;              /* so far */
 } FailDisk;
