@@ -36,7 +36,7 @@ row_read (sqlite3_stmt *st, Box *box)
   box->uidvalidity = (guint32) sqlite3_column_int64 (st, 6);
   box->uidnext = box->uid_ceiling = MAX (1, (guint32) sqlite3_column_int64 (st, 7));
   box->recent = (guint32) sqlite3_column_int64 (st, 8);
-  box->modseq = (guint64) sqlite3_column_int64 (st, 9);
+  box->modseq = MAX ((guint64) sqlite3_column_int64 (st, 9), box->ix->modseq_floor);
   box->messages = (guint32) sqlite3_column_int64 (st, 10);
   box->unseen = (guint32) sqlite3_column_int64 (st, 11);
   box->deleted = (guint32) sqlite3_column_int64 (st, 12);

@@ -16,6 +16,7 @@
 
 #define GUARD_SECONDS 5
 #define CHUNK (64 << 10)
+#define REPLACE_TRIES 8
 
 typedef struct {
   EkIndex          *ix;
@@ -352,10 +353,17 @@ put (Delivering *v, EkStr *place)
     }
     g_clear_error (&why);
   }
-  status = look_before (v, &how, place, &fd);
-  if (status == EK_NOTFOUND)
-    return commit (v, &how, place);
-  if (status == EK_OK) {                           /* it is all there: sync that one */
+  for (guint tries = 0; tries < REPLACE_TRIES; tries++) {
+    how.replace = (EkStr) { NULL, 0 };
+    status = look_before (v, &how, place, &fd);
+    if (status == EK_NOTFOUND)
+      status = commit (v, &how, place);
+    if (status != EK_NOTFOUND || how.replace.p == NULL)
+      break;                                       /* else a session moved it between look and commit */
+    status = ek_fail (tries + 1 < REPLACE_TRIES ? NULL : v->error, EK_DEFER, EBUSY, "%s/%s: a message that is to be "
+                      "replaced is being moved: try again", v->folder.root, v->folder.disk);
+  }
+  if (fd >= 0) {                           /* it is all there: sync that one */
     OP (v->ix, v->pool, NULL, commit, &v->folder, &v->staged, NULL, NULL);
     close (v->staged.fd);
     v->staged.fd = fd;

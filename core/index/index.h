@@ -148,6 +148,7 @@ struct EkIndex {
   Db             *db;
   GHashTable     *boxes;             /* id → Box */
   guint64         modseq, modseq_ceiling;
+  guint64         modseq_floor;      /* no mailbox's is below: what was shown before an unclean end; 0: it was clean */
   guint32         uidvalidity;       /* the largest that was given */
   guint32         uidvalidity_stamp; /* the stamp file allows up to here */
   EkFetch        *active;            /* holds a statement */

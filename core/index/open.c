@@ -164,6 +164,26 @@ numbers_load (EkIndex *ix, GError **error)
   return EK_OK;
 }
 
+/* After an unclean end changes may be lost that clients were told of, with their mod-sequences: those numbers are not
+ * taken back, for any mailbox (RFC 7162 3.1.1).  It was unclean when more was reserved than any mailbox has. */
+static void
+modseq_find_floor (EkIndex *ix)
+{
+  GHashTableIter iter;
+  gpointer box;
+  guint64 most = 0;
+
+  g_hash_table_iter_init (&iter, ix->boxes);
+  while (g_hash_table_iter_next (&iter, NULL, &box))
+    most = MAX (most, ((Box *) box)->modseq);
+  if (ix->modseq <= most)
+    return;
+  ix->modseq_floor = ix->modseq;
+  g_hash_table_iter_init (&iter, ix->boxes);
+  while (g_hash_table_iter_next (&iter, NULL, &box))
+    ((Box *) box)->modseq = ix->modseq_floor;
+}
+
 static char *
 index_path (EkIndex *ix)
 {
@@ -257,9 +277,12 @@ index_open (EkIndex *ix, GError **error)
   if (status != EK_OK)
     return status;
   ix->uidvalidity = ix->uidvalidity_stamp = stamp;     /* nobody knows which of them were given */
+  ix->modseq_floor = 0;
   status = numbers_load (ix, error);
   if (status == EK_OK)
     status = boxes_load (ix, error);
+  if (status == EK_OK)
+    modseq_find_floor (ix);
   if (status == EK_OK)
     status = index_fill (ix, import, error);
   if (status != EK_OK)

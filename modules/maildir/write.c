@@ -93,7 +93,8 @@ give_name (EkStaged *staged, const char *to)
   return true;
 }
 
-/* Puts the staged file in the place of another one, in one step. */
+/* Puts the staged file in the place of another one, in one step.  ENOENT: the other went elsewhere meanwhile (a session
+ * moved it from new/ to cur/): look again, or there would be two. */
 static bool
 replace (const EkFolder *folder, EkStaged *staged, const char *to)
 {
@@ -110,7 +111,9 @@ replace (const EkFolder *folder, EkStaged *staged, const char *to)
       return false;
     staged->tmp = g_strdup (path);
   }
-  if (rename (staged->tmp, to) < 0)
+  if (renameat2 (AT_FDCWD, staged->tmp, AT_FDCWD, to, RENAME_EXCHANGE) == 0)
+    unlink (staged->tmp);
+  else if ((errno != EINVAL && errno != ENOSYS) || access (to, F_OK) < 0 || rename (staged->tmp, to) < 0)
     return false;
   g_clear_pointer (&staged->tmp, g_free);
   return true;
@@ -169,7 +172,8 @@ maildir_commit (EkInstance *self, EkCall *call, const EkFolder *folder, EkStaged
   }
   if (!(how->replace.p ? replace (folder, staged, path) : give_name (staged, path))) {
     int code = errno;
-    drop_tmp (staged);
+    if (code != ENOENT || how->replace.p == NULL)
+      drop_tmp (staged);                         /* else the caller looks where it went, and tries again */
     return code == ENOENT ? EK_NOTFOUND : maildir_error (call, code, "write", path);
   }
   place = ek_pool_str (call->pool, place);

@@ -107,7 +107,7 @@ class Server:
     hostname, domain, password = "mail.example.test", "example.test", "secret"
     deaths_expected = False                  # set it in a test that kills roles
 
-    def __init__(self, config, users=(), layout="apart", roles="", log="", env=None, start=True, bare=False):
+    def __init__(self, config, users=(), layout="apart", roles="", log="", spool="", env=None, start=True, bare=False):
         self.dir = tempfile.mkdtemp(dir=RUN or None, prefix="s")
         os.chmod(self.dir, 0o755)
         self.san = os.path.join(RUN or self.dir, "san")
@@ -122,7 +122,7 @@ class Server:
         self.authority = certs.Authority(f"{self.dir}/ca")
         self.certificate = self.authority.issue(self.hostname, "localhost", "127.0.0.1", self.domain)
         self.set_users(users)
-        self.layout, self.roles, self.log_text = layout, roles, log
+        self.layout, self.roles, self.log_text, self.spool_text = layout, roles, log, spool
         self.write(config, bare)
         if start:
             self.start()
@@ -165,7 +165,7 @@ class Server:
             "log {", f'  file  = "{self.dir}/log/mail.log"', f'  json  = "{self.dir}/log/mail.json"',
             f'  trace = "{self.dir}/log/trace"', self.log_text, "}",
             'certificate "default" {', f'  chain = "{chain}"', f'  key   = "{key}"', "}",
-            "spool {", f'  path = "{self.dir}/spool"', "}", ""])
+            "spool {", f'  path = "{self.dir}/spool"', self.spool_text, "}", ""])
 
     # ---- life ----
 
@@ -376,12 +376,14 @@ class Server:
         name, _, domain = self.address(user).partition("@")
         return f"{self.mail}/{domain}/{name}/Maildir" + (f"/.{folder}" if folder else "")
 
-    def messages(self, user, folder=""):
-        out = []
+    def files(self, user, folder=""):
+        """(path, bytes) of each."""
         for path in sorted(glob.glob(f"{self.maildir(user, folder)}/new/*") + glob.glob(f"{self.maildir(user, folder)}/cur/*")):
             with open(path, "rb") as f:
-                out.append(f.read())
-        return out
+                yield path, f.read()
+
+    def messages(self, user, folder=""):
+        return [data for _, data in self.files(user, folder)]
 
     def wait_messages(self, user, count, seconds=30, folder=""):
         """The messages, as soon as there are that many; fewer when the time is over."""
