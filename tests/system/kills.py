@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # kills.py - roles are killed at random instants under load: what was accepted is in its mailbox, exactly once
 # SPDX-License-Identifier: Apache-2.0
-# limit: 900
+# limit: 1800
 # ports
 # alone
 import os
@@ -23,7 +23,7 @@ seed = int(os.environ.get("EKIDEN_SEED") or random.randrange(1 << 30))
 rng = random.Random(seed)
 t.note(f"seed {seed} (EKIDEN_SEED={seed} runs it again)")
 KILLS = 500 if os.environ.get("EKIDEN_FULL") else 40
-SENDERS, USERS = 12, 5
+SENDERS, FLIGHT, USERS = 16, 10, 5
 ROLES = ("edge.0", "directory.0", "queue.0", "store.0", "relay.0", "tls.0", "log.0", "control.0")
 CONFIG = MAIL + """
 listener "smtp" {
@@ -111,8 +111,9 @@ for thread in threads:
 killed, flights, turn = Counter(), [], 0
 end = time.monotonic() + (1500 if os.environ.get("EKIDEN_FULL") else 240)
 while sum(killed.values()) < KILLS and time.monotonic() < end and server.alive():
-    wait_for(lambda: under_way >= SENDERS * 3 // 4, 3, 0.001)
-    time.sleep(rng.uniform(0, 0.05))
+    if not wait_for(lambda: under_way >= FLIGHT, 3, 0.0005):
+        continue
+    time.sleep(rng.uniform(0, 0.002))
     names = ROLES if turn % 10 == 9 else (ROLES[turn % len(ROLES)],)
     turn += 1
     flights.append(under_way)
@@ -126,6 +127,7 @@ for thread in threads:
 t.note(f"{dict(killed)}, {len(accepted)} accepted, {len(doubtful)} without an answer, in flight (median) {sorted(flights)[len(flights) // 2]}")
 t.ok(server.alive(), "master lives through it")
 t.ok(sum(killed.values()) >= KILLS, f"{KILLS} kills", dict(killed))
+t.ok(sorted(flights)[len(flights) // 10] >= FLIGHT - 2, f"with {FLIGHT} transactions in flight", sorted(flights)[:10])
 t.ok(len(accepted) > KILLS, "mail was accepted all the while", len(accepted))
 
 
