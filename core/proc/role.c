@@ -201,7 +201,6 @@ peer_gone (EkChannel *channel, gpointer data)
   g_free (p);
 }
 
-/* Both sides are known to each other: ours may be told. */
 static void
 peer_begin (Peer *p)
 {
@@ -219,10 +218,8 @@ peer_add (EkRole own, EkRole peer, guint index, EkChannel *channel)
   Peer *p = g_new (Peer, 1);
   EkChannel *old = ek_role_peer (own, peer, index);
 
-  if (old) {                         /* it was restarted and we have not noticed its end yet */
-    Peer *was = ek_channel_data (old);
-    peer_gone (old, was);
-  }
+  if (old)                           /* it was restarted and we have not noticed its end yet */
+    peer_gone (old, ek_channel_data (old));
   *p = (Peer) { .own = own, .peer = peer, .index = index, .channel = channel };
   g_ptr_array_add (w.peers, p);
   ek_channel_handle (channel, peer_message, peer_gone, p);
