@@ -171,7 +171,6 @@ peer_message (EkMsg *msg, gpointer data)
 {
   Peer *p = data;
   const EkRoleOps *ops = w.ops[p->own];
-
   if (msg->type == EK_M_READY) {
     p->ready = true;
     if (w.started && ops->peer_ready)
@@ -186,7 +185,6 @@ peer_gone (EkChannel *channel, gpointer data)
 {
   Peer *p = data;
   const EkRoleOps *ops = w.ops[p->own];
-
   g_ptr_array_remove (w.peers, p);
   if (ek_channel_is_broken (channel) && w.master) {        /* master replaces it: else it would live on without this channel */
     EkBuf *out = ek_channel_send (w.master, EK_M_NONSENSE);
