@@ -39,8 +39,9 @@ bool ek_confine_reaches (const char *path);
 
 /* ---- reach.c, in master ---- */
 
-/* What the workers of these roles need, of EkReach.  `extra`: roles.paths, "ROLE:/path". */
-GPtrArray *ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const char *run_dir, char **extra);
+/* What the workers of these roles need, of EkReach.  `extra`: roles.paths, "ROLE:/path".  `look`: with what is found for store by
+ * looking around; a comparison does without. */
+GPtrArray *ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const char *run_dir, char **extra, bool look);
 /* Whether everything that the configuration names in `more` is covered by `have` already: folders that come and go are no reason
  * to replace a process. */
 bool       ek_reach_covers (const GPtrArray *have, const GPtrArray *more);

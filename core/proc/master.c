@@ -475,7 +475,7 @@ replace_confined (void)
 
   for (guint i = 0; i < all->len; i++) {
     EkWorker *w = all->pdata[i];
-    g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_plan_reach (m.plan, w->bits) : NULL;
+    g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_plan_reach (m.plan, w->bits, false) : NULL;
     if (reach == NULL || ek_reach_covers (w->reach, reach))
       continue;
     ek_log (EK_WARN, "master", "%s is replaced: it may reach more files now (roles.confine)", w->name);

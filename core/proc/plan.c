@@ -56,9 +56,9 @@ ek_plan_free (EkPlan *plan)
 }
 
 GPtrArray *
-ek_plan_reach (const EkPlan *plan, guint32 roles)
+ek_plan_reach (const EkPlan *plan, guint32 roles, bool look)
 {
-  return ek_reach_new (plan->conf, roles, plan->top.state_dir, plan->top.run_dir, plan->roles.paths);
+  return ek_reach_new (plan->conf, roles, plan->top.state_dir, plan->top.run_dir, plan->roles.paths, look);
 }
 
 /* Master has no modules, so references stay NULL; the child has checked them. */

@@ -179,7 +179,7 @@ grant_rest (GPtrArray *out, const char *folder, const GPtrArray *others, guint d
 }
 
 static void
-store_reach (GPtrArray *out, const EkConf *conf, const char *state_dir, const char *run_dir)
+store_reach (GPtrArray *out, const EkConf *conf, const char *state_dir, const char *run_dir, bool look)
 {
   Walk w = { .out = out, .role = EK_ROLE_BIT (EK_ROLE_STORE), .how = EK_REACH_READ | EK_REACH_WRITE };
   guint budget = FOLDERS_MAX;
@@ -190,7 +190,8 @@ store_reach (GPtrArray *out, const EkConf *conf, const char *state_dir, const ch
   if (conf->root->at.file)
     g_ptr_array_add (w.others, g_strdup (conf->root->at.file));
   each_top (conf, own_path, &w);
-  grant_rest (out, "", w.others, 0, &budget);
+  if (look)
+    grant_rest (out, "", w.others, 0, &budget);
   g_ptr_array_unref (w.others);
 }
 
@@ -255,7 +256,7 @@ ek_reach_parse (const char *extra, EkRole *role, const char **path)
 }
 
 static void
-one_role (GPtrArray *out, const EkConf *conf, EkRole role, const char *state_dir, const char *run_dir)
+one_role (GPtrArray *out, const EkConf *conf, EkRole role, const char *state_dir, const char *run_dir, bool look)
 {
   Walk w = { .out = out, .role = EK_ROLE_BIT (role) };
   g_autofree char *drop = g_build_filename (state_dir, "maildrop", NULL), *spool = g_build_filename (state_dir, "spool", NULL);
@@ -284,7 +285,7 @@ one_role (GPtrArray *out, const EkConf *conf, EkRole role, const char *state_dir
     grant (out, control, change);
     break;
   case EK_ROLE_STORE:
-    store_reach (out, conf, state_dir, run_dir);
+    store_reach (out, conf, state_dir, run_dir, look);
     return;
   default:
     break;
@@ -293,7 +294,7 @@ one_role (GPtrArray *out, const EkConf *conf, EkRole role, const char *state_dir
 }
 
 GPtrArray *
-ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const char *run_dir, char **extra)
+ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const char *run_dir, char **extra, bool look)
 {
   GPtrArray *out = g_ptr_array_new_with_free_func (reach_free);
   const char *path;
@@ -303,7 +304,7 @@ ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const ch
   of_environment (out);
   for (EkRole r = 0; r < EK_N_ROLES; r++)
     if (roles & EK_ROLE_BIT (r))
-      one_role (out, conf, r, state_dir, run_dir);
+      one_role (out, conf, r, state_dir, run_dir, look);
   for (guint i = 0; extra && extra[i]; i++)
     if (ek_reach_parse (extra[i], &role, &path) && (roles & EK_ROLE_BIT (role)))
       grant (out, path, EK_REACH_READ | EK_REACH_WRITE);

@@ -375,7 +375,7 @@ ek_worker_start (EkWorker *w, const EkPlan *plan, guint64 generation)
     ek_pack_u64 (out, plan->workers[i]);
   g_clear_pointer (&w->reach, g_ptr_array_unref);
   if (plan->roles.confine)
-    w->reach = ek_plan_reach (plan, w->bits);
+    w->reach = ek_plan_reach (plan, w->bits, true);
   pack_reach (out, w->reach);
   ek_channel_end (w->channel);
   return true;

@@ -95,7 +95,11 @@ def peers_of_sockets():
 def sockets_of(pid):
     """{inode: descriptor} of a process."""
     found = {}
-    for fd in os.listdir(f"/proc/{pid}/fd"):
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:                          # it ended meanwhile
+        return found
+    for fd in names:
         try:
             if (m := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))):
                 found[int(m.group(1))] = int(fd)

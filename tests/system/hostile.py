@@ -227,11 +227,13 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
     ben.close()                              # his connection is tls's, which is next
 
     # ---- tls and relay: what they may say ----
+    wait_for(lambda: linked("relay.0", "queue.0"), 30)
     with Hostile(server, "relay.0") as relay:
         T.equal(sorted(relay.channels), ["master", "queue.0"], "a relay has a channel to queue alone")
     attack("relay.0", "a relay's verb", "queue.0", lambda e: e.ask("queue.0", REQUEST, t("queue-list") + u(0) + u(0)), r"queue does not take")
     attack("relay.0", "a relay's submission", "queue.0", lambda e: e.ask("queue.0", SUBMIT, b""), r"queue does not take")
     attack("relay.0", "a relay's answer to no question", "queue.0", lambda e: e.send("queue.0", 0, u(0), ident=9, flags=ANSWER), r"no question")
+    wait_for(lambda: linked("tls.0", "edge.0") and linked("tls.0", "edge.1"), 30)
     with Hostile(server, "tls.0") as tls:
         T.equal({n.split(".")[0] for n in tls.channels}, {"master", "edge"}, "tls has channels to edges alone")
         tls.ask("edge.0", RCPT, s(addr["ben"].encode()))

@@ -66,7 +66,7 @@ reach_of (EkRole role, char **extra)
 {
   g_autofree char *state = in_dir ("state"), *run = in_dir ("run");
 
-  return ek_reach_new (conf, EK_ROLE_BIT (role), state, run, extra);
+  return ek_reach_new (conf, EK_ROLE_BIT (role), state, run, extra, true);
 }
 
 /* ---- attempts: 0 or errno ---- */
