@@ -127,8 +127,9 @@ durable (EkCall *call, EkStatus status, gpointer user)
   ek_queue_id_text (s->new.id, id);
   if (status != EK_OK) {
     ek_log (EK_ERR, "queue", "%s: not accepted: %s", id, call->error ? call->error->message : "the spool failed");
-    answer (s, status, status == EK_FAIL ? "5.3.4" : "4.3.0",
-            status == EK_FAIL ? "message cannot be queued" : "queue file write error");
+    bool full = call->error && (call->error->code == ENOSPC || call->error->code == EDQUOT);
+    answer (s, status, status == EK_FAIL ? "5.3.4" : full ? "4.3.1" : "4.3.0",
+            status == EK_FAIL ? "message cannot be queued" : full ? "Insufficient system storage" : "queue file write error");
     ek_accept_check ();
     return;
   }

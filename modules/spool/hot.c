@@ -126,6 +126,7 @@ failed (EkSpool *spool, TaskList *rest, int error)
     tasks_take (rest, &again);
     return;
   }
+  atomic_store (&spool->sick_error, error);
   atomic_store (&spool->hot_sick, true);
   say (spool, NULL, error, true, false);
   set_aside (spool, &again, &spool->stuck, error, false, true);

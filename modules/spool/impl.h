@@ -245,6 +245,7 @@ struct EkSpool {
   TaskList     stuck;                /* the sync thread's: records that no disk takes */
   gint64       unsynced_since;
   atomic_bool  hot_sick, cold_sick;
+  atomic_int   sick_error;           /* errno that made it so */
   atomic_ullong n_syncs, n_cold_syncs, n_failed_syncs;
 
   /* ---- keeper.c ---- */

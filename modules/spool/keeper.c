@@ -201,6 +201,7 @@ cold_fail (EkSpool *spool, TaskList *list, int error)
     ((Rec *) task)->error = error;
   }
   spool_post (spool, list);
+  atomic_store (&spool->sick_error, error);
   if (!atomic_exchange (&spool->cold_sick, true))
     cold_say (spool, NULL, error);
 }
@@ -331,6 +332,23 @@ refill (EkSpool *spool)
   return true;
 }
 
+/* The cold log failed, and perhaps nothing waits for it any more: a segment that can be written is as good a sign. */
+static void
+probe_cold (EkSpool *spool)
+{
+  Segment *seg = atomic_load (&spool->cold_sick) ? spare_take (spool, 0) : NULL;
+
+  if (seg == NULL && atomic_load (&spool->cold_sick) && fs_free (spool) >= spool->opt.segment_size)
+    seg = segment_create (spool, NULL);
+  if (seg == NULL)
+    return;
+  if (segment_prepare (spool, seg, SEG_FREE, 0, NULL)) {
+    spare_add (spool, seg);
+    atomic_store (&spool->cold_sick, false);
+  } else
+    throw_away (spool, seg);
+}
+
 static void *
 keep_main (void *data)
 {
@@ -345,6 +363,7 @@ keep_main (void *data)
       struct timespec t = { at / G_USEC_PER_SEC, at % G_USEC_PER_SEC * 1000 };
       if (pthread_cond_timedwait (&spool->keep_cond, &spool->keep_lock, &t) == ETIMEDOUT) {
         pthread_mutex_unlock (&spool->keep_lock);
+        probe_cold (spool);
         keeper_look (spool);
         spool->host.wake (spool->host.user);
         again = refill (spool);

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "impl.h"
+#include <errno.h>
 #include <signal.h>
 
 void
@@ -101,6 +102,8 @@ trouble (EkSpool *spool, EkSpoolHealth *health)
 {
   guint64 need = spool->host.message_size_limit + spool->host.message_size_limit / 2;
   guint64 room = atomic_load (&spool->usable) + atomic_load (&spool->hot_left);
+  bool sick = atomic_load (&spool->hot_sick) || atomic_load (&spool->cold_sick);
+  int error = atomic_load (&spool->sick_error);
 
   g_free (spool->why);
   spool->why = NULL;
@@ -108,7 +111,11 @@ trouble (EkSpool *spool, EkSpoolHealth *health)
   if (spool->closing) {
     *health = EK_SPOOL_CLOSING;
     spool->why = g_strdup_printf ("%s: the spool closes", spool->opt.path);
-  } else if (atomic_load (&spool->hot_sick) || atomic_load (&spool->cold_sick)) {
+  } else if (sick && (error == ENOSPC || error == EDQUOT)) {
+    *health = EK_SPOOL_FULL;
+    spool->why = g_strdup_printf ("%s: the disk is full to the last of the reserve: make room on this file system",
+                                  spool->opt.path);
+  } else if (sick) {
     *health = EK_SPOOL_SICK;
     spool->why = g_strdup_printf ("%s: the spool cannot be written: look for disk errors in the kernel's log; it is "
                                   "tried again every %d s", spool->opt.path, (int) (spool->opt.probe / G_USEC_PER_SEC));
