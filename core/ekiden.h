@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 1                     /* bumped on any change to a struct below */
+#define EK_ABI 2                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -119,9 +119,10 @@ typedef struct EkModule   EkModule;
 typedef struct { gint64 us; } EkTime;                /* microseconds: units live in the type */
 typedef struct { guint64 bytes; } EkSize;
 typedef struct { const char *text; gsize len; } EkSecret;   /* never printed, wiped on free */
+typedef struct { const char *text; gsize len; const char *file; } EkText;   /* read("FILE"); file NULL: typed in place */
 
 typedef enum {
-  EK_BOOL, EK_INT, EK_TIME, EK_SIZE, EK_STRING, EK_SECRET, EK_LIST, EK_REF, EK_REFS,
+  EK_BOOL, EK_INT, EK_TIME, EK_SIZE, EK_STRING, EK_SECRET, EK_LIST, EK_REF, EK_REFS, EK_TEXT,
 } EkType;
 
 typedef struct {
@@ -141,7 +142,8 @@ typedef struct {
   { .name = #field_, .offset = G_STRUCT_OFFSET (S_, field_), .dflt = dflt_, .doc = doc_,   \
     .type = _Generic (((S_ *) 0)->field_, bool: EK_BOOL, gint64: EK_INT, EkTime: EK_TIME,  \
                       EkSize: EK_SIZE, const char *: EK_STRING, EkSecret: EK_SECRET,       \
-                      char **: EK_LIST, EkInstance *: EK_REF, EkInstance **: EK_REFS),     \
+                      char **: EK_LIST, EkInstance *: EK_REF, EkInstance **: EK_REFS,      \
+                      EkText: EK_TEXT),                                                    \
     __VA_ARGS__ }
 #define EK_OPTIONS_END { .name = NULL }
 
@@ -150,7 +152,8 @@ typedef struct {
 /* What every map, auth, mailbox, transport and filter operation gets.  A blocking operation reads
  * conn and error and returns its status.  An operation of an EK_EVENTED module may return
  * EK_PENDING and must then call ek_call_done() exactly once, on the loop thread; when the caller
- * has lost interest `cancelled` becomes true and the answer is dropped. */
+ * has lost interest `cancelled` becomes true and the answer is dropped.  Who wants to hear of that at
+ * once, on the loop, sets `cancel` before he returns EK_PENDING; ek_call_done() is called later, never in it. */
 typedef struct EkCall EkCall;
 struct EkCall {
   gpointer conn;                     /* what connect() made for this job thread; NULL when evented */
@@ -160,6 +163,8 @@ struct EkCall {
   bool     cancelled;
   void   (*done) (EkCall *, EkStatus, gpointer user);     /* the core's; modules call ek_call_done() */
   gpointer user;
+  void   (*cancel) (EkCall *, gpointer module_data);      /* the module's; NULL: it looks at `cancelled` */
+  gpointer module_data;
 };
 
 void ek_call_done (EkCall *call, EkStatus status);
@@ -196,6 +201,20 @@ typedef struct {
   EkStatus (*update) (EkInstance *self, EkCall *call, EkStr key, EkStr value);   /* NULL: read-only */
   EkStatus (*remove) (EkInstance *self, EkCall *call, EkStr key);
 } EkMapOps;
+
+/* How a module at the edge (a filter) asks a map that an option of its block refers to.  Maps work in directory, so
+ * this is a message there and back, in the merged layout too; directory answers only for maps that the blocks of
+ * that role's modules refer to.  Loop thread.  `query` is copied; `func` gets OK, NOTFOUND, DEFER or FAIL, never
+ * before ek_map_ask() has returned, at the latest when `timeout` (0: a minute) is over; `answer` lives until it returns.
+ * ek_map_ask_cancel(): func will not run; not after it has.  Bounds: EK_MAP_KEY_MAX, EK_MAP_ANSWER_MAX bytes,
+ * EK_MAP_PARAMS_MAX parameters: FAIL, or DEFER for an answer that is too long. */
+#define EK_MAP_KEY_MAX    4096
+#define EK_MAP_PARAMS_MAX 16
+#define EK_MAP_ANSWER_MAX 65536
+typedef struct EkMapAsk EkMapAsk;
+EkMapAsk *ek_map_ask (EkInstance *map, const EkQuery *query, EkTime timeout,
+                      void (*func) (EkStatus status, const EkAnswer *answer, gpointer user), gpointer user);
+void      ek_map_ask_cancel (EkMapAsk *ask);
 
 /* ---- users, passwords, mechanisms --------------------------------------------------------- */
 
@@ -432,6 +451,11 @@ struct EkModule {
   guint            flags;
   gsize            instance_size;    /* 0: sizeof (EkInstance) */
   const EkOption  *options;          /* NULL: none */
+
+  /* Rows that only this block can tell: those that its script declares.  Called when `options` are set, before
+   * init().  Gives rows that end as `options` do and in *target the zeroed struct that they fill, all in the pool,
+   * which lives as long as the instance.  NULL and *error: cannot; that is told as an error of the configuration. */
+  const EkOption *(*own_options) (EkInstance *self, EkPool *pool, gpointer *target, GError **error);
 
   /* Life of an instance.  All optional.  The instance is read-only after start(). */
   gboolean (*init) (EkInstance *self, GError **error);    /* without rights: options are set, check them */

@@ -13,4 +13,5 @@ include modules/spool/local.mk
 include modules/maildir/local.mk
 include modules/imap/local.mk
 include modules/smtp/local.mk
+include modules/lua/local.mk
 include modules/dns_unbound/local.mk

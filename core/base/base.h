@@ -20,6 +20,8 @@ bool    ek_base64_decode (EkStr text, EkBuf *out);
 void    ek_base64_encode (EkStr bytes, EkBuf *out);
 bool    ek_hex_decode (EkStr text, EkBuf *out);           /* either case */
 void    ek_hex_encode (EkStr bytes, EkBuf *out);          /* lower case */
+/* The caller has lost interest in an evented operation: tells the module, if it wants to know. */
+void    ek_call_cancel (EkCall *call);
 /* Empties a queue that held a secret: its memory is wiped, then freed.  To leave no copies behind,
  * make room for all of it before the first byte. */
 void    ek_buf_wipe (EkBuf *buf);

@@ -32,6 +32,16 @@ ek_call_done (EkCall *call, EkStatus status)
   call->done (call, status, call->user);
 }
 
+void
+ek_call_cancel (EkCall *call)
+{
+  bool before = call->cancelled;
+
+  call->cancelled = true;
+  if (!before && call->cancel)
+    call->cancel (call, call->module_data);
+}
+
 /* Who called a filter reads the status back as the verdict it is. */
 void
 ek_filter_done (EkCall *call, EkVerdict verdict)

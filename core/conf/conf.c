@@ -182,6 +182,11 @@ ek_conf_item_write (const EkConfItem *item, EkBuf *out)
 {
   if (item->secret)
     ek_buf_appends (out, "(hidden)");
+  else if (item->file) {
+    ek_buf_appends (out, "read(\"");
+    ek_buf_appends (out, item->file);
+    ek_buf_appends (out, "\")");
+  }
   else
     ek_conf_text_write (item->text, out);
 }

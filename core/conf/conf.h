@@ -11,6 +11,7 @@
  *     timeout  = 5m30s
  *   }
  *   ldap "staff" { password = file("ldap.secret") }
+ *   lua "policy" { script = read("policy.lua") } # the file's text: it is no secret, and roles without files get it
  *   include "conf.d/[a-z]*.conf"                 # relative to the file that says so, in byte order
  *
  * A setting ends with its line (or with the `}`).  A string ends on its line too, unless a `\` is
@@ -33,6 +34,7 @@ typedef struct {                     /* one value, or one item of a list */
   bool      quoted;                  /* was a string: `"yes"` and `yes` may differ */
   bool      secret;                  /* came from file("..."): never printed */
   bool      unread;                  /* file("...") under EK_CONF_NO_FILES: text is the file's name */
+  const char *file;                  /* read("..."): the file that the text is of; else NULL */
 } EkConfItem;
 
 struct EkConfSetting {
@@ -58,7 +60,8 @@ struct EkConfBlock {
   EkConfBlock   *last_block;
   gsize          body, close;        /* bytes behind the `{` and of the `}`, in at.file */
   guint          index;              /* counts the root's blocks from 0 */
-  guint32        roles;              /* which roles get it: bits EK_ROLE_BIT(), set by the check */
+  guint32        roles;              /* which roles get it, and who may ask it: EK_ROLE_BIT(), EK_ASKER_BIT();
+                                        set by the check */
 };
 
 struct EkConf {

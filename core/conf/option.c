@@ -7,7 +7,7 @@ const char *
 ek_type_name (EkType type)
 {
   static const char *const names[] = { "yes or no", "number", "time", "size", "string", "secret", "list", "reference",
-                                       "references" };
+                                       "references", "text" };
 
   return (guint) type < G_N_ELEMENTS (names) ? names[type] : "unknown";
 }
@@ -30,6 +30,7 @@ type_size (EkType type)
   case EK_TIME: return sizeof (EkTime);
   case EK_SIZE: return sizeof (EkSize);
   case EK_SECRET: return sizeof (EkSecret);
+  case EK_TEXT: return sizeof (EkText);
   default: return sizeof (gpointer);
   }
 }
@@ -111,6 +112,8 @@ item_shown (const EkConfItem *item, char out[static 64])
 {
   if (item->secret)
     return "what file() gives";
+  if (item->file)
+    return "what read() gives";
   g_snprintf (out, 60, "\"%.40s%s\"", item->text.p, item->text.n > 40 ? "..." : "");
   if (!g_utf8_validate (out, -1, NULL))            /* cut inside a character */
     return "another text";
@@ -178,6 +181,16 @@ convert_secret (const Value *v, const EkConfItem *item, gpointer field)
   *copy = ek_pool_str (pool, item->text);
   ek_pool_cleanup (pool, wipe_secret, copy);
   *(EkSecret *) field = (EkSecret) { copy->p, copy->n };
+  return true;
+}
+
+static bool
+convert_text (const Value *v, const EkConfItem *item, EkText *field)
+{
+  EkPool *pool = v->context->pool;
+
+  if (field && item->text.n > 0)
+    *field = (EkText) { ek_pool_strndup (pool, item->text.p, item->text.n), item->text.n, ek_pool_strdup (pool, item->file) };
   return true;
 }
 
@@ -254,6 +267,8 @@ convert_item (const Value *v, const EkConfItem *item, gpointer field)
     return true;
   case EK_SECRET:
     return convert_secret (v, item, field);
+  case EK_TEXT:
+    return convert_text (v, item, field);
   case EK_REF:
     return convert_ref (v, item, field);
   default:
@@ -275,7 +290,7 @@ ek_option_convert (const EkOption *row, const EkConfSetting *setting, gpointer f
     return convert_list (&v, field);
   if (row->type == EK_REFS)
     return convert_refs (&v, field);
-  bool may_be_empty = row->type == EK_STRING || row->type == EK_SECRET || row->type == EK_REF;
+  bool may_be_empty = row->type == EK_STRING || row->type == EK_SECRET || row->type == EK_REF || row->type == EK_TEXT;
   if (setting->n_items == 0 && may_be_empty)
     return true;
   if (setting->n_items != 1) {
@@ -284,7 +299,7 @@ ek_option_convert (const EkOption *row, const EkConfSetting *setting, gpointer f
                      setting->n_items > 1 ? ": a text with commas in it needs \"quotes\"" : "");
     return false;
   }
-  if (setting->items[0].unread && row->type != EK_STRING && row->type != EK_SECRET)
+  if (setting->items[0].unread && row->type != EK_STRING && row->type != EK_SECRET && row->type != EK_TEXT)
     return true;                                   /* a text stands in for a text, so that it is not missing */
   return convert_item (&v, &setting->items[0], field);
 }
@@ -411,7 +426,7 @@ allow_fault (const EkOption *row)
     return row->allow && *row->allow ? NULL : "a reference needs the table it refers to in .allow";
   if (row->allow == NULL)
     return NULL;
-  if (row->type == EK_BOOL || row->type == EK_SECRET)
+  if (row->type == EK_BOOL || row->type == EK_SECRET || row->type == EK_TEXT)
     return "this type takes no .allow";
   if (row->type == EK_STRING || row->type == EK_LIST)
     return strstr (row->allow, "||") || !*row->allow ? "an empty word in .allow" : NULL;
@@ -449,7 +464,7 @@ ek_options_selftest (const EkOption *rows, gsize size, const char *owner, EkProb
       ek_problems_add (problems, &at, "option row %s: %s", row->name, fault);
     else if (row->dflt) {
       EkOptionContext context = { pool, NULL, NULL };
-      gint64 field[2];
+      gint64 field[4];                             /* the largest: EkText */
       if (!convert_default (row, field, &at, &context, problems))
         ek_problems_add (problems, &at, "option row %s: its default does not convert: %s", row->name, row->dflt);
     }

@@ -8,6 +8,7 @@
  *   size     512 (bytes) 64K 50M 1G 2T, also KB and KiB, always by 1024
  *   string   one word or "quoted text"; "" is NULL
  *   secret   as string, mostly file("..."); wiped on free
+ *   text     mostly read("FILE"): what the file holds, and its name
  *   list     items with commas; nothing or [] is the empty list, never NULL
  *   reference, references   names of instances: staff, or file:staff where staff alone is ambiguous
  * Constraint (EkOption.allow): "1..65535", "1s..", "..10M" for numbers; "a|b|c" for strings and

@@ -15,6 +15,7 @@
 #define EK_CONF_INCLUDE_MAX  10u
 #define EK_CONF_NESTING_MAX  10u
 #define EK_CONF_SECRET_MAX   (64u << 10)
+#define EK_CONF_TEXT_MAX     (256u << 10)    /* of read("...") */
 
 typedef struct EkParser EkParser;
 typedef struct EkSource EkSource;
@@ -69,3 +70,5 @@ void      ek_source_parse_text (EkParser *parser, const char *name, EkStr text, 
 void      ek_source_include (EkSource *source, const char *pattern, const EkConfPos *at, EkConfBlock *block);
 /* The content of a secret's file, without its last newline, in *text (in the pool). */
 bool      ek_source_secret (EkSource *source, const char *path, const EkConfPos *at, EkStr *text);
+/* What read("path") gives: item->text and item->file. */
+bool      ek_source_text (EkSource *source, const char *path, EkConfItem *item);

@@ -49,7 +49,10 @@ put_setting (EkBuf *out, GHashTable *files, const EkConfSetting *s)
     const EkConfItem *item = &s->items[i];
     put_text (out, item->text.p, item->text.n);
     put_pos (out, files, &item->at);
-    put_u32 (out, (guint32) item->quoted | (guint32) item->secret << 1 | (guint32) item->unread << 2);
+    put_u32 (out, (guint32) item->quoted | (guint32) item->secret << 1 | (guint32) item->unread << 2
+                  | (guint32) (item->file != NULL) << 3);
+    if (item->file)
+      put_string (out, item->file);
   }
 }
 
@@ -201,6 +204,8 @@ get_setting (Reader *r)
     item->quoted = bits & 1;
     item->secret = bits >> 1 & 1;
     item->unread = bits >> 2 & 1;
+    if (bits >> 3 & 1)
+      item->file = get_string (r);
     r->bad |= text.p == NULL;
   }
   r->bad |= s->key == NULL;

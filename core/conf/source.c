@@ -285,3 +285,34 @@ ek_source_secret (EkSource *source, const char *path, const EkConfPos *at, EkStr
   g_free (bytes);
   return ok;
 }
+
+bool
+ek_source_text (EkSource *source, const char *path, EkConfItem *item)
+{
+  EkParser *parser = source->parser;
+  g_autofree char *full = resolve (source, path);
+  struct stat st;
+  gsize len = 0;
+  char *bytes = NULL;
+
+  int fd = open_file (parser, full, &item->at, "", &st);
+  if (fd < 0)
+    return false;
+  if (st.st_mode & S_IWOTH)
+    ek_problems_add (parser->problems, &item->at, "%s may be written by everybody (mode %04o): chmod o-w %s", full,
+                     (guint) st.st_mode & 07777, full);
+  else
+    bytes = read_all (parser, fd, full, &item->at, EK_CONF_TEXT_MAX, &len);
+  close (fd);
+  parser->read += len;
+  bool ok = bytes && memchr (bytes, '\0', len) == NULL && parser->read <= EK_CONF_TOTAL_MAX;
+  if (bytes && !ok)
+    ek_problems_add (parser->problems, &item->at, parser->read > EK_CONF_TOTAL_MAX ? "%s is too much: the configuration becomes "
+                     "larger than %u MB" : "%s holds a NUL byte: it is no text", full, EK_CONF_TOTAL_MAX >> 20);
+  if (ok) {
+    item->text = ek_conf_text (parser->conf, (EkStr) { bytes, len });
+    item->file = ek_pool_strdup (parser->conf->pool, full);
+  }
+  g_free (bytes);
+  return ok;
+}

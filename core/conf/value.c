@@ -176,9 +176,9 @@ ek_parser_text (EkSource *source, EkConfItem *item)
   return ok;
 }
 
-/* file("path"): the token is the `(`. */
+/* file("path"), and read("path") for what is no secret: the token is the `(`. */
 static bool
-parse_file (EkSource *source, const EkConfPos *at, Items *items)
+parse_file (EkSource *source, bool secret, const EkConfPos *at, Items *items)
 {
   EkConfItem item;
 
@@ -188,14 +188,16 @@ parse_file (EkSource *source, const EkConfPos *at, Items *items)
   ek_parser_next (source);
   if (source->token.type != EK_TOKEN_RPAREN) {
     EkConfPos here = ek_parser_pos (source);
-    ek_problems_add (source->parser->problems, &here, "expected `)` behind the file's name, as in file(\"secret\"); found %s",
-                     ek_token_show (&source->lexer, &source->token));
+    ek_problems_add (source->parser->problems, &here, "expected `)` behind the file's name, as in %s; found %s",
+                     secret ? "file(\"secret\")" : "read(\"script\")", ek_token_show (&source->lexer, &source->token));
     return false;
   }
   ek_parser_next (source);
   item.at = *at;
-  item.secret = true;
-  if (source->parser->flags & EK_CONF_NO_FILES)
+  item.secret |= secret;
+  if (!secret)
+    items->broken |= !ek_source_text (source, item.text.p, &item);
+  else if (source->parser->flags & EK_CONF_NO_FILES)
     item.unread = true;
   else if (!ek_source_secret (source, item.text.p, at, &item.text))
     items->broken = true;                          /* told; the line itself is in order */
@@ -230,11 +232,12 @@ parse_item (EkSource *source, Items *items)
              "(an IPv6 address with a port) needs \"quotes\"");
     return false;
   }
-  if (source->token.type == EK_TOKEN_WORD && ek_str_eq (word, EK_STR ("file"))) {
+  bool secret = ek_str_eq (word, EK_STR ("file"));
+  if (source->token.type == EK_TOKEN_WORD && (secret || ek_str_eq (word, EK_STR ("read")))) {
     ek_parser_next (source);
     if (source->token.type == EK_TOKEN_LPAREN)
-      return parse_file (source, &at, items);
-    item = (EkConfItem) { .text = EK_STR ("file"), .at = at };
+      return parse_file (source, secret, &at, items);
+    item = (EkConfItem) { .text = secret ? EK_STR ("file") : EK_STR ("read"), .at = at };
     return add_item (source, items, &item);
   }
   if (source->token.type == EK_TOKEN_WORD && word.p[0] == '$' && variable_at (word, 0, &name) == word.n) {

@@ -90,6 +90,7 @@ start (GError **error)
   ek_timer_set (ek_role_loop (), &dir.sweep, 10 * G_USEC_PER_SEC);
   ek_op_use_jobs (ek_role_jobs ());
   ek_directory_auth_start ();
+  ek_directory_map_start ();
   configure ();
   return true;
 }
@@ -357,6 +358,8 @@ message (EkRole peer, guint index, EkMsg *msg)
     else
       ek_directory_user (address, rcpt_found, q);
   }
+  else if (peer == EK_ROLE_EDGE && msg->type == EK_D_MAP && msg->id)
+    ek_directory_map (msg, index, dir.generation);
   else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_ROUTE && msg->id) {
     EkStr address = ek_unpack_str (&msg->in);
     ek_unpack_str (&msg->in);
@@ -397,6 +400,7 @@ end (void)
     hunt_cancel (h);
   g_hash_table_unref (dir.hunts);
   ek_directory_auth_end ();
+  ek_directory_map_end ();
   ek_op_use_jobs (NULL);
   ek_timer_cancel (ek_role_loop (), &dir.sweep);
   g_hash_table_unref (dir.cache);

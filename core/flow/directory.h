@@ -26,6 +26,10 @@ typedef struct {                     /* a name's canonical form and its domain *
 } EkName;
 /* False: no name at all.  Strings in the pool. */
 bool  ek_directory_key (EkPool *pool, EkStr address, EkName *keyed);
+/* directorymap.c: EK_D_MAP of an edge */
+void  ek_directory_map_start (void);
+void  ek_directory_map (EkMsg *msg, guint edge, EkGeneration *gen);
+void  ek_directory_map_end (void);
 /* directoryauth.c */
 struct EkAuth *ek_directory_auth_state (void);
 void  ek_directory_auth_start (void);

@@ -62,7 +62,7 @@ decided (struct EkFilterAsk *ask)
     self->accepted_message |= bit;
   else if (ask->verdict == EK_HOLD)
     self->hold = true;
-  EkVerdict verdict = ask->verdict;
+  EkVerdict verdict = ask->call.cancelled ? EK_DISCARD : ask->verdict;     /* the others are not asked: nobody listens */
   EkReply reply = ask->reply;
   ask_free (ask);
   self->at++;
@@ -135,7 +135,7 @@ void
 ek_filters_cancel (EkFilters *self)
 {
   if (self->ask)
-    self->ask->call.cancelled = true;
+    ek_call_cancel (&self->ask->call);
 }
 
 void

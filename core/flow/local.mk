@@ -5,3 +5,4 @@ libekiden_la_SOURCES += %D%/login.h %D%/submit.h %D%/submit.c %D%/session.c %D%/
   %D%/store.c %D%/storedeliver.c %D%/store.h %D%/relay.c %D%/relay.h %D%/logger.c %D%/logger.h \
   %D%/controller.c %D%/controller.h
 libekiden_la_SOURCES += %D%/filter.c %D%/filter.h
+libekiden_la_SOURCES += %D%/directorymap.c %D%/mapask.c %D%/mapask.h

@@ -232,7 +232,10 @@ check_block (EkGeneration *gen, const EkConfBlock *block)
     if (ek_instance_block (self) != block)
       continue;
     known = true;
+    if (self->module->own_options && ek_instance_core (self)->own == NULL)
+      return;                                      /* what its script declares is not known: told */
     g_ptr_array_add (sets, (gpointer) self->module->options);
+    g_ptr_array_add (sets, (gpointer) ek_instance_core (self)->own);
     add_protocol_rows (sets, self);
     break;
   }
@@ -260,6 +263,43 @@ ek_blocks_check (EkGeneration *gen)
 
 /* ---- roles ---- */
 
+/* Calls func for each map that an option of the instance refers to and that works in a role where it does not:
+ * it will be asked over a channel (ek_map_ask). */
+static void
+each_asked (EkGeneration *gen, const EkInstance *self,
+            void (*func) (EkGeneration *gen, const EkInstance *self, const EkInstance *map, guint32 askers))
+{
+  guint32 homes = ek_tables_roles (1u << EK_TABLE_MAP), askers = ek_instance_roles (self) & ~homes;
+  const GPtrArray *uses = ek_instance_core (self)->uses;
+
+  for (guint i = 0; askers && i < uses->len; i++)
+    if (ek_module_tables (((EkInstance *) uses->pdata[i])->module) & 1u << EK_TABLE_MAP)
+      func (gen, self, uses->pdata[i], askers);
+}
+
+static void
+mark_asked (EkGeneration *gen, const EkInstance *self, const EkInstance *map, guint32 askers)
+{
+  ((EkConfBlock *) ek_instance_block (map))->roles |= askers << EK_ASKERS_SHIFT;
+}
+
+/* Directory makes only what has a block. */
+static void
+want_block (EkGeneration *gen, const EkInstance *self, const EkInstance *map, guint32 askers)
+{
+  if (ek_instance_block (map)->at.file == NULL)
+    ek_problems_add (gen->problems, &ek_instance_block (self)->at, "%s \"%s\" asks the map %s, which works in another process: "
+                     "expected a block `%s \"%s\" { ... }` for it", self->module->name, self->name, map->name, map->module->name,
+                     map->name);
+}
+
+void
+ek_blocks_check_asked (EkGeneration *gen)
+{
+  for (guint i = 0; gen->roles == EK_ROLES_ALL && i < gen->instances->len; i++)
+    each_asked (gen, gen->instances->pdata[i], want_block);
+}
+
 void
 ek_blocks_roles (EkGeneration *gen)
 {
@@ -274,5 +314,6 @@ ek_blocks_roles (EkGeneration *gen)
   for (guint i = 0; i < gen->instances->len; i++) {
     const EkInstance *self = gen->instances->pdata[i];
     ((EkConfBlock *) ek_instance_block (self))->roles |= ek_instance_roles (self);
+    each_asked (gen, self, mark_asked);
   }
 }

@@ -344,7 +344,7 @@ timed_out (EkTimer *timer)
   g_autoptr (GError) why = NULL;
 
   if (op->self->module->flags & EK_EVENTED)
-    op->call.cancelled = true;                     /* a job reads its deadline instead */
+    ek_call_cancel (&op->call);                    /* a job reads its deadline instead */
   ek_fail (&why, EK_DEFER, 0, "no answer in time");
   log_error (op->self, EK_DEFER, why);
   answer (op, EK_DEFER, why);
@@ -402,7 +402,7 @@ ek_op_cancel (EkOp *op)
   op->done = NULL;
   ek_timer_cancel (op->loop, &op->timer);
   if (op->in_call)
-    op->call.cancelled = true;
+    ek_call_cancel (&op->call);
 }
 
 /* ---- the last goodbye ---- */

@@ -236,6 +236,39 @@ ek_instance_resolve (gpointer data, const EkOption *row, EkStr text, const EkCon
 
 /* ---- life ---- */
 
+/* A module that returns false without a reason still gets one. */
+static void
+explain (EkInstance *self, const char *what, const GError *why, GError **error)
+{
+  ek_fail (error, EK_FAIL, why ? why->code : 0, "%s \"%s\" %s: %s", self->module->name, self->name, what,
+           why ? why->message : "the module gave no reason");
+}
+
+static void
+tell (EkGeneration *gen, EkInstance *self, const GError *why)
+{
+  g_autoptr (GError) error = NULL;
+
+  ek_instance_core (self)->faulty = true;
+  explain (self, "cannot be used", why, &error);
+  ek_problems_add (gen->problems, &ek_instance_core (self)->block->at, "%s", error->message);
+}
+
+/* The rows that the block's script declares. */
+static void
+set_own (EkGeneration *gen, EkInstance *self, const EkLayer *layer, const char *owner, const EkOptionContext *context)
+{
+  EkInstanceCore *core = ek_instance_core (self);
+  g_autoptr (GError) why = NULL;
+  gpointer target = NULL;
+
+  core->own = self->module->own_options (self, gen->pool, &target, &why);
+  if (core->own == NULL)
+    tell (gen, self, why);
+  else
+    core->faulty = !ek_options_apply (core->own, target, layer, 1, owner, context, gen->problems);
+}
+
 void
 ek_instances_set (EkGeneration *gen)
 {
@@ -249,6 +282,8 @@ ek_instances_set (EkGeneration *gen)
       continue;
     g_autofree char *owner = g_strdup_printf ("%s \"%s\"", self->module->name, self->name);
     core->faulty = !ek_options_apply (self->module->options, self, &layer, 1, owner, &context, gen->problems);
+    if (!core->faulty && self->module->own_options)
+      set_own (gen, self, &layer, owner, &context);
   }
 }
 
@@ -299,14 +334,6 @@ ek_instances_order (EkGeneration *gen)
     visit (gen, gen->instances->pdata[i], path);
 }
 
-/* A module that returns false without a reason still gets one. */
-static void
-explain (EkInstance *self, const char *what, const GError *why, GError **error)
-{
-  ek_fail (error, EK_FAIL, why ? why->code : 0, "%s \"%s\" %s: %s", self->module->name, self->name, what,
-           why ? why->message : "the module gave no reason");
-}
-
 /* Its options and all that it uses are in order, so that init() may rely on them. */
 static bool
 is_sound (const EkInstance *self)
@@ -325,14 +352,11 @@ ek_instances_init (EkGeneration *gen)
   for (guint i = 0; i < gen->order->len; i++) {
     EkInstance *self = gen->order->pdata[i];
     EkInstanceCore *core = ek_instance_core (self);
-    g_autoptr (GError) why = NULL, error = NULL;
+    g_autoptr (GError) why = NULL;
     core->faulty = !is_sound (self);
     core->inited = !core->faulty && (self->module->init == NULL || self->module->init (self, &why));
-    if (core->inited || core->faulty)
-      continue;
-    core->faulty = true;
-    explain (self, "cannot be used", why, &error);
-    ek_problems_add (gen->problems, &core->block->at, "%s", error->message);
+    if (!core->inited && !core->faulty)
+      tell (gen, self, why);
   }
 }
 

@@ -14,6 +14,7 @@ typedef struct {                     /* EkInstance.core */
   bool               remote, inited, started;
   bool               faulty;         /* an error was told: init() is not called, nor that of its users */
   struct EkCalls    *calls;          /* call.c's: its connections; NULL: none yet */
+  const EkOption    *own;            /* EkModule.own_options: rows of this block alone */
 } EkInstanceCore;
 
 struct EkGeneration {
@@ -58,7 +59,8 @@ void        ek_instances_stop (EkGeneration *gen);
 void ek_blocks_set (EkGeneration *gen);            /* structs of the core's own blocks */
 void ek_blocks_set_protocols (EkGeneration *gen);  /* a listener's protocol settings */
 void ek_blocks_check (EkGeneration *gen);          /* unknown settings and blocks; EkBlockType.check */
-void ek_blocks_roles (EkGeneration *gen);          /* which roles get which block */
+void ek_blocks_check_asked (EkGeneration *gen);    /* maps that other roles ask for */
+void ek_blocks_roles (EkGeneration *gen);          /* which roles get which block, and who may ask maps */
 EkConfBlock *ek_blocks_find (const EkGeneration *gen, const char *kind, const char *name);
 void ek_block_unknown (EkGeneration *gen, const EkConfBlock *block, const char *why);
 

@@ -12,6 +12,9 @@ typedef enum {
 
 #define EK_ROLE_BIT(role_) (1u << (role_))
 #define EK_ROLES_ALL       ((1u << EK_N_ROLES) - 1)
+/* EkConfBlock.roles also says, in the bits from here on, which roles may ask this block's map over a channel. */
+#define EK_ASKERS_SHIFT    16
+#define EK_ASKER_BIT(role_) (EK_ROLE_BIT (role_) << EK_ASKERS_SHIFT)
 
 const char *ek_role_name (EkRole role);            /* "master", "tls", ... */
 int         ek_role_by_name (const char *name);    /* -1: none */

@@ -74,6 +74,8 @@ write_json (Lister *l, const Entry *e)
     ek_json_bool (&l->json, "hidden", true);
   else if (e->setting == NULL)
     ek_json_text (&l->json, "value", e->row->dflt);
+  else if (e->row->type == EK_TEXT && e->setting->n_items > 0 && e->setting->items[0].file)
+    ek_json_text (&l->json, "read", e->setting->items[0].file);
   else if (e->row->type == EK_LIST || e->row->type == EK_REFS) {
     ek_json_array (&l->json, "value");
     for (guint i = 0; i < e->setting->n_items; i++)
@@ -194,6 +196,7 @@ list_instances (Lister *l, const EkGeneration *gen)
     const EkConfBlock *block = ek_instance_block (self);
     EkLayer layer = { block };
     list_rows (l, block, block->name, self->module->options, &layer, 1, self->name);
+    list_rows (l, block, block->name, ek_instance_core (self)->own, &layer, 1, self->name);
     list_scope (l, gen, block, block->name, self->module);
   }
 }

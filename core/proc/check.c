@@ -117,7 +117,7 @@ take_answer (EkConf *conf, EkStr bytes, GHashTable *login, EkProblems *problems)
     if ((masks[b->index] & EK_CHECK_LOGIN) && b->name)
       g_hash_table_add (login, g_strdup (b->name));
   for (guint i = 0; i < conf->n_blocks; i++)
-    masks[i] &= EK_ROLES_ALL;
+    masks[i] &= ~EK_CHECK_LOGIN;
   return ek_conf_set_roles (conf, masks, conf->n_blocks);
 }
 

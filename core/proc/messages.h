@@ -34,6 +34,8 @@ enum {
   EK_D_AUTH_MORE,       /* edge => directory: u session, s response; answer as EK_D_AUTH */
   EK_D_AUTH_ABORT,      /* edge -> directory: u session */
   EK_D_RCPT,            /* edge => directory: s address; answer: u status, u class, t dsn, t text */
+  EK_D_MAP,             /* edge => directory: t map, s key, u ms, u n, n times t name, s value; answer: u status,
+                           u rows, u columns, u named, t names, cells: u there, s value (flow/mapask.h) */
 
   /* directory and store */
   EK_S_VOUCH = 48,      /* directory -> store: s token, u edge, user record (flow/facts.h), t mailbox instance */

@@ -184,3 +184,7 @@ tests_unit_test_smtp_client_SOURCES += $(modules_smtp_smtp_la_SOURCES)
 endif
 tests_unit_test_smtp_client_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_smtp_client_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-ask
+tests_unit_test_ask_SOURCES = tests/unit/test-ask.c
+tests_unit_test_ask_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_ask_LDADD = tests/lib/libtesting.la $(TEST_LDADD)

@@ -124,6 +124,8 @@ static const struct { const char *text, *says; } bad[] = {
   { "a.b = 1\n", "`a.b` cannot be the name of a setting" },
   { "a = file(\"x\"\n", "expected `)` behind the file's name" },
   { "a = file(\"/nonexistent/x\")\n", "t.conf:1:5: cannot read the secret in /nonexistent/x: No such file" },
+  { "a = read(\"x\"\n", "expected `)` behind the file's name, as in read(\"script\")" },
+  { "a = read(\"/nonexistent/x\")\n", "t.conf:1:5: cannot read /nonexistent/x: No such file" },
   { "include \"/nonexistent/x.conf\"\n", "t.conf:1:9: cannot read /nonexistent/x.conf: No such file" },
   { "$x = $y\na = $x\nb = \"$x\"\n", "t.conf:1:6: the variable $y is not set" },
   { "$x = [1\n= 2\na = $x\n", "t.conf:2:1: expected `,` or `]` in the list of line 1" },
@@ -264,6 +266,41 @@ test_files (void)
   g_assert_cmpint (system (rm), ==, 0);
 }
 
+/* read("...") gives a file's text, whoever may read it; it goes to roles with the file's name. */
+static void
+test_texts (void)
+{
+  g_autofree char *folder = g_dir_make_tmp ("ekiden-conf-XXXXXX", NULL);
+  g_autoptr (EkConf) conf = NULL;
+  g_autoptr (GError) error = NULL;
+  EkBuf out = { 0 }, bytes = { 0 };
+
+  write_file (folder, "main.conf", "$s = read(\"a.lua\")\nq {\n  script = $s\n  word = read\n}\n", 0644);
+  write_file (folder, "a.lua", "return {\n}\n", 0644);
+  g_autofree char *errors = load_file (folder, "main.conf", &conf);
+  g_assert_cmpstr (errors, ==, "");
+  EkConfBlock *q = ek_conf_find_block (conf->root, "q", NULL);
+  assert_value (q, "script", "return {\n}\n");
+  assert_value (q, "word", "read");
+  ek_conf_value_write (ek_conf_find_setting (q, "script"), &out);
+  g_autofree char *shown = g_strdup_printf ("read(\"%s/a.lua\")", folder);
+  g_assert_true (ek_str_eq (ek_buf_str (&out), ek_str (shown)));
+  q->roles = 1;
+  ek_conf_serialise (conf, 1, &bytes);
+  g_autoptr (EkConf) back = ek_conf_unserialise (ek_buf_at (&bytes), ek_buf_len (&bytes), &error);
+  g_assert_no_error (error);
+  const EkConfItem *item = ek_conf_find_setting (ek_conf_find_block (back->root, "q", NULL), "script")->items;
+  g_assert_true (ek_str_eq (item->text, EK_STR ("return {\n}\n")) && g_str_has_suffix (item->file, "/a.lua"));
+  ek_buf_release (&out);
+  ek_buf_release (&bytes);
+
+  write_file (folder, "a.lua", "return {\n}\n", 0666);
+  g_autofree char *writable = load_file (folder, "main.conf", NULL);
+  g_assert_true (strstr (writable, "main.conf:1:6: ") && strstr (writable, "a.lua may be written by everybody (mode 0666)"));
+  g_autofree char *rm = g_strdup_printf ("rm -r %s", folder);
+  g_assert_cmpint (system (rm), ==, 0);
+}
+
 static void
 test_nearest (void)
 {
@@ -340,6 +377,7 @@ main (int argc, char **argv)
   g_test_add_func ("/conf/all-errors", test_all_errors);
   g_test_add_func ("/conf/bounds", test_bounds);
   g_test_add_func ("/conf/files", test_files);
+  g_test_add_func ("/conf/texts", test_texts);
   g_test_add_func ("/conf/nearest", test_nearest);
   g_test_add_func ("/conf/write", test_write);
   g_test_add_func ("/conf/serial", test_serial);

@@ -36,7 +36,7 @@ assert_refused (const char *name, const char *path, const char *says, const char
 static void
 test_refuse (void)
 {
-  assert_refused ("oldabi", MODS, "for module interface 42", "has 1");
+  assert_refused ("oldabi", MODS, "for module interface 42", "has " G_STRINGIFY (EK_ABI));
   assert_refused ("otherbuild", MODS, "built with Ekiden 0.0.1-pdp11", "this is " EK_BUILD);
   assert_refused ("nomodule", MODS, "has no symbol ek_module", "nomodule.so");
   assert_refused ("badrow", MODS, "is faulty", "the range 1..65535");

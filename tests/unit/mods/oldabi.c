@@ -3,4 +3,4 @@
 #include <ekiden/ekiden.h>
 
 extern const EkModule ek_module;
-G_MODULE_EXPORT const EkModule ek_module = { .abi = EK_ABI + 41, .build = EK_BUILD, .name = "oldabi" };
+G_MODULE_EXPORT const EkModule ek_module = { .abi = 42, .build = EK_BUILD, .name = "oldabi" };

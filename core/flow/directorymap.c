@@ -1,0 +1,109 @@
+/* directorymap.c - edges ask maps: those that a filter of theirs refers to, and no other
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Whether an edge may ask a map stands in the roles of the map's block, which the check of the configuration sets: a
+ * broken-into edge can name any map, and learns nothing of those that no filter asks.
+ */
+#include "config.h"
+#include "flow/directory.h"
+#include "flow/mapask.h"
+#include "module/call.h"
+
+#define PENDING_MAX 2000             /* questions of all edges that wait for a map */
+
+typedef struct {
+  EkChannel *channel;                /* whose question it is: compared with the live one */
+  guint      edge;
+  guint32    id;
+  EkOp      *op;
+} Pending;
+
+static GHashTable *pending;          /* set of Pending */
+
+static void
+answer (const Pending *p, EkStatus status, const EkAnswer *answer)
+{
+  EkChannel *edge = ek_role_peer (EK_ROLE_DIRECTORY, EK_ROLE_EDGE, p->edge);
+
+  if (edge == NULL || edge != p->channel)
+    return;
+  ek_pack_map_answer (ek_channel_answer (edge, p->id), status, answer);
+  ek_channel_end (edge);
+}
+
+static void
+looked_up (EkStatus status, gpointer data, const GError *why, gpointer user)
+{
+  EkLookup *lookup = data;
+  Pending *p = user;
+
+  if (status == EK_OK && !ek_map_answer_fits (&lookup->answer)) {
+    ek_log (EK_WARN, "directory", "an answer of a map for a filter is over %u bytes or %u cells: the filter hears \"defer\"",
+            EK_MAP_ANSWER_MAX, EK_MAP_CELLS_MAX);
+    status = EK_DEFER;
+  }
+  answer (p, status, &lookup->answer);
+  g_hash_table_remove (pending, p);
+  g_free (p);
+}
+
+/* NULL: there is none, or it is none of the edges' business. */
+static EkInstance *
+find (EkGeneration *gen, const char *name)
+{
+  EkInstance *map = ek_generation_instance (gen, name, 1u << EK_TABLE_MAP);
+  static gint64 said;
+
+  if (map && (ek_instance_block (map)->roles & EK_ASKER_BIT (EK_ROLE_EDGE)))
+    return map;
+  if (ek_now () - said > G_USEC_PER_SEC)
+    ek_log (EK_WARN, "directory", "an edge asks a map that no filter refers to (a reload may be under way)");
+  said = ek_now ();
+  return NULL;
+}
+
+void
+ek_directory_map (EkMsg *msg, guint edge, EkGeneration *gen)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkMapQuestion question;
+  Pending now = { .channel = msg->channel, .edge = edge, .id = msg->id };
+
+  if (!ek_unpack_map_question (&msg->in, pool, &question)) {
+    ek_channel_break (msg->channel, "a damaged question");
+    return;
+  }
+  EkInstance *map = find (gen, question.map);
+  if (map == NULL || g_hash_table_size (pending) >= PENDING_MAX) {
+    answer (&now, EK_DEFER, NULL);
+    return;
+  }
+  Pending *p = g_memdup2 (&now, sizeof now);
+  p->op = ek_op_new (map);
+  EkLookup *lookup = ek_pool_new0 (ek_op_pool (p->op), EkLookup);
+  lookup->query = question.query;
+  g_hash_table_add (pending, p);
+  /* what it asks with lives as long as the operation, which may outlive the answer */
+  ek_pool_cleanup (ek_op_pool (p->op), (GDestroyNotify) ek_pool_free, g_steal_pointer (&pool));
+  ek_op_start (p->op, 0, (EkTime) { question.ms * G_GINT64_CONSTANT (1000) }, ek_run_lookup, lookup, looked_up, p);
+}
+
+void
+ek_directory_map_start (void)
+{
+  pending = g_hash_table_new (NULL, NULL);
+}
+
+void
+ek_directory_map_end (void)
+{
+  GHashTableIter iter;
+  gpointer p;
+
+  g_hash_table_iter_init (&iter, pending);
+  while (g_hash_table_iter_next (&iter, &p, NULL)) {
+    ek_op_cancel (((Pending *) p)->op);
+    g_free (p);
+  }
+  g_hash_table_unref (pending);
+}
