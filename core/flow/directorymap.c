@@ -8,8 +8,9 @@
 #include "flow/directory.h"
 #include "flow/mapask.h"
 #include "module/call.h"
+#include <string.h>
 
-#define PENDING_MAX 2000             /* questions of all edges that wait for a map */
+#define PENDING_MAX 2000             /* questions of one edge that wait for a map: a broken one fills no more */
 
 typedef struct {
   EkChannel *channel;                /* whose question it is: compared with the live one */
@@ -19,6 +20,7 @@ typedef struct {
 } Pending;
 
 static GHashTable *pending;          /* set of Pending */
+static guint       asked[EK_INDEX_MAX + 1];      /* how many of each edge */
 
 static void
 answer (const Pending *p, EkStatus status, const EkAnswer *answer)
@@ -43,6 +45,7 @@ looked_up (EkStatus status, gpointer data, const GError *why, gpointer user)
     status = EK_DEFER;
   }
   answer (p, status, &lookup->answer);
+  asked[p->edge]--;
   g_hash_table_remove (pending, p);
   g_free (p);
 }
@@ -74,11 +77,12 @@ ek_directory_map (EkMsg *msg, guint edge, EkGeneration *gen)
     return;
   }
   EkInstance *map = find (gen, question.map);
-  if (map == NULL || g_hash_table_size (pending) >= PENDING_MAX) {
+  if (map == NULL || asked[edge] >= PENDING_MAX) {
     answer (&now, EK_DEFER, NULL);
     return;
   }
   Pending *p = g_memdup2 (&now, sizeof now);
+  asked[edge]++;
   p->op = ek_op_new (map);
   EkLookup *lookup = ek_pool_new0 (ek_op_pool (p->op), EkLookup);
   lookup->query = question.query;
@@ -106,4 +110,5 @@ ek_directory_map_end (void)
     g_free (p);
   }
   g_hash_table_unref (pending);
+  memset (asked, 0, sizeof asked);
 }
