@@ -5,6 +5,8 @@
 import json
 import os
 import re
+import socket
+import struct
 import time
 
 from ekiden import MAIL, TOP, Server, wait_for
@@ -263,6 +265,7 @@ def leaving(server):
     with session(server) as last:
         for c in crowd:
             c.line_out("RCPT TO:<wake@any.test>")
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))     # not half closed: gone
             c.close()
         t.equal(rcpt(last, "wake").code, 250, "clients left while their hooks waited: who stayed is answered")
         t.ok(wait_for(lambda: len(re.findall(r"lost connection after RCPT", server.log())) >= 20, 20), "they are gone", server.tail(5))
