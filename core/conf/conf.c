@@ -144,7 +144,7 @@ ek_conf_block_label (const EkConfBlock *block, EkPool *pool)
 static bool
 is_plain (EkStr text)
 {
-  if (text.n == 0 || ek_str_eq (text, EK_STR ("file")))
+  if (text.n == 0 || ek_str_eq (text, EK_STR ("file")) || ek_str_eq (text, EK_STR ("read")))
     return false;
   for (gsize i = 0; i < text.n; i++)
     if ((guchar) text.p[i] <= ' ' || text.p[i] == 127 || strchr ("\"'{}[](),;=#$\\", text.p[i]))

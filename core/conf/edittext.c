@@ -12,7 +12,7 @@ is_sign (const EkToken *token, EkTokenType type)
   return token->type == type;
 }
 
-/* A word, a string or file("..."); the token behind it is next. */
+/* A word, a string, file("...") or read("..."); the token behind it is next. */
 static bool
 skip_item (EkLexer *lexer, EkToken *token)
 {
@@ -20,7 +20,8 @@ skip_item (EkLexer *lexer, EkToken *token)
 
   if (!word && token->type != EK_TOKEN_STRING)
     return false;
-  bool file = word && ek_str_eq (ek_token_text (lexer, token), EK_STR ("file"));
+  EkStr text = ek_token_text (lexer, token);
+  bool file = word && (ek_str_eq (text, EK_STR ("file")) || ek_str_eq (text, EK_STR ("read")));
   ek_lexer_next (lexer, token);
   if (!file || !is_sign (token, EK_TOKEN_LPAREN))
     return true;

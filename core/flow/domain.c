@@ -11,7 +11,7 @@ static const EkOption domain_rows[] = {
   EK_OPTION (EkDomainConf, auth, "[]", "Instances that check this domain's passwords, asked in this order.", .allow = "passdb"),
   EK_OPTION (EkDomainConf, users, "[]", "Instances that know this domain's users, asked in this order. Empty: those of auth "
              "that know users.", .allow = "userdb"),
-  EK_OPTION (EkDomainConf, mailboxes, "", "The instance that keeps this domain's mailboxes: maildir \"mail\" { ... }.",
+  EK_OPTION (EkDomainConf, mailboxes, "", "The instance that keeps this domain's mailboxes.",
              .allow = "mailbox"),
   EK_OPTION (EkDomainConf, transport, "", "Takes this domain's mail elsewhere: then it has no mailboxes here, and mail for it is "
              "accepted from anybody (a backup or front MX).", .allow = "transport"),
@@ -34,7 +34,7 @@ domain_check (gconstpointer values, const EkConfBlock *block, EkProblems *proble
                      block->name ? block->name : "");
   if (c->transport == NULL && c->mailboxes == NULL)
     ek_problems_add (problems, &block->at, "domain \"%s\" has neither mailboxes nor a transport: add mailboxes = INSTANCE, where "
-                     "INSTANCE is a block such as maildir \"mail\" { ... }", block->name ? block->name : "");
+                     "INSTANCE is a block that keeps mailboxes", block->name ? block->name : "");
   else if (c->mailboxes && c->auth[0] == NULL && c->users[0] == NULL)
     ek_problems_add (problems, &block->at, "domain \"%s\" has mailboxes but nobody knows its users: add auth = INSTANCE or users = "
                      "INSTANCE", block->name ? block->name : "");

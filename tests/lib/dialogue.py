@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # dialogue.py - plays tests/proto/**/*.t, dialogues that read like an RFC's examples, against a live server
 # SPDX-License-Identifier: Apache-2.0
-"""dialogue.py FILE.t...       (all of one configuration; the server is started once for them)
+"""dialogue.py [--layout=apart|merged] FILE.t...   (all of one configuration; the server is started once for them)
 
     # RCPT to a stranger is refused before the body travels
     config: basic                     tests/proto/configs/basic.conf; `default` when not said
@@ -239,8 +239,11 @@ def main():
     from ekiden import Server                # late: `--check` needs no build
 
     t = Tap()
-    scripts = []
+    scripts, layout = [], "apart"
     for path in sys.argv[1:]:
+        if path.startswith("--layout="):
+            layout = path.partition("=")[2]
+            continue
         try:
             scripts.append(Script(path))
         except Wrong as error:
@@ -250,7 +253,7 @@ def main():
     users = [[f"t{i}-{k}" for k in range(script.users)] for i, script in enumerate(scripts)]
     with open(f"{PROTO}/configs/{scripts[0].config}.conf", encoding="utf-8") as f:
         config = f.read()
-    with Server(config, users=[name for some in users for name in some]) as server:
+    with Server(config, users=[name for some in users for name in some], layout=layout) as server:
         for script, names in zip(scripts, users):
             start = time.monotonic()
             name = os.path.relpath(script.path, PROTO)
