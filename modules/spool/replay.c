@@ -353,7 +353,8 @@ place (Replay *r, GArray *all)
       segments_add (spool, seg);
       continue;
     }
-    tell (r, seg, NULL);
+    if (seg->kind == SEG_FREE || found->tried)   /* read_log() has told all others, those made ready for records too */
+      tell (r, seg, NULL);
     seg->failed = found->tried;
     if (r->mend && !r->tell)
       keeper_dispose (spool, seg);

@@ -364,6 +364,35 @@ test_fsck (Fix *fix, gconstpointer data)
   rig_close (&rig);
 }
 
+/* Each file of the folder is told once, spare ones and a log's newest that waits for its first record too. */
+static void
+test_fsck_once (Fix *fix, gconstpointer data)
+{
+  g_autofree char *folder = g_build_filename (fix->dir, "seg", NULL), *newest = g_build_filename (folder, "99.seg", NULL);
+  SegHead head = *(SegHead *) (void *) fix->bytes;
+  const char *name;
+  guint n = 0;
+
+  g_autofree char *bytes = g_malloc0 (head.size);
+  head.seq = 99;
+  head.salt++;
+  seg_head_seal (&head);
+  memcpy (bytes, &head, sizeof head);
+  g_assert_true (g_file_set_contents (newest, bytes, (gssize) head.size, NULL));
+  char *text = fsck (fix, false, true, 0);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
+  g_assert_nonnull (dir);
+  for (; (name = g_dir_read_name (dir)) != NULL; n++) {
+    g_autofree char *key = g_strdup_printf ("\"segment\":\"%s\"", name);
+    const char *first = strstr (text, key);
+    g_test_message ("%s", name);
+    g_assert_nonnull (first);
+    g_assert_null (strstr (first + 1, key));
+  }
+  g_assert_cmpuint (n, >=, 2);
+  free (text);
+}
+
 /* A message whose bytes go bad on the disk: FAIL, an alarm, the others are read. */
 static void
 test_body (Fix *fix, gconstpointer data)
@@ -427,6 +456,7 @@ main (int argc, char **argv)
   g_test_add ("/spool/damage/stale", Fix, NULL, set_up, test_stale, tear_down);
   g_test_add ("/spool/damage/headers", Fix, NULL, set_up, test_headers, tear_down);
   g_test_add ("/spool/damage/fsck", Fix, NULL, set_up, test_fsck, tear_down);
+  g_test_add ("/spool/damage/fsck-once", Fix, NULL, set_up, test_fsck_once, tear_down);
   g_test_add ("/spool/damage/body", Fix, NULL, set_up, test_body, tear_down);
   g_test_add ("/spool/damage/lost", Fix, NULL, set_up, test_lost, tear_down);
   return g_test_run ();
