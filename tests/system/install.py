@@ -38,6 +38,11 @@ include, moduledir, pkgconfig = ROOT + variable("includedir"), ROOT + variable("
 outside = [path for path in glob.glob(f"{ROOT}/*") if not variable("prefix").startswith(path.removeprefix(ROOT))]
 t.ok(not [p for p in outside if os.path.basename(p) not in ("etc", "var", "lib", "usr", "run")], "nothing lands in strange places", outside)
 
+pages = {os.path.basename(p): open(p, encoding="utf-8").read() for p in glob.glob(f"{ROOT}/**/man*/*.[1-8]", recursive=True)
+         + glob.glob(f"{ROOT}/**/man/*.[1-8]", recursive=True)}
+lost = [p for p in sorted(glob.glob(f"{TOP}/docs/man/*.[1-8]")) if os.path.basename(p) not in pages]
+t.ok(len(pages) >= 4 and not lost, "every manual page is installed", lost)
+
 # every header that is installed compiles alone, by the flags of ekiden.pc, in C and in C++ of a strict compiler
 os.mkdir(RUN + "/pc")                       # as it will be once DESTDIR is the root
 with open(f"{pkgconfig}/ekiden.pc", encoding="utf-8") as f, open(RUN + "/pc/ekiden.pc", "w", encoding="utf-8") as out:

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# reference.py - etc/reference.conf and ekiden.conf(5) say what the option rows say
+# reference.py - etc/reference.conf and ekiden.conf(5) say what the option rows say; all manual pages are sound
 # SPDX-License-Identifier: Apache-2.0
 """EKIDEN_BUILD=build EKIDEN_TOP=. PYTHONPATH=tests/lib tests/system/reference.py --write
 
@@ -9,6 +9,7 @@ module that is not built there is not compared.
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -71,10 +72,28 @@ for path, made in ((REFERENCE, output("reference")), (MANUAL, manual())):
         if have.get(head) != want.get(head):
             t.note(f"{name}: {head}")
     t.ok(have == want, f"{name} is what the rows say (mend: see the head of this file)")
-r = subprocess.run(["man", "--warnings", "-l", "-Tutf8", MANUAL], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8",
-                   "MANWIDTH": "80"}) if subprocess.run(["which", "man"], capture_output=True).returncode == 0 else None
-if r:
-    t.equal((r.returncode, r.stderr), (0, ""), "man(1) has nothing to say against it")
-else:
-    t.skip("man(1) has nothing to say against it", "no man(1)")
+PAGES = sorted(glob.glob(f"{TOP}/docs/man/*.[1-8]"))
+for page in PAGES:
+    what = f"man(1) has nothing to say against {os.path.basename(page)}"
+    if not shutil.which("man"):
+        t.skip(what, "no man(1)")
+        continue
+    r = subprocess.run(["man", "--warnings", "-l", "-Tutf8", page], capture_output=True, text=True,
+                       env={**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80"})
+    t.equal((r.returncode, r.stderr), (0, ""), what)
+
+# what names a page of ours, in pages and in the unit, names one that is there
+there = {re.sub(r"\.(\d)$", r"(\1)", os.path.basename(page)) for page in PAGES}
+texts = {os.path.relpath(path, TOP): read(path) for path in [*PAGES, f"{TOP}/etc/ekiden.service.in"]}
+named = {(name + section, path) for path, text in texts.items()
+         for name, section in re.findall(r"\b((?:ekiden|sendmail)[a-z.]*) ?(\(\d\))", text)}
+t.equal(sorted(n for n in named if n[0] not in there), [], "no page sends its reader to one that does not exist")
+t.ok({"ekidend(8)", "ekiden.conf(5)", "ekiden(1)"} <= {name for name, _ in named}, "and the main ones are pointed to", named)
+
+# ekidend(8) has what the program says of itself
+help_text = subprocess.run([f"{BUILD}/ekidend", "--help"], capture_output=True, text=True, check=True).stdout
+words = set(re.findall(r"(?<![\w-])--?[A-Za-z][a-z-]*|\bSIG[A-Z0-9]+\b", help_text))
+page = read(f"{TOP}/docs/man/ekidend.8").replace("\\-", "-").replace("\\fR", "").replace("\\fB", "")
+t.ok({"--foreground", "--check", "-V", "SIGHUP", "SIGUSR2"} <= words, "ekidend --help tells options and signals", words)
+t.equal(sorted(w for w in words if not re.search(rf"(?<![\w-]){w}(?![\w-])", page)), [], "each of them is in ekidend(8)")
 t.done()
