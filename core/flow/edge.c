@@ -480,7 +480,7 @@ static void
 peer_gone (EkRole peer, guint index)
 {
   if (peer == EK_ROLE_QUEUE)
-    ek_edge_accepting (false, "the queue is being restarted");
+    ek_edge_queue_gone ();
 }
 
 /* ---- the end ---- */
@@ -496,6 +496,7 @@ stop (gint64 deadline)
 {
   ek_doors_close_all (e.doors);
   ek_arrivals_end ();
+  ek_edge_await_no_more ();
   ek_sessions_each (say_goodbye, NULL);
   maybe_done ();
 }
@@ -511,6 +512,7 @@ end (void)
 {
   ek_doors_close_all (e.doors);
   ek_arrivals_end ();
+  ek_edge_await_no_more ();
   ek_sessions_each (end_session, NULL);
   ek_loop_turn (ek_role_loop (), false);
   ek_doors_free (e.doors);

@@ -17,7 +17,9 @@
 #define BACKLOG (4u << 20)           /* bytes on the channel above which MAIL is put off */
 #define WINDOW  65536                /* bytes that wait for a stream before the client does */
 
-static bool accepting;
+#define PATIENCE (5 * G_USEC_PER_SEC)      /* for the queue's process to come (back) */
+
+static bool accepting, heard;        /* heard: since the queue's process came */
 static char *refusal;                /* why not */
 
 struct EkSubmit {
@@ -79,12 +81,66 @@ ek_rcpt_check (EkSession *s, EkStr address, void (*func) (const EkRcptAnswer *an
 
 /* ---- messages ---- */
 
+typedef struct {                     /* who waits for the queue's word */
+  EkTimer  timer;
+  GList    link;
+  void   (*func) (gpointer data);
+  gpointer data;
+} Awaiting;
+
+static GQueue awaiting;
+
+static void
+awaited (EkTimer *timer)
+{
+  Awaiting a = *(Awaiting *) timer;
+
+  g_queue_unlink (&awaiting, &((Awaiting *) timer)->link);
+  ek_timer_cancel (ek_role_loop (), timer);
+  g_free (timer);
+  a.func (a.data);
+}
+
 void
-ek_edge_accepting (bool yes, const char *why)
+ek_edge_await_no_more (void)
+{
+  while (awaiting.head)
+    awaited (awaiting.head->data);
+}
+
+bool
+ek_submit_await (void (*func) (gpointer data), gpointer data)
+{
+  if (heard || ek_role_stopping ())
+    return false;
+  Awaiting *a = g_new0 (Awaiting, 1);
+  *a = (Awaiting) { .timer = { .func = awaited }, .link = { .data = a }, .func = func, .data = data };
+  g_queue_push_tail_link (&awaiting, &a->link);
+  ek_timer_set (ek_role_loop (), &a->timer, PATIENCE);
+  return true;
+}
+
+static void
+is_accepting (bool yes, const char *why)
 {
   accepting = yes;
   g_free (refusal);
   refusal = g_strdup (why);
+}
+
+void
+ek_edge_accepting (bool yes, const char *why)
+{
+  is_accepting (yes, why);
+  heard = true;
+  ek_edge_await_no_more ();
+}
+
+void
+ek_edge_queue_gone (void)
+{
+  is_accepting (false, "the queue is being restarted");
+  heard = false;
 }
 
 static EkChannel *

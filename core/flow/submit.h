@@ -39,6 +39,9 @@ void ek_rcpt_check (EkSession *s, EkStr address, void (*func) (const EkRcptAnswe
 
 /* False: answer MAIL with 452 4.3.1 (disk) or 451 (queue down); *why is a text for the log. */
 bool ek_submit_accepting (const char **why);
+/* True: queue's process is being started, here or again, and has not said yet whether it takes mail; func runs once, as
+ * soon as it has, or after some seconds: ask ek_submit_accepting() then.  False: it has said; func does not run. */
+bool ek_submit_await (void (*func) (gpointer data), gpointer data);
 
 typedef struct EkSubmit EkSubmit;
 

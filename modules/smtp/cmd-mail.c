@@ -181,24 +181,15 @@ owns (Smtp *self, EkStr sender)
   return login.domain.n > 0 ? ek_str_eq (login.key, address.key) : ek_str_eq (login.local, address.local);
 }
 
+/* False when it has answered. */
 static bool
-has_room (Smtp *self, const Params *p)
+small_enough (Smtp *self, const Params *p)
 {
   guint64 limit = self->options->message_size_limit.bytes;
-  const char *why = NULL;
 
-  if (limit > 0 && p->size > limit) {
-    smtp_reject (self, (EkStr) { NULL, 0 }, 552, "5.3.4", "Message size exceeds fixed limit");
-    return false;
-  }
-  if (ek_submit_accepting (&why))
+  if (limit == 0 || p->size <= limit)
     return true;
-  static gint64 said;
-  if (ek_now () - said > G_USEC_PER_SEC) {
-    ek_log (EK_WARN, "smtpd", "mail is put off: %s", why ? why : "the queue takes none");
-    said = ek_now ();
-  }
-  smtp_reply (self, 452, "4.3.1", "Insufficient system storage");
+  smtp_reject (self, (EkStr) { NULL, 0 }, 552, "5.3.4", "Message size exceeds fixed limit");
   return false;
 }
 
@@ -219,6 +210,34 @@ filtered (Smtp *self, EkVerdict verdict, const EkReply *reply)
 }
 
 static void
+queue_is_there (Smtp *self)
+{
+  static gint64 said;
+  const char *why = NULL;
+
+  if (ek_submit_accepting (&why)) {
+    smtp_filter (self, EK_AT_MAIL, (EkStr) { NULL, 0 }, filtered);
+    return;
+  }
+  if (ek_now () - said > G_USEC_PER_SEC) {
+    ek_log (EK_WARN, "smtpd", "mail is put off: %s", why ? why : "the queue takes none");
+    said = ek_now ();
+  }
+  smtp_tx_end (self);
+  smtp_reply_as (self, SMTP_MAIL, 452, "4.3.1", "Insufficient system storage");
+}
+
+static void
+queue_awaited (gpointer data)
+{
+  Smtp *self = data;
+
+  if (!self->gone)
+    queue_is_there (self);
+  smtp_done (self);
+}
+
+static void
 begin (Smtp *self, const EkAddress *sender, const Params *p)
 {
   SmtpTx *tx = ek_pool_new0 (smtp_pool (self), SmtpTx);
@@ -230,7 +249,12 @@ begin (Smtp *self, const EkAddress *sender, const Params *p)
   tx->rcpts = g_array_new (FALSE, TRUE, sizeof (EkRcpt));
   self->tx = tx;
   self->overshoot = 0;
-  smtp_filter (self, EK_AT_MAIL, (EkStr) { NULL, 0 }, filtered);
+  if (!ek_submit_await (queue_awaited, self)) {
+    queue_is_there (self);
+    return;
+  }
+  smtp_begin (self);
+  ek_session_wait (self->session);
 }
 
 void
@@ -257,7 +281,7 @@ smtp_cmd_mail (Smtp *self, EkStr arg)
     smtp_reply (self, 501, "5.1.7", "Bad sender address syntax");
   else if (used < rest.n && rest.p[used] != ' ')
     smtp_reply (self, 501, "5.5.4", "Syntax: MAIL FROM:<address>");
-  else if (parse_params (self, (EkStr) { rest.p + used, rest.n - used }, &p) && has_room (self, &p)) {
+  else if (parse_params (self, (EkStr) { rest.p + used, rest.n - used }, &p) && small_enough (self, &p)) {
     if (self->options->sender_login_match && ek_session_login (self->session) && sender.address.n > 0 && !owns (self, sender.address))
       smtp_reject (self, (EkStr) { NULL, 0 }, 553, "5.7.1", "<%s>: Sender address rejected: not owned by user %s",
                    smtp_show (self, sender.address), ek_session_login (self->session));

@@ -75,6 +75,12 @@ ek_rcpt_check (EkSession *s, EkStr address, void (*func) (const EkRcptAnswer *, 
 }
 
 bool
+ek_submit_await (void (*func) (gpointer data), gpointer data)
+{
+  return false;
+}
+
+bool
 ek_submit_accepting (const char **why)
 {
   *why = mem_mail.full ? "no space" : NULL;
