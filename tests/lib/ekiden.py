@@ -25,6 +25,7 @@ import os
 import pwd
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -106,6 +107,7 @@ def wait_for(condition, seconds=20, step=0.02):
 class Server:
     hostname, domain, password = "mail.example.test", "example.test", "secret"
     deaths_expected = False                  # set it in a test that kills roles
+    descriptors = None                       # the most that each process may have open
 
     def __init__(self, config, users=(), layout="apart", roles="", log="", spool="", env=None, start=True, bare=False):
         self.dir = tempfile.mkdtemp(dir=RUN or None, prefix="s")
@@ -192,7 +194,8 @@ class Server:
             notify.settimeout(0.2)
             with open(f"{self.dir}/log/stderr", "ab") as err:
                 self.process = subprocess.Popen([self.program("ekidend"), "--foreground", "--config", self.conf], stdin=subprocess.DEVNULL,
-                                                stdout=err, stderr=err, env={**self.environment(), "NOTIFY_SOCKET": path}, cwd=self.dir)
+                                                stdout=err, stderr=err, env={**self.environment(), "NOTIFY_SOCKET": path}, cwd=self.dir,
+                                                preexec_fn=self.limit)
             end = time.monotonic() + seconds
             while True:
                 try:
@@ -203,6 +206,10 @@ class Server:
                 if self.process.poll() is not None or time.monotonic() > end:
                     self.kill()
                     raise RuntimeError(f"ekidend is not ready (status {self.process.returncode})\n{self.tail(80)}")
+
+    def limit(self):
+        if self.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
 
     def stop(self, seconds=40):
         """SIGTERM, and waits; true when it ended by itself in time with status 0."""
