@@ -9,6 +9,7 @@
 #include "proc/role.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,8 +94,10 @@ main (int argc, char **argv)
   bool foreground = false, check = false;
 
   ek_roles_register ();
-  if (argc == 3 && strcmp (argv[1], "--worker") == 0)
+  if (argc == 3 && strcmp (argv[1], "--worker") == 0) {
+    mallopt (M_ARENA_MAX, 2);        /* eight a core leave idle memory in pieces, and jobs mostly wait for the disk */
     return ek_worker_main (argv[2]);
+  }
   ek_log_set_name ("ekidend");
   for (int i = 1; i < argc; i++) {
     const char *a = argv[i];

@@ -12,10 +12,12 @@
 #include "proc/blocks.h"
 #include "proc/confine.h"
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PATIENCE  (10 * G_USEC_PER_SEC)
+#define REST      (10 * G_USEC_PER_SEC)          /* an index that was not used for so long is closed */
 #define TOKEN_LEN 16
 #define WAITING_MAX 10000
 #define EDGE_WAITING 2000            /* of one edge: a broken one fills no more */
@@ -95,6 +97,9 @@ static struct {
   GHashTable *halves;                /* token (GBytes) -> Half */
   GHashTable *counts;                /* "user\naddress" -> sessions */
   EkTimer     sweep;
+  EkJob       rest;                  /* resting: it is under way, and `stirred` is its own */
+  bool        resting, stirred;
+  guint64     moves, seen;           /* sessions that came or went: in all, and by the last sweep */
   struct { guint n; gsize bytes; } edges[EK_INDEX_MAX + 1];     /* what each edge has waiting */
 } st;
 
@@ -226,11 +231,32 @@ is_old (gpointer key, gpointer value, gpointer data)
   return TRUE;
 }
 
+/* What sessions came and went with is given back to the system: threads leave much of it free and in pieces. */
+static void
+rest_run (EkJob *job, EkJobThread *thread)
+{
+  if (ek_indexes_rest (st.set, ek_now () - REST) > 0 || st.stirred)
+    malloc_trim (0);
+}
+
+static void
+rest_done (EkJob *job)
+{
+  st.resting = false;
+}
+
 static void
 sweep (EkTimer *timer)
 {
   g_hash_table_foreach_remove (st.halves, is_old, NULL);
-  ek_timer_set (ek_role_loop (), timer, PATIENCE);
+  if (!st.resting) {
+    st.resting = true;
+    st.stirred = st.moves != st.seen;
+    st.seen = st.moves;
+    st.rest = (EkJob) { .run = rest_run, .done = rest_done };
+    ek_job_submit (ek_role_jobs (), &st.rest);
+  }
+  ek_timer_set (ek_role_loop (), timer, PATIENCE / 2);
 }
 
 static void
@@ -238,6 +264,7 @@ session_gone (EkSession *s)
 {
   char *key = ek_session_host_data (s);
 
+  st.moves++;
   guint n = GPOINTER_TO_UINT (g_hash_table_lookup (st.counts, key));
   if (n > 1)
     g_hash_table_replace (st.counts, g_strdup (key), GUINT_TO_POINTER (n - 1));
@@ -326,6 +353,7 @@ begin (const Half *vouch, Half *hand)
   ek_session_set_user (s, login->user.name, hand->mechanism);
   g_hash_table_replace (st.counts, g_strdup (key), GUINT_TO_POINTER (n + 1));
   ek_session_set_host_data (s, ek_pool_strdup (pool, key));
+  st.moves++;
   ek_session_begin (s, hand->unread);
 }
 
@@ -456,13 +484,13 @@ end_session (EkSession *s, gpointer data)
 static void
 end (void)
 {
+  ek_timer_cancel (ek_role_loop (), &st.sweep);
   ek_sessions_each (end_session, NULL);
   ek_store_deliver_end ();
-  while (ek_job_waiting (ek_role_jobs ()) > 0)
+  while (ek_job_waiting (ek_role_jobs ()) > 0 || st.resting)
     ek_loop_turn (ek_role_loop (), true);
   ek_loop_turn (ek_role_loop (), false);
   ek_watch_set (ek_role_loop (), &st.indexes, 0);
-  ek_timer_cancel (ek_role_loop (), &st.sweep);
   g_hash_table_unref (st.halves);
   g_hash_table_unref (st.counts);
   g_hash_table_unref (st.services);

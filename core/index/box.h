@@ -54,6 +54,9 @@ typedef struct {
 EkIndexes *ek_indexes_new (const EkIndexConfig *config, GError **error);
 void       ek_indexes_free (EkIndexes *set);              /* every EkIndex must be gone; closes cleanly */
 char       ek_indexes_separator (const EkIndexes *set);
+/* Closes the files that nobody has used since `before` (monotonic); sessions go on, and open them again when
+ * they need them.  An open index costs some 200 KB, an idle session two.  Blocks; returns how many. */
+guint      ek_indexes_rest (EkIndexes *set, gint64 before);
 /* One descriptor for the loop: when it is readable call ek_indexes_dispatch(). */
 int        ek_indexes_fd (const EkIndexes *set);
 void       ek_indexes_dispatch (EkIndexes *set);

@@ -144,6 +144,7 @@ struct EkIndex {
   pthread_mutex_t table_lock;        /* the keyword tables in the files: inside lock, or without it */
   pthread_mutex_t lock;              /* held from enter to leave: all below */
   GList           link;              /* in set->lru, when open (set->lock) */
+  gint64          used;              /* when it was last entered (set->lock) */
   bool            linked;
   Db             *db;
   GHashTable     *boxes;             /* id → Box */

@@ -241,6 +241,7 @@ lru_touch (EkIndex *ix)
     g_queue_unlink (&set->lru, &ix->link);
   g_queue_push_head_link (&set->lru, &ix->link);
   ix->linked = true;
+  ix->used = ek_now ();
   guint tries = 0;
   for (GList *l = set->lru.tail;
        set->lru.length > set->config.open_max && l && l->data != ix && tries < 8; tries++) {
@@ -254,6 +255,35 @@ lru_touch (EkIndex *ix)
   }
   pthread_mutex_unlock (&set->lock);
   return victim;
+}
+
+/* One that was last used before that, locked and with a reference; NULL: there is none. */
+static EkIndex *
+unused (EkIndexes *set, gint64 before)
+{
+  EkIndex *found = NULL;
+
+  pthread_mutex_lock (&set->lock);
+  for (GList *l = set->lru.tail; l && !found && ((EkIndex *) l->data)->used < before; l = l->prev)
+    if (pthread_mutex_trylock (&((EkIndex *) l->data)->lock) == 0) {
+      found = l->data;
+      found->refs++;
+    }
+  pthread_mutex_unlock (&set->lock);
+  return found;
+}
+
+guint
+ek_indexes_rest (EkIndexes *set, gint64 before)
+{
+  guint n = 0;
+
+  for (EkIndex *ix; (ix = unused (set, before)); n++) {
+    index_close (ix);
+    pthread_mutex_unlock (&ix->lock);
+    ek_index_unref (ix);
+  }
+  return n;
 }
 
 EkStatus

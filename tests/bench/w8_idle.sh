@@ -5,10 +5,10 @@
 . "$(dirname "$0")/lib.sh"
 port=$IMAP_PORT
 [ -z "${TLS:-}" ] || port=$IMAPS_PORT
-: "${CONNS:=1000}"
+: "${CONNS:=1000}" "${SETTLE:=20}"
 base=$(python3 "$here/meter.py" --members)
 meter "W8-idle" "tls=${TLS:-0}" "tag=${TAG:-}" "conns=$CONNS" -- "$load" idle -h "$SMTP_HOST" -p "$port" -U 'user%d' -W "$MAIL_PASS" ${TLS:+-S} -n "$CONNS" \
-  -u "$MAIL_USERS" -s 8 -x "sleep ${SETTLE:-2}; python3 $here/meter.py --members" |
+  -u "$MAIL_USERS" -s 8 -x "sleep $SETTLE; python3 $here/meter.py --members" |
 python3 -c '
 import json,sys
 o=json.loads(sys.stdin.readline()); b=json.loads("{"+sys.argv[1]+"}")
