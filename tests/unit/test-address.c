@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "config.h"
+#include "../lib/slow.h"
 #include "mail/address.h"
 #include <string.h>
 
@@ -264,13 +265,13 @@ test_list_hostile (void)
     EkBuf text = { 0 };
     while (ek_buf_len (&text) < 256 * 1024)
       ek_buf_appends (&text, pieces[k]);
-    gint64 start = ek_now ();
+    gint64 start = test_worked ();
     guint n = 0;
     for (EkListAddr *a = ek_address_list (pool, ek_buf_str (&text), 0); a; a = a->next)
       n++;
     g_assert_cmpuint (n, <=, 10002);
     g_assert_cmpuint (ek_pool_size (pool), <, 16 << 20);
-    g_assert_cmpint (ek_now () - start, <, 5 * G_USEC_PER_SEC);
+    g_assert_cmpint (test_worked () - start, <, 5 * G_USEC_PER_SEC);
     ek_buf_release (&text);
   }
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "config.h"
+#include "../lib/slow.h"
 #include "mail/header.h"
 #include "mail/received.h"
 #include <string.h>
@@ -153,9 +154,9 @@ test_decode (void)
   EkBuf hostile = { 0 };
   while (ek_buf_len (&hostile) < 256 * 1024)
     ek_buf_appends (&hostile, "=?a?Q?x");
-  gint64 start = ek_now ();
+  gint64 start = test_worked ();
   ek_header_decode (pool, ek_buf_str (&hostile));
-  g_assert_cmpint (ek_now () - start, <, G_USEC_PER_SEC);
+  g_assert_cmpint (test_worked () - start, <, G_USEC_PER_SEC);
   ek_buf_release (&hostile);
 }
 

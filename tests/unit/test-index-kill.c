@@ -1,5 +1,6 @@
 /* test-index-kill.c - kill -9 of a process that appends, delivers, shows and expunges
  * SPDX-License-Identifier: Apache-2.0 */
+#include "../lib/slow.h"
 #include "unit/mailbox.h"
 #include <errno.h>
 #include <poll.h>
@@ -160,7 +161,6 @@ test_kill (void)
   Known k = { g_hash_table_new (NULL, NULL), g_hash_table_new (NULL, NULL), g_hash_table_new (NULL, NULL),
               g_hash_table_new (NULL, NULL) };
   guint lines = 0;
-  gulong slow = g_getenv ("EKIDEN_SLOW") ? strtoul (g_getenv ("EKIDEN_SLOW"), NULL, 10) : 1;   /* under valgrind */
 
   mail_new_with (&m, "");
   for (guint round = 0; round < (g_test_slow () ? 100 : 6); round++) {
@@ -173,7 +173,7 @@ test_kill (void)
     close (fds[1]);
     struct pollfd first = { .fd = fds[0], .events = POLLIN };
     g_assert_cmpint (poll (&first, 1, 60000), ==, 1);      /* it has begun: now at any instant */
-    g_usleep (slow * (gulong) g_test_rand_int_range (20000, 250000));
+    g_usleep ((gulong) (test_slowness () * g_test_rand_int_range (20000, 250000)));
     kill (pid, SIGKILL);
     guint before = lines;
     lines += learn (&k, fds[0]);

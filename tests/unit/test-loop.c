@@ -1,6 +1,7 @@
 /* test-loop.c - loop, timers, jobs, channels between processes and within one
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "../lib/slow.h"
 #include "loop/job.h"
 #include "proc/channel.h"
 #include <fcntl.h>
@@ -34,7 +35,7 @@ test_timer (void)
 {
   g_autoptr (GString) order = g_string_new (NULL);
   Named t[6];
-  const gint64 ms = 1000 * (g_getenv ("EKIDEN_SLOW") ? strtoll (g_getenv ("EKIDEN_SLOW"), NULL, 10) : 1);   /* under valgrind */
+  const gint64 ms = 1000 * test_slowness ();
 
   for (int i = 0; i < 6; i++)
     t[i] = (Named) { .timer.func = named, .order = order, .name = (char) ('a' + i) };

@@ -455,7 +455,7 @@ test_evented (void)
   call.done = done;
   call.user = &status;
   g_assert_cmpint (self->module->map->lookup (self, &call, &query, &answer), ==, EK_PENDING);
-  g_assert_cmpint (ek_now () - start, <, 40000);
+  g_assert_cmpint (status, ==, EK_PENDING);        /* answered by the loop, later */
   while (status == EK_PENDING)
     g_main_context_iteration (NULL, TRUE);
   g_assert_cmpint (status, ==, EK_OK);
