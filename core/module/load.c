@@ -19,6 +19,8 @@ static const EkModule *const builtins[] = { EK_BUILTINS NULL };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *loaded;           /* name -> const EkModule */
+static bool        sealed;
+static guint       refused;          /* asked for since then */
 
 char *
 ek_module_path (const char *setting)
@@ -205,7 +207,11 @@ load_locked (const char *name, const char *path, GError **error)
 
   if (module)
     return module;
-  if ((module = find_builtin (name)) == NULL) {
+  if ((module = find_builtin (name)) == NULL && sealed) {
+    refused++;
+    ek_fail (error, EK_FAIL, EPERM, "the module \"%s\" comes too late for this process, which has no files any more", name);
+  }
+  else if (module == NULL) {
     g_autofree char *file = find_file (name, path);
     if (file)
       module = open_file (name, file, error);
@@ -236,6 +242,23 @@ ek_module_load (const char *name, const char *path, const EkConfPos *asked, GErr
   else if (module == NULL)
     g_propagate_error (error, g_steal_pointer (&why));
   return module;
+}
+
+void
+ek_modules_seal (void)
+{
+  pthread_mutex_lock (&lock);
+  sealed = true;
+  pthread_mutex_unlock (&lock);
+}
+
+guint
+ek_modules_refused (void)
+{
+  pthread_mutex_lock (&lock);
+  guint n = refused;
+  pthread_mutex_unlock (&lock);
+  return n;
 }
 
 const EkModule *

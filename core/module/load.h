@@ -14,6 +14,10 @@
 /* NULL and *error.  `path` is EkConf.module_path or NULL for the default; `asked` is where the
  * configuration named it, or NULL. */
 const EkModule *ek_module_load (const char *name, const char *path, const EkConfPos *asked, GError **error);
+/* From now on this process loads no module any more (its chroot has no files); those that were asked for since then are
+ * counted, so that who asks for a generation can tell "too late" from "not there". */
+void  ek_modules_seal (void);
+guint ek_modules_refused (void);
 const EkModule *ek_module_find (const char *name);         /* when it is loaded or built in, else NULL */
 /* A module that is linked into a test program. */
 void            ek_module_add (const EkModule *module);

@@ -462,12 +462,15 @@ swap_sockets (EkPlan *old)
     if (w->state != EK_WORKER_READY)
       continue;
     ek_worker_unlisten (w, old);
+    if (w->outdated)                 /* it knows nothing of them, and goes at once */
+      continue;
     ek_worker_listeners (w, m.plan);
     ek_worker_secrets (w, m.plan);
   }
 }
 
-/* A process that was confined cannot be let out again: where the new configuration names more files, a new process takes over. */
+/* A process that was confined cannot be let out again: where the new configuration names more files or modules, a new process
+ * takes over. */
 static void
 replace_confined (void)
 {
@@ -476,10 +479,12 @@ replace_confined (void)
   for (guint i = 0; i < all->len; i++) {
     EkWorker *w = all->pdata[i];
     g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_plan_reach (m.plan, w->bits, false) : NULL;
-    if (reach == NULL || ek_reach_covers (w->reach, reach))
+    if (!w->outdated && (reach == NULL || ek_reach_covers (w->reach, reach)))
       continue;
-    ek_log (EK_WARN, "master", "%s is replaced: it may reach more files now (roles.confine)", w->name);
+    ek_log (EK_WARN, "master", "%s is replaced: %s", w->name,
+            w->outdated ? "it needs another module now" : "it may reach more files now (roles.confine)");
     w->replaced = true;
+    w->outdated = false;
     ek_worker_stop (w, m.plan->roles.stop_timeout.us / 1000);
   }
 }
@@ -510,9 +515,11 @@ reload_answer (EkMsg *msg, gpointer data)
 
   if (m.next == NULL || data != m.next)
     return;                          /* of a reload that has failed already */
-  bool ok = msg && ek_unpack_max (&msg->in, 1) == 1;
+  EkGenerationAnswer answer = msg ? (EkGenerationAnswer) ek_unpack_max (&msg->in, EK_GENERATION_ELSEWHERE) : EK_GENERATION_BAD;
   const char *text = msg ? ek_unpack_text (&msg->in, pool) : NULL;
-  if (!ok)
+  if (answer == EK_GENERATION_ELSEWHERE)
+    ((EkWorker *) ek_channel_data (msg->channel))->outdated = true;
+  if (answer == EK_GENERATION_BAD)
     ek_master_reload_failed ("worker", text ? text : "a worker ended meanwhile");
   else if (--m.answers == 0)
     reload_done ();
@@ -553,6 +560,7 @@ ek_master_reload (void)
     m.answers += ((EkWorker *) all->pdata[i])->state == EK_WORKER_READY;
   for (guint i = 0; i < all->len; i++) {
     EkWorker *w = all->pdata[i];
+    w->outdated = false;
     if (w->state == EK_WORKER_READY)
       ek_worker_configure (w, plan, m.generation + 1, reload_answer, plan);
   }

@@ -6,13 +6,19 @@
  */
 #pragma once
 
+typedef enum {
+  EK_GENERATION_BAD,
+  EK_GENERATION_GOOD,
+  EK_GENERATION_ELSEWHERE,  /* this process cannot load a module that it names: another one shall take its place */
+} EkGenerationAnswer;
+
 enum {
   /* master and every worker */
   EK_M_HELLO = 1,       /* master -> worker: t build, u role bits, u index, i uid, i gid, t chroot,
                            t hostname, u log level, u n, n times u workers of role,
                            u confine, u n, n times (t path, u how: proc/confine.h) */
   EK_M_CONFIG,          /* master -> worker: s piece of ek_conf_serialise() */
-  EK_M_GENERATION,      /* master => worker: u number; answer: u ok, t problems */
+  EK_M_GENERATION,      /* master => worker: u number; answer: u EkGenerationAnswer, t problems */
   EK_M_ACTIVATE,        /* master -> worker: u number; u 0: forget the pending one */
   EK_M_PEER,            /* master -> worker: u own role, u peer's role, u peer's index; fd */
   EK_M_LISTENER,        /* master -> worker: u role, t listener, t address, u login; fd */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "config.h"
+#include "module/load.h"
 #include "proc/priv.h"
 #include <errno.h>
 #include <grp.h>
@@ -105,6 +106,8 @@ ek_priv_enclose (const EkIdentity *who, GError **error)
       return failed (error, who->chroot);
   }
 #endif
+  if (who->chroot)
+    ek_modules_seal ();
   if (capabilities (0) < 0)
     return failed (error, "capset");
   if (setuid (0) == 0 || seteuid (0) == 0 || chroot ("/") == 0) {

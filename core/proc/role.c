@@ -327,6 +327,7 @@ on_generation (EkMsg *msg)
   g_autoptr (GError) error = NULL;
   EkProblems *problems = ek_problems_new ();
   EkBuf text = { 0 };
+  guint late = ek_modules_refused ();
   EkConf *conf = ek_conf_unserialise (ek_buf_at (&w.config), ek_buf_len (&w.config), &error);
 
   ek_wipe (ek_buf_at (&w.config), ek_buf_len (&w.config));
@@ -344,7 +345,7 @@ on_generation (EkMsg *msg)
     ek_problems_print (problems, &text);
   ek_buf_appendc (&text, '\0');
   EkBuf *out = ek_channel_answer (msg->channel, msg->id);
-  ek_pack_u64 (out, w.pending != NULL);
+  ek_pack_u64 (out, w.pending ? EK_GENERATION_GOOD : ek_modules_refused () > late ? EK_GENERATION_ELSEWHERE : EK_GENERATION_BAD);
   ek_pack_text (out, ek_buf_at (&text));
   ek_channel_end (msg->channel);
   ek_buf_release (&text);

@@ -409,6 +409,7 @@ ek_worker_ended (EkWorker *w, int status, const EkPlan *plan, bool restart)
   bool quick = ek_now () - w->started < QUICK_DEATH;
 
   w->pid = 0;
+  w->outdated = false;
   w->generations = 0;
   w->state = EK_WORKER_DOWN;
   if (w->channel) {

@@ -25,6 +25,7 @@ typedef struct {
   guint         generations;         /* how many live there */
   EkTimer       restart;
   GPtrArray    *reach;               /* of EkReach: what this process got; NULL: not confined */
+  bool          outdated;            /* it cannot load what the next generation needs */
   bool          replaced;            /* stops so that a new process gets more files */
 } EkWorker;
 
