@@ -118,6 +118,44 @@ answer (Submission *s, EkStatus status, const char *dsn, const char *text)
   ek_pool_free (s->pool);            /* s with it */
 }
 
+/* Everything is on disk: 250, and on its way. */
+static void
+accepted (Submission *s)
+{
+  EkQueueId id = s->new.id;
+
+  answer (s, EK_OK, NULL, NULL);
+  EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, id);
+  if (m)
+    ek_sched_message (m);
+}
+
+static void
+held (EkCall *call, EkStatus status, gpointer user)
+{
+  Submission *s = user;
+  char id[EK_QUEUE_ID_LEN + 1];
+
+  ek_queue_id_text (s->new.id, id);
+  if (status != EK_OK)               /* it is held all the same, until a restart; the message itself is safe */
+    ek_log (EK_ERR, "queue", "%s: the hold is not durable: %s", id, call->error ? call->error->message : "the spool failed");
+  accepted (s);
+}
+
+/* Policy wants it looked at first: the client hears 250 when a crash can no longer set it free. */
+static void
+hold (Submission *s, EkSpoolMessage *m, const char *id)
+{
+  EkSpoolAct act = { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("by policy") };
+
+  ek_event ("cleanup", s->new.event, "hold", EK_FTEXT ("qid", id), EK_FTEXT ("reason", "by policy"));
+  g_clear_error (&s->call.error);
+  s->call = (EkCall) { .pool = s->pool, .done = held, .user = s };
+  EkStatus status = ek_queue_ops->record (ek_queue_spool, &s->call, m, &act, 1, NULL, 0);
+  if (status != EK_PENDING)
+    held (&s->call, status, s);
+}
+
 static void
 durable (EkCall *call, EkStatus status, gpointer user)
 {
@@ -135,14 +173,10 @@ durable (EkCall *call, EkStatus status, gpointer user)
   }
   EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, s->new.id);
   ek_event ("cleanup", s->new.event, "message-id", EK_FTEXT ("qid", id), EK_FSTR ("message_id", s->message_id));
-  if (m && s->hold) {
-    EkSpoolAct act = { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("by policy") };
-    ek_queue_ops->record (ek_queue_spool, NULL, m, &act, 1, NULL, 0);
-    ek_event ("cleanup", s->new.event, "hold", EK_FTEXT ("qid", id), EK_FTEXT ("reason", "by policy"));
-  }
-  answer (s, EK_OK, NULL, NULL);
-  if (m)
-    ek_sched_message (m);
+  if (m && s->hold)
+    hold (s, m, id);
+  else
+    accepted (s);
 }
 
 static void
