@@ -327,6 +327,11 @@ typedef enum {
   EK_CLOSED_BY_CLIENT, EK_CLOSED_BY_US, EK_CLOSED_TIMEOUT, EK_CLOSED_ERROR, EK_CLOSED_SHUTDOWN,
 } EkCloseReason;
 
+typedef enum {                       /* why a client whose login was right is not served */
+  EK_REFUSED_LIMIT,                  /* too many sessions: his, or all */
+  EK_REFUSED_UNAVAILABLE,            /* his mailboxes cannot be opened now */
+} EkRefusal;
+
 typedef struct {
   const char *name;                  /* as in `protocol = smtp` */
   const char *alpn;                  /* RFC 7301 name or NULL */
@@ -344,6 +349,9 @@ typedef struct {
   void  (*timeout) (EkSession *s, gpointer state);        /* ek_session_timeout() ran out; NULL: closes */
   void  (*shutdown) (EkSession *s, gpointer state);       /* the server stops: say goodbye, close */
   void  (*closed) (EkSession *s, gpointer state, EkCloseReason why);   /* last call: free what you hold */
+  /* after_login only, and there is no session: appends what the client is told before his stream is closed.  `tag` is the one
+   * of his login.  NULL: it is closed without a word. */
+  void  (*refused) (EkStr tag, EkRefusal why, EkBuf *out);
 } EkProtocolOps;
 
 typedef struct {                     /* facts about the client's connection; strings live with the session */

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define PATIENCE  (10 * G_USEC_PER_SEC)
@@ -300,6 +301,19 @@ ek_store_reaches (const EkUser *user, GError **error)
   return true;
 }
 
+/* The client hears it if his stream takes a line at once; it is closed when `hand` is freed. */
+static void
+refuse (const Service *service, const Half *hand, EkRefusal why)
+{
+  EkBuf out = { 0 };
+
+  if (service->ops->refused)
+    service->ops->refused (hand->tag, why, &out);
+  if (ek_buf_len (&out) > 0 && send (hand->fd, ek_buf_at (&out), ek_buf_len (&out), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+    shutdown (hand->fd, SHUT_WR);
+  ek_buf_release (&out);
+}
+
 static void
 begin (const Half *vouch, Half *hand)
 {
@@ -308,6 +322,7 @@ begin (const Half *vouch, Half *hand)
   Service *service = hand->listener ? g_hash_table_lookup (st.services, hand->listener) : NULL;
   EkInstance *format = ek_store_format (vouch->format);
   EkIndex *ix = NULL;
+  EkRefusal why = EK_REFUSED_UNAVAILABLE;
 
   if (hand->fd < 0)
     return;                          /* the client went away at the edge */
@@ -322,12 +337,16 @@ begin (const Half *vouch, Half *hand)
     ek_log (EK_WARN, "store", "%s: more than %d sessions from %s (store.connections_per_user)", vouch->user.name,
             (int) st.conf->connections_per_user, hand->client.address);
     ek_index_unref (g_steal_pointer (&ix));
+    why = EK_REFUSED_LIMIT;
   }
   if (ix && ek_sessions_count () >= (guint) st.conf->connections) {
     ek_log (EK_WARN, "store", "%s from %s: more than %d sessions (store.connections)", vouch->user.name, hand->client.address,
             (int) st.conf->connections);
     ek_index_unref (g_steal_pointer (&ix));
+    why = EK_REFUSED_LIMIT;
   }
+  if (ix == NULL && service)
+    refuse (service, hand, why);
   if (ix == NULL)
     return;
   fcntl (hand->fd, F_SETFL, O_NONBLOCK);

@@ -57,6 +57,15 @@ after_closed (EkSession *s, gpointer state, EkCloseReason why)
   imap_session_closed (state, why);
 }
 
+/* RFC 5530; the BYE first, since the tagged answer is the last thing that a client reads of a login. */
+static void
+after_refused (EkStr tag, EkRefusal why, EkBuf *out)
+{
+  const char *text = why == EK_REFUSED_LIMIT ? "[LIMIT] Too many connections" : "[UNAVAILABLE] Your mailboxes cannot be opened now";
+
+  ek_buf_printf (out, "* BYE %s\r\n%.*s NO %s, please try again later.\r\n", strchr (text, ' ') + 1, EK_STR_ARG (tag), text);
+}
+
 static const EkProtocolOps before_login = {
   .name = "imap", .alpn = "imap", .state_size = sizeof (ImapEdge), .input_max = IMAP_EDGE_COMMAND_MAX,
   .options = imap_options, .options_size = sizeof (ImapOptions),
@@ -68,7 +77,7 @@ static const EkProtocolOps after_login = {
   .name = "imap", .state_size = sizeof (ImapSession), .input_max = 65536,
   .options = imap_options, .options_size = sizeof (ImapOptions),
   .open = after_open, .input = after_input, .drained = after_drained, .timeout = after_timeout,
-  .shutdown = after_shutdown, .closed = after_closed,
+  .shutdown = after_shutdown, .closed = after_closed, .refused = after_refused,
 };
 
 EK_MODULE (imap, .summary = "IMAP server", .protocol = &before_login, .after_login = &after_login);

@@ -137,15 +137,22 @@ def addresses(server):
 
 
 def sessions(server):
+    said = []
+
     def login(user, source):
         c = Imap(server.port("floods"), source=source, tls=server.tls_client(), name=server.hostname)
         try:
-            return c if c.login(server.address(user), server.password).status == "OK" else None
+            answer = c.login(server.address(user), server.password)
+            said.append((answer.status, answer.text, answer.untagged))
+            return c if answer.status == "OK" else None
         except (Closed, OSError):
+            said.append(None)
             return None
     there = [login("anna", "127.0.0.4") for _ in range(3)]
     t.ok(all(there), "store.connections_per_user sessions of one user from one address")
     t.equal(login("anna", "127.0.0.4"), None, "not one more")
+    t.ok(said[-1] and said[-1][:2] == ("NO", "[LIMIT] Too many connections, please try again later.") and said[-1][2][0].startswith(b"* BYE "),
+         "and he is told why", said[-1])
     there += [login("anna", "127.0.0.5"), login("ben", "127.0.0.4")]
     t.ok(all(there), "another address has its own, and another user")
     t.equal(login("ben", "127.0.0.4"), None, "store.connections bounds them in all")
