@@ -15,8 +15,8 @@
 #include "proc/priv.h"
 #include "base/log.h"
 #include "conf/serial.h"
+#include "module/load.h"
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
