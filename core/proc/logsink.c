@@ -1,7 +1,7 @@
 /* logsink.c - log files and syslog
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "config.h"                              /* before memrchr(3) is declared */
+#include "config.h"
 #include "proc/logsink.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 
 enum {
   FILE_WAITING_MAX   = 4 * 1024 * 1024,          /* bytes that wait for a disk that is full */
+  FILE_PIECE         = 64 * 1024,                /* of one write: a full disk is asked again and again, with all that waits behind it */
   SYSLOG_WAITING_MAX = 512 * 1024,
   FACILITY_MAIL      = 2 << 3,
 };
@@ -85,8 +86,9 @@ shed (EkBuf *lines)
 
   if (s.n <= FILE_WAITING_MAX)
     return 0;
-  const char *cut = memrchr (s.p, '\n', FILE_WAITING_MAX);
-  gsize keep = cut ? (gsize) (cut - s.p) + 1 : 0;
+  gsize keep = FILE_WAITING_MAX;
+  while (keep > 0 && s.p[keep - 1] != '\n')
+    keep--;
   guint lost = count_lines ((EkStr) { s.p + keep, s.n - keep });
   lines->end = lines->start + keep;
   return lost;
@@ -96,7 +98,7 @@ guint
 ek_logfile_flush (EkLogFile *self, GError **error)
 {
   while (ek_buf_len (&self->lines) > 0) {
-    ssize_t n = write (self->fd, ek_buf_at (&self->lines), ek_buf_len (&self->lines));
+    ssize_t n = write (self->fd, ek_buf_at (&self->lines), MIN (ek_buf_len (&self->lines), FILE_PIECE));
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0) {
