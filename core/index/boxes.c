@@ -50,6 +50,20 @@ row_read (sqlite3_stmt *st, Box *box)
   g_clear_pointer (&box->keywords, g_ptr_array_unref);
 }
 
+/* With numbers that cannot be, a mailbox would be stuck for good: a UIDVALIDITY above the stamp, UIDs at their end. */
+static bool
+row_sane (const EkIndex *ix, sqlite3_stmt *st)
+{
+  gint64 id = sqlite3_column_int64 (st, 0), uidvalidity = sqlite3_column_int64 (st, 6);
+  gint64 uidnext = sqlite3_column_int64 (st, 7), modseq = sqlite3_column_int64 (st, 9);
+  gint64 messages = sqlite3_column_int64 (st, 10);
+  guint32 largest = ix->uidvalidity_stamp ? ix->uidvalidity_stamp : G_MAXUINT32;     /* 0: somebody removed it */
+
+  return sqlite3_column_text (st, 1) && sqlite3_column_text (st, 3) && id > 0 && id <= G_MAXINT32
+         && uidvalidity >= 0 && uidvalidity <= largest && uidnext > 0 && uidnext <= UID_MAX
+         && modseq >= 0 && (guint64) modseq <= ix->modseq_ceiling && messages >= 0 && messages < uidnext;
+}
+
 EkStatus
 boxes_load (EkIndex *ix, GError **error)
 {
@@ -60,8 +74,10 @@ boxes_load (EkIndex *ix, GError **error)
   while ((status = db_row (ix->db, st, error)) == EK_OK) {
     gpointer id = GUINT_TO_POINTER ((guint) sqlite3_column_int64 (st, 0));
     Box *box = g_hash_table_lookup (ix->boxes, id);
-    if (sqlite3_column_text (st, 1) == NULL || sqlite3_column_text (st, 3) == NULL)
-      continue;
+    if (!row_sane (ix, st)) {
+      sqlite3_reset (st);
+      return db_damaged (ix->db, "a mailbox has numbers that cannot be", error);
+    }
     if (box == NULL) {
       box = g_new0 (Box, 1);
       box->ix = ix;

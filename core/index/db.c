@@ -51,10 +51,18 @@ db_error (Db *db, GError **error)
 {
   int code = sqlite3_extended_errcode (db->h);
 
-  if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB)
+  /* a row that may not be there twice is not in its place: whoever came to write it has looked */
+  if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB || (code & 0xff) == SQLITE_CONSTRAINT)
     db->corrupt = true;
   return ek_fail (error, EK_DEFER, (code & 0xff) == SQLITE_FULL ? ENOSPC : 0, "%s: %s (SQLite %d)",
                   db->path, sqlite3_errmsg (db->h), code);
+}
+
+EkStatus
+db_damaged (Db *db, const char *what, GError **error)
+{
+  db->corrupt = true;
+  return ek_fail (error, EK_DEFER, 0, "%s is damaged: %s", db->path, what);
 }
 
 /* ---- statements ---- */

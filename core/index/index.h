@@ -107,6 +107,8 @@ EkStatus db_commit (Db *db, GError **error);
 void     db_rollback (Db *db);
 sqlite3_stmt *db_fetch (Db *db, guint with);              /* the statement of a set of caches, reset */
 EkStatus db_error (Db *db, GError **error);               /* DEFER with SQLite's words */
+/* DEFER: rows say what cannot be.  Damage that SQLite does not see: the next opening begins anew. */
+EkStatus db_damaged (Db *db, const char *what, GError **error);
 EkStr    db_blob (sqlite3_stmt *st, int column);          /* borrowed until the next step */
 
 /* rowids: the mailbox in the upper, the UID in the lower half */

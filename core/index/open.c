@@ -249,8 +249,8 @@ index_fill (EkIndex *ix, bool import, GError **error)
   return status == EK_OK ? specials_create (ix, error) : status;
 }
 
-EkStatus
-index_open (EkIndex *ix, GError **error)
+static EkStatus
+open_once (EkIndex *ix, bool *damaged, GError **error)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   EkFolder inbox = { ix->root, "" };
@@ -285,9 +285,24 @@ index_open (EkIndex *ix, GError **error)
     modseq_find_floor (ix);
   if (status == EK_OK)
     status = index_fill (ix, import, error);
-  if (status != EK_OK)
+  if (status != EK_OK) {
+    *damaged = ix->db->corrupt;
     index_close (ix);
+  }
   return status;
+}
+
+EkStatus
+index_open (EkIndex *ix, GError **error)
+{
+  bool damaged = false;
+  EkStatus status = open_once (ix, &damaged, error);
+
+  if (!damaged)
+    return status;
+  if (error)                                       /* it was moved aside */
+    g_clear_error (error);
+  return open_once (ix, &damaged, error);
 }
 
 /* Numbers that were reserved and not given go back, so that an orderly stop leaves no gaps. */

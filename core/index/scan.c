@@ -186,8 +186,11 @@ compare (Box *box, Look *look, guint scanned, Verdict *v, GError **error)
 
   v->changes = g_array_new (FALSE, FALSE, sizeof (Change));
   v->missing = g_array_new (FALSE, FALSE, sizeof (guint32));
-  while ((status = db_row (box->ix->db, st, error)) == EK_OK)
+  guint32 rows = 0;
+  for (; (status = db_row (box->ix->db, st, error)) == EK_OK; rows++)
     compare_row (box, look, v, st, scanned);
+  if (status == EK_NOTFOUND && !only_fresh && rows != box->messages)
+    return db_damaged (box->ix->db, "messages are missing among its rows", error);
   if (status == EK_NOTFOUND && only_fresh)
     status = compare_known (box, look, v, scanned, error);
   return status == EK_NOTFOUND ? EK_OK : status;

@@ -158,6 +158,17 @@ load_uids (EkView *view, Box *box, guint32 from, GError **error)
   return status == EK_NOTFOUND ? EK_OK : status;
 }
 
+/* A whole picture has as many messages as the mailbox counts, in order: a page that holds junk shows here. */
+static EkStatus
+check_uids (const EkView *view, const Box *box, GError **error)
+{
+  bool good = view->n == box->messages;
+
+  for (guint32 i = 0; i < view->n && good; i++)
+    good = view->uids[i] > (i > 0 ? view->uids[i - 1] : 0) && view->uids[i] < box->uidnext;
+  return good ? EK_OK : db_damaged (box->ix->db, "UIDs are missing or out of order", error);
+}
+
 static EkStatus
 look (Box *box, bool readonly, GError **error)
 {
@@ -193,6 +204,8 @@ ek_view_open (EkIndex *ix, const char *name, EkViewMode mode, EkView **out, GErr
   view->uids = g_new (guint32, view->cap);
   g_strlcpy (view->guid, box->guid, sizeof view->guid);
   status = load_uids (view, box, 0, error);
+  if (status == EK_OK)
+    status = check_uids (view, box, error);
   if (status == EK_OK)
     status = take_recent (view, box, error);
   view->uidnext = box->uidnext;
