@@ -114,10 +114,13 @@ print_workers (const EkAnswerValue *master, EkBuf *out)
   for (const EkAnswerValue *w = workers ? workers->items : NULL; w; w = w->next) {
     const char *state = ek_answer_text (w, "state");
     bool down = strcmp (state, "down") == 0;
-    char pid[16] = "-";
+    char pid[16] = "-", name[48];
+    g_snprintf (name, sizeof name, "%s", ek_answer_text (w, "name"));
+    if (ek_answer_get (w, "uid"))    /* a store process of one system user */
+      g_snprintf (name, sizeof name, "%s %" G_GINT64_FORMAT, ek_answer_text (w, "name"), ek_answer_int (w, "uid"));
     if (!down)
       g_snprintf (pid, sizeof pid, "%d", (int) ek_answer_int (w, "pid"));
-    ek_buf_printf (out, "%-14s %8s  %-9s %12s %9" G_GINT64_FORMAT "\n", ek_answer_text (w, "name"), pid, state,
+    ek_buf_printf (out, "%-14s %8s  %-9s %12s %9" G_GINT64_FORMAT "\n", name, pid, state,
                    down ? "-" : duration (ek_answer_int (w, "uptime"), text), ek_answer_int (w, "restarts"));
   }
 }
@@ -148,7 +151,8 @@ is_healthy (const EkAnswerValue *master, const EkAnswerValue *queue)
   const EkAnswerValue *workers = ek_answer_get (master, "workers");
 
   for (const EkAnswerValue *w = workers ? workers->items : NULL; w; w = w->next)
-    if (strcmp (ek_answer_text (w, "state"), "ready") != 0)
+    if (strcmp (ek_answer_text (w, "state"), "ready") != 0
+        && !(ek_answer_get (w, "uid") && strcmp (ek_answer_text (w, "state"), "starting") == 0))       /* somebody has just asked for it */
       return false;
   return queue != NULL && strcmp (ek_answer_text (queue, "health"), "ok") == 0;
 }

@@ -100,7 +100,8 @@ check_roles (EkDoctor *self)
   guint bad = 0;
 
   for (const EkAnswerValue *w = workers ? workers->items : NULL; w; w = w->next)
-    if (strcmp (ek_answer_text (w, "state"), "ready") != 0) {
+    if (strcmp (ek_answer_text (w, "state"), "ready") != 0
+        && !(ek_answer_get (w, "uid") && strcmp (ek_answer_text (w, "state"), "starting") == 0)) {
       bad++;
       ek_doctor_say (self, EK_DR_PROBLEM, "server", "%s is %s, and was started again %d times\nthe log says why it ended", ek_answer_text (w, "name"),
                      ek_answer_text (w, "state"), (int) ek_answer_int (w, "restarts"));

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define CACHE_MAX 50000
-#define SLOTS     1024
 #define ADDRESS_MAX 4096
 #define ASKED_MAX 10000              /* questions of one edge under way: a broken one fills no more */
 
@@ -91,14 +90,9 @@ start (GError **error)
   ek_op_use_jobs (ek_role_jobs ());
   ek_directory_auth_start ();
   ek_directory_map_start ();
+  ek_directory_stores_start ();
   configure ();
   return true;
-}
-
-guint
-ek_directory_store (const char *user)
-{
-  return (guint) (ek_hash64 (user, strlen (user)) % SLOTS) % MAX (ek_role_workers (EK_ROLE_STORE), 1);
 }
 
 /* ---- users ---- */
@@ -118,7 +112,6 @@ static void
 remember (const char *key, EkStatus status, const EkUser *user)
 {
   EkPool *pool;
-  EkBuf copy = { 0 };
   gint64 keep = status == EK_OK ? dir.routing->cache.us : MIN (dir.routing->cache.us, G_USEC_PER_SEC);
 
   if (keep == 0 || status == EK_DEFER || g_hash_table_size (dir.cache) >= CACHE_MAX)
@@ -126,12 +119,8 @@ remember (const char *key, EkStatus status, const EkUser *user)
   pool = ek_pool_new ();
   Cached *c = ek_pool_new0 (pool, Cached);
   *c = (Cached) { .pool = pool, .status = status, .until = ek_now () + keep };
-  if (user) {
-    ek_pack_user (&copy, user);
-    EkUnpack in = ek_unpack (ek_buf_str (&copy));
-    ek_unpack_user (&in, pool, &c->user);
-    ek_buf_release (&copy);
-  }
+  if (user)
+    ek_user_copy (pool, &c->user, user);
   g_hash_table_replace (dir.cache, ek_pool_strdup (pool, key), c);
 }
 
@@ -280,7 +269,12 @@ rcpt_found (const EkUserFound *f, gpointer data)
   EkRcptClass class = f->domain == NULL ? EK_RCPT_REMOTE : f->domain->transport ? EK_RCPT_RELAY : EK_RCPT_LOCAL;
   EkStatus status = f->status;
   const char *dsn = NULL, *text = NULL;
+  g_autofree char *wrong = status == EK_OK && f->user ? ek_directory_store_wrong (dir.generation, f->user) : NULL;
 
+  if (wrong) {                       /* before it is in the queue, where it would wait for days */
+    ek_log (EK_WARN, "directory", "%s gets no mail now: %s", f->user->name, wrong);
+    status = EK_DEFER;
+  }
   if (status == EK_DEFER) {
     dsn = "4.3.0";
     text = "Temporary lookup failure";
@@ -315,13 +309,6 @@ pack_route (EkBuf *out, const EkUserFound *f)
     ek_pack_text (out, "5.1.1");
     ek_pack_text (out, "User unknown in virtual mailbox table");
   }
-  else if (f->domain && f->domain->transport == NULL) {
-    ek_pack_u64 (out, EK_ROUTE_LOCAL);
-    ek_pack_user (out, f->user);
-    ek_pack_text (out, f->domain->mailboxes->name);
-    ek_pack_u64 (out, ek_directory_store (f->user->name));
-    ek_pack_text (out, NULL);
-  }
   else {
     const char *hop = f->domain ? f->domain->next_hop : dir.routing->relayhost;
     ek_pack_u64 (out, EK_ROUTE_REMOTE);
@@ -330,12 +317,59 @@ pack_route (EkBuf *out, const EkUserFound *f)
   }
 }
 
+typedef struct {                     /* waits for a store worker */
+  Question *question;
+  EkPool   *pool;
+  EkUser    user;
+  char     *instance;
+} Place;
+
+static void
+placed (EkStatus status, guint index, const char *why, gpointer data)
+{
+  Place *p = data;
+  EkChannel *queue = asker (p->question);
+
+  if (queue) {
+    EkBuf *out = ek_channel_answer (queue, p->question->id);
+    ek_pack_u64 (out, status == EK_OK ? EK_ROUTE_LOCAL : EK_ROUTE_DEFER);
+    if (status == EK_OK) {
+      ek_pack_user (out, &p->user);
+      ek_pack_text (out, p->instance);
+      ek_pack_u64 (out, index);
+      ek_pack_text (out, NULL);
+    }
+    else {
+      ek_pack_text (out, "4.3.0");
+      ek_pack_text (out, why);
+    }
+    ek_channel_end (queue);
+  }
+  g_free (p->question);
+  ek_pool_free (p->pool);            /* p with it */
+}
+
+static void
+place (Question *q, const EkUserFound *f)
+{
+  EkPool *pool = ek_pool_new ();
+  Place *p = ek_pool_new0 (pool, Place);
+
+  *p = (Place) { .question = q, .pool = pool, .instance = ek_pool_strdup (pool, f->domain->mailboxes->name) };
+  ek_user_copy (pool, &p->user, f->user);
+  ek_directory_store (&p->user, placed, p);
+}
+
 static void
 route_found (const EkUserFound *f, gpointer data)
 {
   Question *q = data;
   EkChannel *queue = asker (q);
 
+  if (queue && f->status == EK_OK && f->domain && f->domain->transport == NULL) {
+    place (q, f);
+    return;
+  }
   if (queue) {
     pack_route (ek_channel_answer (queue, q->id), f);
     ek_channel_end (queue);
@@ -401,6 +435,7 @@ end (void)
   g_hash_table_unref (dir.hunts);
   ek_directory_auth_end ();
   ek_directory_map_end ();
+  ek_directory_stores_end ();
   ek_op_use_jobs (NULL);
   ek_timer_cancel (ek_role_loop (), &dir.sweep);
   g_hash_table_unref (dir.cache);
@@ -410,6 +445,6 @@ end (void)
 }
 
 const EkRoleOps ek_directory_role = {
-  .role = EK_ROLE_DIRECTORY, .start = start, .reload = configure, .message = message, .peer_gone = peer_gone, .stop = stop,
-  .end = end,
+  .role = EK_ROLE_DIRECTORY, .start = start, .reload = configure, .message = message, .peer_gone = peer_gone,
+  .master = ek_directory_master, .stop = stop, .end = end,
 };

@@ -19,7 +19,21 @@ typedef void (*EkUserFunc) (const EkUserFound *found, gpointer data);
 
 /* Finds the domain of an address or login and asks its userdbs, with the cache.  func may run before this returns. */
 void  ek_directory_user (EkStr address, EkUserFunc func, gpointer data);
-guint ek_directory_store (const char *user);     /* the store worker that owns this user's mailboxes */
+
+/* userstore.c: the store worker that owns a user's mailboxes. */
+typedef struct EkStoreAsk EkStoreAsk;
+/* OK, and its index; or DEFER and why, which is in the log already.  Borrowed until it returns. */
+typedef void (*EkStoreFunc) (EkStatus status, guint index, const char *why, gpointer data);
+/* NULL: func ran already.  Else master has to bring one up. */
+EkStoreAsk *ek_directory_store (const EkUser *user, EkStoreFunc func, gpointer data);
+void  ek_directory_store_cancel (EkStoreAsk *ask);         /* func will not run; NULL: nothing */
+bool  ek_directory_own_store (const EkUser *user);         /* whether it is one of his own uid */
+/* Why he can have none: g_free.  NULL: nothing is wrong, or he needs none. */
+char *ek_directory_store_wrong (EkGeneration *gen, const EkUser *user);
+void  ek_directory_master (EkMsg *msg);
+void  ek_directory_stores_start (void);
+void  ek_directory_stores_end (void);
+
 typedef struct {                     /* a name's canonical form and its domain */
   const char         *key, *domain_name;
   const EkDomainConf *domain;        /* NULL: not ours */

@@ -33,6 +33,8 @@ typedef struct {                     /* one login under way */
   const EkDomainConf *domain;
   EkInstance **userdbs;
   EkGeneration *generation;
+  EkUser      user;                  /* logged in, waits for a store worker */
+  EkStoreAsk *ask;
 } Login;
 
 static GHashTable *logins;           /* key -> Login */
@@ -47,6 +49,7 @@ login_free (gpointer data)
   under_way[l->edge]--;
   if (l->run)
     ek_auth_cancel (l->run);
+  ek_directory_store_cancel (l->ask);
   ek_timer_cancel (ek_role_loop (), &l->delay);
   ek_sasl_free (l->sasl);
   g_free (l->userdbs);
@@ -83,26 +86,50 @@ finish (Login *l, EkAuthOutcome outcome, const char *text)
 
 /* ---- the outcome ---- */
 
-static void
-vouch (Login *l, const EkUser *user)
+/* Who submits mail stays at the edge: no store worker is started for that. */
+static bool
+needs_store (const Login *l)
 {
+  return !(strcmp (l->service, "smtp") == 0 && ek_directory_own_store (&l->user));
+}
+
+static void
+vouch (EkStatus status, guint index, const char *why, gpointer data)
+{
+  Login *l = data;
   guint8 token[TOKEN_LEN];
   EkStr bytes = { (char *) token, sizeof token };
-  guint index = ek_directory_store (user->name);
-  EkChannel *store = ek_role_peer (EK_ROLE_DIRECTORY, EK_ROLE_STORE, index);
+  EkChannel *store = needs_store (l) ? ek_role_peer (EK_ROLE_DIRECTORY, EK_ROLE_STORE, index) : NULL;
 
+  l->ask = NULL;
+  if (status != EK_OK) {
+    finish (l, EK_AUTH_UNAVAILABLE, "Temporary authentication failure");
+    return;
+  }
   ek_random (token, sizeof token);
   if (store && l->domain && l->domain->mailboxes) {
     EkBuf *out = ek_channel_send (store, EK_S_VOUCH);
     ek_pack_str (out, bytes);
     ek_pack_u64 (out, l->edge);
-    ek_pack_user (out, user);
+    ek_pack_user (out, &l->user);
     ek_pack_text (out, l->domain->mailboxes->name);
     ek_channel_end (store);
   }
-  answer (l, EK_AUTH_OK, EK_STR (""), user->name, bytes, index);
+  answer (l, EK_AUTH_OK, EK_STR (""), l->user.name, bytes, index);
   ek_wipe (token, sizeof token);
   g_hash_table_remove (logins, l->key);
+}
+
+static void
+place (Login *l, const EkUser *user)
+{
+  EkStoreAsk *ask = NULL;
+
+  ek_user_copy (l->pool, &l->user, user);
+  if (!needs_store (l))
+    vouch (EK_OK, 0, NULL, l);       /* l is gone */
+  else if ((ask = ek_directory_store (&l->user, vouch, l)))            /* NULL: so it is here */
+    l->ask = ask;
 }
 
 static void
@@ -123,7 +150,7 @@ logged_in (const EkLoginResult *r, gpointer data)
     ek_log (EK_INFO, "auth", "%s: %s from %s, %s: %s", l->service, r->outcome == EK_LOGIN_UNAVAILABLE ? "cannot tell" : "refused",
             l->client.address, l->name, r->why);
   if (r->outcome == EK_LOGIN_OK)
-    vouch (l, r->user);
+    place (l, r->user);
   else if (r->outcome == EK_LOGIN_UNAVAILABLE)
     finish (l, EK_AUTH_UNAVAILABLE, "Temporary authentication failure");
   else {

@@ -273,7 +273,9 @@ auth_answer (EkMsg *msg, gpointer data)
     a.user = ek_unpack_text (&msg->in, pool);
     a.text = ek_unpack_text (&msg->in, pool);
     EkStr token = ek_unpack_str (&msg->in);
-    g->store = (guint) ek_unpack_max (&msg->in, 4096);
+    g->store = (guint) ek_unpack_max (&msg->in, EK_INDEX_MAX);
+    if (g->store >= ek_role_workers (EK_ROLE_STORE) && ek_role_peer (EK_ROLE_EDGE, EK_ROLE_STORE, g->store) == NULL)
+      a = (EkAuthAnswer) { .outcome = EK_AUTH_UNAVAILABLE, .text = "Temporary authentication failure" };         /* it has just ended */
     if (a.outcome == EK_AUTH_OK && !msg->in.bad && a.user) {
       g_free (g->token);
       g->token = g_memdup2 (token.p, token.n);

@@ -78,6 +78,17 @@ ek_pack_user (EkBuf *buf, const EkUser *u)
 }
 
 void
+ek_user_copy (EkPool *pool, EkUser *to, const EkUser *user)
+{
+  EkBuf copy = { 0 };                /* by way of its packed form, which knows all of it */
+
+  ek_pack_user (&copy, user);
+  EkUnpack in = ek_unpack (ek_buf_str (&copy));
+  ek_unpack_user (&in, pool, to);
+  ek_buf_release (&copy);
+}
+
+void
 ek_unpack_user (EkUnpack *in, EkPool *pool, EkUser *u)
 {
   *u = (EkUser) { .name = ek_unpack_text (in, pool) };

@@ -24,6 +24,10 @@
 #define EDGE_WAITING 2000            /* of one edge: a broken one fills no more */
 #define EDGE_BYTES   (16u << 20)
 #define HANDOFF_MAX  (160 * 1024)
+#define LOOK         G_USEC_PER_SEC  /* how often a worker of one uid looks whether it is idle, */
+#define CROWDED      (60 * G_USEC_PER_SEC)
+#define AGAIN        (5 * G_USEC_PER_SEC)        /* and at the least */
+#define LAST_WORDS   (G_USEC_PER_SEC / 10)
 
 typedef struct {                     /* block store { } */
   gint64      index_open_max;
@@ -101,6 +105,9 @@ static struct {
   EkJob       rest;                  /* resting: it is under way, and `stirred` is its own */
   bool        resting, stirred;
   guint64     moves, seen;           /* sessions that came or went: in all, and by the last sweep */
+  EkTimer     idle;                  /* of a worker of one uid (proc/userstores.h) */
+  gint64      used, crowded;         /* when it last had something to do; was told that others need its place */
+  bool        useless;               /* atomic: it cannot reach its user's folder, a new one may */
   struct { guint n; gsize bytes; } edges[EK_INDEX_MAX + 1];     /* what each edge has waiting */
 } st;
 
@@ -177,6 +184,8 @@ changed (EkWatch *watch, guint32 events)
 
 static void sweep (EkTimer *timer);
 static void half_free (gpointer data);
+static bool is_own (void);
+static void idle (EkTimer *timer);
 
 static bool
 start (GError **error)
@@ -200,6 +209,10 @@ start (GError **error)
   st.sweep.func = sweep;
   ek_timer_set (ek_role_loop (), &st.sweep, PATIENCE);
   ek_store_deliver_start (st.set);
+  st.idle.func = idle;
+  st.used = ek_now ();
+  if (is_own ())
+    ek_timer_set (ek_role_loop (), &st.idle, G_USEC_PER_SEC);
   return true;
 }
 
@@ -277,6 +290,7 @@ session_gone (EkSession *s)
 void
 ek_store_maybe_done (void)
 {
+  st.used = ek_now ();
   if (ek_role_stopping () && ek_sessions_count () == 0 && ek_store_delivering () == 0)
     ek_role_done (EK_ROLE_STORE);
 }
@@ -287,13 +301,79 @@ unref_index (gpointer data)
   ek_index_unref (data);
 }
 
+/* ---- a worker of one uid ---- */
+
+static bool
+is_own (void)
+{
+  return ek_role_index () >= ek_role_workers (EK_ROLE_STORE);
+}
+
+static bool
+busy (void)
+{
+  return ek_sessions_count () > 0 || ek_store_delivering () > 0 || g_hash_table_size (st.halves) > 0;
+}
+
+static void
+idle (EkTimer *timer)
+{
+  const EkRolesConf *roles = ek_generation_values (st.generation, &ek_roles_block, NULL);
+  bool useless = __atomic_load_n (&st.useless, __ATOMIC_RELAXED);
+  bool crowded = st.crowded > 0 && ek_now () - st.crowded < CROWDED;
+  gint64 left = useless ? 0 : st.used + MIN (roles->user_store_idle.us, crowded ? AGAIN : G_MAXINT64) - ek_now ();
+
+  if (left <= 0 && !busy ()) {
+    ek_pack_u64 (ek_channel_send (ek_role_master (), EK_M_IDLE), useless);
+    ek_channel_end (ek_role_master ());
+  }
+  ek_timer_set (ek_role_loop (), timer, CLAMP (left, LOOK, AGAIN));
+}
+
+/* What neighbours sent before they forgot us has been read by now. */
+static void
+leave (EkTimer *timer)
+{
+  if (busy ()) {
+    ek_channel_send (ek_role_master (), EK_M_STAY);
+    ek_channel_end (ek_role_master ());
+    timer->func = idle;
+    ek_timer_set (ek_role_loop (), timer, LOOK);
+  }
+  else
+    ek_loop_quit (ek_role_loop ());
+}
+
+static void
+from_master (EkMsg *msg)
+{
+  if (!is_own () || st.halves == NULL || ek_role_stopping ())
+    return;
+  if (msg->type == EK_M_CROWDED)
+    st.crowded = ek_now ();
+  else if (msg->type == EK_M_LEAVE) {
+    st.idle.func = leave;
+    ek_timer_set (ek_role_loop (), &st.idle, LAST_WORDS);
+  }
+}
+
 bool
 ek_store_reaches (const EkUser *user, GError **error)
 {
   const char *const paths[] = { user->home, user->mail && user->mail[0] == '/' ? user->mail : NULL };
 
+  if (is_own () && user->uid != (gint64) geteuid ()) {
+    ek_fail (error, EK_DEFER, EAGAIN, "this store process is uid %u's and not %s's: it is asked for again", (guint) geteuid (), user->name);
+    return false;
+  }
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
-    if (paths[i] && !ek_confine_reaches (paths[i])) {
+    if (paths[i] && !ek_confine_reaches (paths[i]) && is_own ()) {
+      __atomic_store_n (&st.useless, true, __ATOMIC_RELAXED);
+      ek_fail (error, EK_DEFER, EACCES, "%s was not there, or not for uid %u to enter, when this store process started; once it is, a new one is",
+               paths[i], (guint) geteuid ());
+      return false;
+    }
+    else if (paths[i] && !ek_confine_reaches (paths[i])) {
       ek_fail (error, EK_DEFER, EACCES, "%s is not among the folders that store may reach: add \"store:%s\" to roles.paths and reload",
                paths[i], paths[i]);
       return false;
@@ -359,11 +439,7 @@ begin (const Half *vouch, Half *hand)
   EkPool *pool = ek_session_pool (s);
   EkSessionLogin *login = ek_pool_new0 (pool, EkSessionLogin);
   login->tag = ek_pool_str (pool, hand->tag);
-  EkBuf copy = { 0 };                /* the user record moves into the session's pool by way of its packed form */
-  ek_pack_user (&copy, &vouch->user);
-  EkUnpack in = ek_unpack (ek_buf_str (&copy));
-  ek_unpack_user (&in, pool, &login->user);
-  ek_buf_release (&copy);
+  ek_user_copy (pool, &login->user, &vouch->user);
   login->index = ix;
   login->id = hand->event;
   login->job_key = ek_hash64 (login->user.name, strlen (login->user.name)) | 1;
@@ -383,7 +459,7 @@ meet (EkStr token, Half *half)
   GBytes *key = g_bytes_new (token.p, token.n);
   Half *other = g_hash_table_lookup (st.halves, key);
 
-  half->since = ek_now ();
+  half->since = st.used = ek_now ();
   if (other && other->vouched != half->vouched && other->edge == half->edge) {
     begin (half->vouched ? half : other, half->vouched ? other : half);
     g_hash_table_remove (st.halves, key);
@@ -504,6 +580,7 @@ static void
 end (void)
 {
   ek_timer_cancel (ek_role_loop (), &st.sweep);
+  ek_timer_cancel (ek_role_loop (), &st.idle);
   ek_sessions_each (end_session, NULL);
   ek_store_deliver_end ();
   while (ek_job_waiting (ek_role_jobs ()) > 0 || st.resting)
@@ -519,5 +596,5 @@ end (void)
 }
 
 const EkRoleOps ek_store_role = {
-  .role = EK_ROLE_STORE, .start = start, .reload = reload, .message = message, .stop = stop, .end = end,
+  .role = EK_ROLE_STORE, .start = start, .reload = reload, .message = message, .master = from_master, .stop = stop, .end = end,
 };

@@ -13,7 +13,7 @@ void ek_store_deliver (EkMsg *msg);
 void ek_store_deliver_start (EkIndexes *set);
 void ek_store_deliver_end (void);
 guint ek_store_delivering (void);
-/* Any thread.  False: landlock keeps us from this user's folder; error says what to configure. */
+/* Any thread.  False: this user is another worker's, or landlock keeps us from his folder; error says what to do. */
 bool ek_store_reaches (const EkUser *user, GError **error);
 EkInstance *ek_store_format (const char *name);        /* the mailbox instance of that name, or NULL */
-void ek_store_maybe_done (void);
+void ek_store_maybe_done (void);      /* a session or delivery has ended */

@@ -43,6 +43,14 @@ static const EkOption roles_rows[] = {
   EK_OPTION (EkRolesConf, user_store, "vmail", "The store role's user: owns the mailboxes."),
   EK_OPTION (EkRolesConf, user_log, "ekiden-log", "The log role's user: owns log files and the event store."),
   EK_OPTION (EkRolesConf, user_control, "ekiden-control", "The control role's user."),
+  EK_OPTION (EkRolesConf, first_valid_uid, "1000", "Users whose record names a uid other than user_store's get a store process of that "
+             "uid. Below this one nobody does: his mail waits and he cannot log in.", .allow = "1..4294967294"),
+  EK_OPTION (EkRolesConf, last_valid_uid, "4294967294", "The same above this one.", .allow = "1..4294967294"),
+  EK_OPTION (EkRolesConf, user_stores, "100", "Most such processes at once: who comes then is put off, and idle ones make room. 0: the mail of all "
+             "users is handled under user_store, whatever uid their records name; so it is where the server was not started by root, "
+             "or layout = merged.", .allow = "0..900"),
+  EK_OPTION (EkRolesConf, user_store_idle, "5m", "Such a process ends when its user had no session and no mail for so long.",
+             .allow = "1s..7d"),
   EK_OPTION (EkRolesConf, chroot, EK_LOCALSTATEDIR "/lib/ekiden/empty", "An empty folder that is the root of the "
              "roles which need no files. Made when it is missing."),
   EK_OPTION (EkRolesConf, restart_delay, "200ms", "Pause before a process that died is started again; doubles each "
@@ -64,6 +72,8 @@ roles_check (gconstpointer values, const EkConfBlock *block, EkProblems *problem
   const char *path;
   EkRole role;
 
+  if (c->first_valid_uid > c->last_valid_uid)
+    ek_problems_add (problems, block ? &block->at : NULL, "roles.first_valid_uid is above roles.last_valid_uid: no user would be left");
   for (guint i = 0; c->paths && c->paths[i]; i++)
     if (!ek_reach_parse (c->paths[i], &role, &path))
       ek_problems_add (problems, block ? &block->at : NULL, "roles.paths: \"%s\" is not a role, a colon and an absolute path: "

@@ -16,6 +16,8 @@ typedef struct {                     /* roles { } */
   const char *user_tls, *user_edge, *user_directory, *user_queue, *user_relay, *user_store, *user_log,
              *user_control;
   const char *chroot;
+  gint64      first_valid_uid, last_valid_uid, user_stores;
+  EkTime      user_store_idle;
   EkTime      restart_delay, restart_delay_max, stop_timeout;
   bool        confine;
   char      **paths;

@@ -67,7 +67,7 @@ failed (GError **error, const char *what)
 }
 
 static bool
-add_path (int ruleset, guint64 handled, const EkReach *r, GError **error)
+add_path (int ruleset, guint64 handled, EkReach *r, GError **error)
 {
   guint64 allowed = READ_FILE | READ_DIR;
   struct stat st;
@@ -77,8 +77,10 @@ add_path (int ruleset, guint64 handled, const EkReach *r, GError **error)
   if (r->how & EK_REACH_RUN)
     allowed |= EXECUTE;
   int fd = open (r->path, O_PATH | O_CLOEXEC);
-  if (fd < 0)
-    return true;                     /* it is not there, or its permissions keep us out anyway */
+  if (fd < 0) {
+    r->how = 0;                      /* it is not there, or its permissions keep us out anyway */
+    return true;
+  }
   if (fstat (fd, &st) == 0 && !S_ISDIR (st.st_mode))
     allowed &= OF_A_FILE;
   PathRule rule = { .allowed = allowed & handled, .fd = fd };
@@ -122,6 +124,8 @@ remember (const GPtrArray *reach)
   self.writable = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; i < reach->len; i++) {
     const EkReach *r = reach->pdata[i];
+    if (r->how == 0)
+      continue;
     EkBuf *to = r->how & EK_REACH_WRITE ? &change : &see;
     ek_buf_printf (to, "%s%s", ek_buf_len (to) > 0 ? ", " : "", r->path);
     if (r->how & EK_REACH_WRITE)

@@ -42,6 +42,9 @@ bool ek_confine_reaches (const char *path);
 /* What the workers of these roles need, of EkReach.  `extra`: roles.paths, "ROLE:/path".  `look`: with what is found for store by
  * looking around; a comparison does without. */
 GPtrArray *ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const char *run_dir, char **extra, bool look);
+/* What the store worker of one system user needs: his home and mail location, and where the configuration has mailboxes
+ * (his uid says which of those are his). */
+GPtrArray *ek_reach_user (const EkConf *conf, const char *home, const char *mail);
 /* Whether everything that the configuration names in `more` is covered by `have` already: folders that come and go are no reason
  * to replace a process. */
 bool       ek_reach_covers (const GPtrArray *have, const GPtrArray *more);

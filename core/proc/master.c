@@ -16,6 +16,7 @@
 #include "proc/notify.h"
 #include "proc/pairs.h"
 #include "proc/spawn.h"
+#include "proc/userstores.h"
 #include "proc/workers.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -211,9 +212,15 @@ all_ready (EkWorker *w)
   GPtrArray *all = ek_workers ();
 
   ek_event ("master", 0, "role-started", EK_FTEXT ("role", w->name), EK_FINT ("pid", w->pid));
-  for (guint i = 0; i < all->len; i++)
-    if (((EkWorker *) all->pdata[i])->state != EK_WORKER_READY)
+  if (w->place) {
+    ek_user_stores_ready (w);
+    return;
+  }
+  for (guint i = 0; i < all->len; i++) {
+    const EkWorker *other = all->pdata[i];
+    if (other->place == NULL && other->state != EK_WORKER_READY)
       return;
+  }
   if (m.state == STARTING) {
     m.state = RUNNING;
     ek_event ("postfix-script", 0, "server-started");
@@ -237,7 +244,7 @@ refused (EkWorker *w, const char *problems)
 {
   g_autofree char *text = g_strdup_printf ("%s: %s", w->name, problems);
 
-  if (m.state == STARTING) {
+  if (m.state == STARTING && w->place == NULL) {
     give_up (text);
     return;
   }
@@ -331,6 +338,7 @@ ek_master_stop (bool again)
   m.state = STOPPING;
   m.again = again;
   ek_event ("postfix-script", 0, "server-stopping");
+  ek_user_stores_stop ();
   ek_notify ("STOPPING=1");
   for (guint i = 0; i < all->len; i++) {
     EkWorker *w = all->pdata[i];
@@ -394,6 +402,8 @@ gone (EkWorker *w, int status)
     go_on ();
     return;
   }
+  if (w->place && ek_user_stores_gone (w, status))
+    return;
   if (w->replaced && WIFEXITED (status) && WEXITSTATUS (status) == 0) {
     w->replaced = false;
     return;
@@ -401,11 +411,11 @@ gone (EkWorker *w, int status)
   g_autofree char *how = WIFSIGNALED (status) ? g_strdup_printf ("signal %d", WTERMSIG (status))
                                               : g_strdup_printf ("exit status %d", WEXITSTATUS (status));
   ek_event ("master", 0, "role-died", EK_FTEXT ("role", w->name), EK_FTEXT ("reason", how));
-  if (m.state == STARTING && w->restarts >= 3) {
+  if (m.state == STARTING && w->restarts >= 3 && w->place == NULL) {
     g_autofree char *text = g_strdup_printf ("%s ends again and again (%s): see the log", w->name, how);
     give_up (text);
   }
-  if (m.next)
+  if (m.next && w->place == NULL)
     ek_master_reload_failed (w->name, "ended meanwhile");
 }
 
@@ -420,7 +430,7 @@ reap (void)
     for (guint i = 0; i < all->len; i++) {
       EkWorker *w = all->pdata[i];
       if (w->pid == pid)
-        ek_worker_ended (w, status, m.plan, m.state != STOPPING);
+        ek_worker_ended (w, status, m.plan, m.state != STOPPING && (w->place == NULL || ek_user_stores_restart (w, status)));
     }
 }
 
@@ -433,7 +443,7 @@ activate (guint64 number)
 
   for (guint i = 0; i < all->len; i++) {
     EkWorker *w = all->pdata[i];
-    if (w->state != EK_WORKER_READY)
+    if (w->state != EK_WORKER_READY || w->place)
       continue;
     ek_pack_u64 (ek_channel_send (w->channel, EK_M_ACTIVATE), number);
     ek_channel_end (w->channel);
@@ -478,7 +488,7 @@ replace_confined (void)
 
   for (guint i = 0; i < all->len; i++) {
     EkWorker *w = all->pdata[i];
-    g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_plan_reach (m.plan, w->bits, false) : NULL;
+    g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_worker_reach (w, m.plan, false) : NULL;
     if (!w->outdated && (reach == NULL || ek_reach_covers (w->reach, reach)))
       continue;
     ek_log (EK_WARN, "master", "%s is replaced: %s", w->name,
@@ -501,6 +511,7 @@ reload_done (void)
   ek_workers_use (m.plan, ++m.generation);
   activate (m.generation);
   swap_sockets (old);
+  ek_user_stores_use (m.plan, m.generation);
   ek_plan_free (old);
   ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
   ek_control_reloaded (NULL);
@@ -556,12 +567,14 @@ ek_master_reload (void)
   }
   m.next = plan;
   m.answers = 0;
-  for (guint i = 0; i < all->len; i++)
-    m.answers += ((EkWorker *) all->pdata[i])->state == EK_WORKER_READY;
+  for (guint i = 0; i < all->len; i++) {
+    const EkWorker *w = all->pdata[i];
+    m.answers += w->state == EK_WORKER_READY && w->place == NULL;
+  }
   for (guint i = 0; i < all->len; i++) {
     EkWorker *w = all->pdata[i];
     w->outdated = false;
-    if (w->state == EK_WORKER_READY)
+    if (w->state == EK_WORKER_READY && w->place == NULL)
       ek_worker_configure (w, plan, m.generation + 1, reload_answer, plan);
   }
   return NULL;
@@ -644,7 +657,7 @@ nonsense (EkWorker *w, EkMsg *msg)
   EkWorker *other = ek_unpack_ok (&msg->in) && (w->bits & EK_ROLE_BIT (own)) && ek_roles_talk (own, peer)
                     ? ek_workers_find (peer, index) : NULL;
 
-  if (other == NULL || other == w || other->pid <= 0 || trust[own] <= trust[peer] || m.state == STOPPING)
+  if (other == NULL || other == w || other->pid <= 0 || w->place || trust[own] <= trust[peer] || m.state == STOPPING)
     return;
   ek_log (EK_ERR, "master", "%s sent %s what no process of ours sends: killed, a new one takes its place", other->name, w->name);
   kill (other->pid, SIGKILL);
@@ -657,6 +670,8 @@ message (EkWorker *w, EkMsg *msg)
     nonsense (w, msg);
     return;
   }
+  if (ek_user_stores_message (w, msg))
+    return;
   if (msg->type == EK_C_REQUEST && (w->bits & EK_ROLE_BIT (EK_ROLE_CONTROL)))
     ek_control_master (msg);
   else
@@ -729,6 +744,7 @@ ek_master_main (const EkMasterOptions *options)
   watch_signals ();
   open_own_log ();
   ek_log_set_level (m.plan->log_level);
+  ek_user_stores_init (m.loop, m.plan);
   m.generation = 1;
   m.tickets.func = rotate;
   ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);
@@ -747,6 +763,7 @@ ek_master_main (const EkMasterOptions *options)
   ek_timer_cancel (m.loop, &m.tickets);
   ek_timer_cancel (m.loop, &m.deadline);
   ek_workers_free ();
+  ek_user_stores_end ();
   ek_plan_free (m.next);
   ek_plan_free (m.plan);
   ek_loop_free (m.loop);
@@ -762,12 +779,17 @@ ek_master_describe (EkBuf *rows)
                  G_GINT64_FORMAT ",\"workers\":[",
                  m.state == RUNNING ? "running" : m.state == STARTING ? "starting" : "stopping", ek_build_id (), (int) getpid (),
                  m.generation, m.clock_base);
-  for (guint i = 0; i < all->len; i++) {
+  for (guint i = 0, n = 0; i < all->len; i++) {
     static const char *const states[] = { "down", "starting", "starting", "ready", "stopping" };
     const EkWorker *w = all->pdata[i];
+    if (w->place && w->pid == 0 && !ek_timer_armed (&w->restart))
+      continue;                      /* nobody needs it now */
     ek_buf_printf (rows, "%s{\"name\":\"%s\",\"pid\":%d,\"state\":\"%s\",\"uptime\":%" G_GINT64_FORMAT
-                   ",\"restarts\":%u,\"generations\":%u}", i ? "," : "", w->name, (int) w->pid, states[w->state],
+                   ",\"restarts\":%u,\"generations\":%u", n++ ? "," : "", w->name, (int) w->pid, states[w->state],
                    w->pid ? (ek_now () - w->started) / G_USEC_PER_SEC : 0, w->restarts, w->generations);
+    if (w->place)
+      ek_buf_printf (rows, ",\"uid\":%" G_GINT64_FORMAT, w->place->who.uid);
+    ek_buf_appendc (rows, '}');
   }
   ek_buf_appends (rows, "]}");
 }

@@ -34,6 +34,15 @@ enum {
   EK_M_NONSENSE,        /* worker -> master: u own role, u peer's role, u its index: it sent what no role of ours sends */
   EK_M_GENERATIONS,     /* worker -> master: u how many generations of the configuration live there */
 
+  /* store workers of system users: proc/userstores.h */
+  EK_M_STORE_OWNER,     /* master -> directory: i the mailbox owner's uid; -1: no uid has a worker of its own */
+  EK_M_USER_STORE,      /* directory => master: i uid, i gid, t home, t mail; answer: u status (OK, DEFER), u index, t why */
+  EK_M_FORGET_STORE,    /* master => directory: u index; answer: u 1: it will ask again; 0: it gave it out just now */
+  EK_M_IDLE,            /* store -> master: u 0: nothing to do for user_store_idle; 1: it cannot do its work, another one may */
+  EK_M_CROWDED,         /* master -> store: others need a process: be idle sooner for a while */
+  EK_M_LEAVE,           /* master -> store: end, unless there is something to do now */
+  EK_M_STAY,            /* store -> master: there is */
+
   /* edge and directory */
   EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts
                            (flow/facts.h); answer: u outcome, s challenge, t user, t text, s token, u store */

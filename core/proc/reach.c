@@ -310,3 +310,32 @@ ek_reach_new (const EkConf *conf, guint32 roles, const char *state_dir, const ch
       grant (out, path, EK_REACH_READ | EK_REACH_WRITE);
   return out;
 }
+
+/* ---- one system user ---- */
+
+static void
+user_path (const EkConfBlock *top, const char *path, bool template, gpointer data)
+{
+  g_autofree char *root = template ? root_of (path) : NULL;
+
+  if (!(top->roles & EK_ROLE_BIT (EK_ROLE_STORE)) || strcmp (top->kind, "log") == 0 || strcmp (top->kind, "certificate") == 0
+      || strcmp (top->kind, "roles") == 0)
+    return;
+  if (root == NULL || root[0])
+    grant_place (data, root ? root : path, EK_REACH_READ | EK_REACH_WRITE);
+}
+
+GPtrArray *
+ek_reach_user (const EkConf *conf, const char *home, const char *mail)
+{
+  GPtrArray *out = g_ptr_array_new_with_free_func (reach_free);
+  const char *const own[] = { home, mail };
+
+  everybodys (out, conf);
+  of_environment (out);
+  each_top (conf, user_path, out);
+  for (guint i = 0; i < G_N_ELEMENTS (own); i++)       /* as the record says: master looks at nothing that is a user's */
+    if (own[i] && own[i][0] == '/' && own[i][1] != '\0')
+      grant (out, own[i], EK_REACH_READ | EK_REACH_WRITE);
+  return out;
+}

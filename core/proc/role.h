@@ -11,7 +11,7 @@
 #include "proc/channel.h"
 #include "proc/messages.h"
 
-#define EK_INDEX_MAX 256             /* a worker's index is at most this */
+#define EK_INDEX_MAX 1023            /* a worker's index is at most this */
 
 typedef struct {
   EkRole  role;

@@ -9,6 +9,7 @@
 #include "proc/confine.h"
 #include "proc/pairs.h"
 #include "proc/spawn.h"
+#include "proc/userstores.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -72,8 +73,8 @@ ek_workers_find (EkRole role, guint index)
 
 static void restart_due (EkTimer *timer);
 
-static void
-worker_add (guint32 bits, EkRole role, guint index)
+EkWorker *
+ek_workers_add (guint32 bits, EkRole role, guint index)
 {
   EkWorker *w = g_new0 (EkWorker, 1);
 
@@ -83,6 +84,7 @@ worker_add (guint32 bits, EkRole role, guint index)
   else
     g_snprintf (w->name, sizeof w->name, "%s.%u", ek_role_name (role), index);
   g_ptr_array_add (m.all, w);
+  return w;
 }
 
 void
@@ -94,12 +96,12 @@ ek_workers_plan (const EkPlan *plan)
   };
 
   if (strcmp (plan->roles.layout, "merged") == 0) {
-    worker_add (EK_ROLES_ALL & ~EK_ROLE_BIT (EK_ROLE_MASTER), EK_ROLE_STORE, 0);
+    ek_workers_add (EK_ROLES_ALL & ~EK_ROLE_BIT (EK_ROLE_MASTER), EK_ROLE_STORE, 0);
     return;
   }
   for (guint i = 0; i < G_N_ELEMENTS (order); i++)
     for (guint k = 0; k < plan->workers[order[i]]; k++)
-      worker_add (EK_ROLE_BIT (order[i]), order[i], k);
+      ek_workers_add (EK_ROLE_BIT (order[i]), order[i], k);
 }
 
 /* ---- what a worker gets ---- */
@@ -109,6 +111,7 @@ ek_worker_configure (EkWorker *w, const EkPlan *plan, guint64 generation, EkAnsw
 {
   EkBuf conf = { 0 };
 
+  w->configured = generation;
   ek_conf_serialise (plan->conf, w->bits, &conf);
   for (gsize at = 0; at < ek_buf_len (&conf); at += PIECE) {
     EkStr piece = { ek_buf_at (&conf) + at, MIN (PIECE, ek_buf_len (&conf) - at) };
@@ -257,6 +260,10 @@ join (EkWorker *w)
   ek_pack_u64 (ek_channel_send (w->channel, EK_M_ACTIVATE), m.generation);
   ek_channel_end (w->channel);
   ek_worker_secrets (w, m.plan);
+  if (w->bits & EK_ROLE_BIT (EK_ROLE_DIRECTORY)) {
+    ek_pack_i64 (ek_channel_send (w->channel, EK_M_STORE_OWNER), ek_user_stores_owner (m.plan));
+    ek_channel_end (w->channel);
+  }
   for (guint i = 0; i < m.all->len; i++) {
     EkWorker *other = m.all->pdata[i];
     if (other != w && other->state >= EK_WORKER_JOINED)
@@ -341,12 +348,20 @@ pack_reach (EkBuf *out, const GPtrArray *reach)
   }
 }
 
+GPtrArray *
+ek_worker_reach (const EkWorker *w, const EkPlan *plan, bool look)
+{
+  if (w->place && !w->place->shared)
+    return ek_reach_user (plan->conf, w->place->home, w->place->mail);
+  return ek_plan_reach (plan, w->bits, look);
+}
+
 bool
 ek_worker_start (EkWorker *w, const EkPlan *plan, guint64 generation)
 {
   g_autoptr (GError) error = NULL;
   EkSpawned made;
-  const EkIdentity *who = &plan->who[w->role];
+  const EkIdentity *who = w->place ? &w->place->who : &plan->who[w->role];
 
   m.plan = plan;
   m.generation = generation;
@@ -375,7 +390,7 @@ ek_worker_start (EkWorker *w, const EkPlan *plan, guint64 generation)
     ek_pack_u64 (out, plan->workers[i]);
   g_clear_pointer (&w->reach, g_ptr_array_unref);
   if (plan->roles.confine)
-    w->reach = ek_plan_reach (plan, w->bits, true);
+    w->reach = ek_worker_reach (w, plan, true);
   pack_reach (out, w->reach);
   ek_channel_end (w->channel);
   return true;

@@ -10,6 +10,12 @@ typedef enum {
   EK_WORKER_DOWN, EK_WORKER_STARTING, EK_WORKER_JOINED, EK_WORKER_READY, EK_WORKER_STOPPING,
 } EkWorkerState;
 
+typedef struct {                     /* a store worker of one system user: whose, and what it may reach */
+  EkIdentity who;
+  char      *home, *mail;            /* of his record; NULL: none */
+  bool       shared;                 /* others with other homes have this uid too: what store reaches */
+} EkUserPlace;
+
 typedef struct {
   EkRole        role;                /* of a merged worker: the lowest one */
   guint32       bits;
@@ -27,6 +33,8 @@ typedef struct {
   GPtrArray    *reach;               /* of EkReach: what this process got; NULL: not confined */
   bool          outdated;            /* it cannot load what the next generation needs */
   bool          replaced;            /* stops so that a new process gets more files */
+  const EkUserPlace *place;          /* NULL: one of the plan's; borrowed (userstores.c) */
+  guint64       configured;          /* the generation it was last sent */
 } EkWorker;
 
 typedef struct {                     /* what the supervisor does when something happened to a worker */
@@ -42,6 +50,10 @@ void       ek_workers_init (EkLoop *loop, const EkWorkerHooks *hooks);
 /* Makes (not starts) the workers that the plan wants. */
 void       ek_workers_plan (const EkPlan *plan);
 GPtrArray *ek_workers (void);        /* of EkWorker */
+/* Another one, not started. */
+EkWorker  *ek_workers_add (guint32 bits, EkRole role, guint index);
+/* What it may reach by this plan, of EkReach: g_ptr_array_unref. */
+GPtrArray *ek_worker_reach (const EkWorker *worker, const EkPlan *plan, bool look);
 EkWorker  *ek_workers_find (EkRole role, guint index);     /* NULL: none such */
 bool       ek_worker_start (EkWorker *worker, const EkPlan *plan, guint64 generation);
 void       ek_worker_stop (EkWorker *worker, gint64 ms);

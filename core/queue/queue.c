@@ -143,6 +143,8 @@ peer_gone (EkRole peer, guint index)
 {
   if (peer == EK_ROLE_EDGE)
     ek_accept_edge_gone (index);
+  else if (peer == EK_ROLE_STORE)
+    ek_sched_worker_lost (index);
 }
 
 static void

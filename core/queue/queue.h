@@ -100,6 +100,7 @@ void ek_sched_reporting (EkSpoolMessage *message, bool on);            /* a repo
 guint ek_sched_under_way (void);
 bool ek_sched_ended (EkParcel *parcel);                   /* too late for an answer: it is freed */
 void ek_sched_worker_up (EkRole role, guint index);
+void ek_sched_worker_lost (guint store);         /* its channel is no longer there */
 void ek_sched_worker_gone (EkRole role, EkChannel *worker);
 /* A next hop that cannot be reached: what waits for it is put off too. */
 void ek_sched_dead (EkDestination *to, const char *dsn, const char *text);

@@ -52,10 +52,29 @@ ek_route_flush (void)
     g_hash_table_foreach_remove (entries, is_old, &for_ever);
 }
 
+static gboolean
+is_answered (gpointer key, gpointer value, gpointer data)
+{
+  return ((Entry *) value)->until != 0;
+}
+
+/* Questions under way are freed with their answer, which comes as NULL when the channel is freed. */
 void
 ek_route_end (void)
 {
+  if (entries) {
+    g_hash_table_foreach_remove (entries, is_answered, NULL);
+    g_hash_table_steal_all (entries);
+  }
   g_clear_pointer (&entries, g_hash_table_unref);
+}
+
+/* The store worker of a single uid ends when it is idle, and another one may get its number: no channel, no answer. */
+static bool
+is_stale (const Entry *e)
+{
+  return e->until != 0 && e->route.kind == EK_ROUTE_LOCAL && e->route.store >= ek_role_workers (EK_ROLE_STORE)
+         && ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, e->route.store) == NULL;
 }
 
 static bool
@@ -101,6 +120,8 @@ routed (EkMsg *msg, gpointer data)
     w->func (&e->route, w->data);
     g_free (w);
   }
+  if (entries == NULL)
+    entry_free (e);
 }
 
 void
@@ -112,7 +133,7 @@ ek_route (EkStr address, EkStr sender, EkRouteFunc func, gpointer data)
   if (entries == NULL)
     entries = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, entry_free);
   Entry *e = g_hash_table_lookup (entries, key);
-  if (e && e->until >= now) {
+  if (e && e->until >= now && !is_stale (e)) {
     func (&e->route, data);
     return;
   }

@@ -68,7 +68,11 @@ static EkTask      puller;
 static EkTimer     pacer;            /* the next turn's share, so that the loop serves others between */
 static bool        pulling;
 
+static GQueue      moving;           /* parcels whose way is asked for again, by their links */
+
 static Mine *mine_of (EkSpoolMessage *m);
+static void list (EkDestination *d);
+static void routed (const EkRoute *r, gpointer data);
 
 const char *ek_destination_name (const EkDestination *d) { return d->key; }
 bool ek_destination_local (const EkDestination *d) { return d->local; }
@@ -253,6 +257,7 @@ put_back (EkParcel *p)
   p->content = (EkSpoolContent) { .fd = -1 };
   d->alone = d->alone && !p->suspect;
   g_queue_push_head_link (p->suspect ? &d->suspects : &d->waiting, &p->link);
+  list (d);
 }
 
 static void
@@ -340,12 +345,80 @@ list (EkDestination *d)
     ek_loop_later (ek_role_loop (), &puller);
 }
 
+/* ---- store workers that come and go with their user (proc/userstores.h) ---- */
+
+typedef struct {
+  EkQueueId id;
+  guint     rcpt;
+} Which;
+
+static bool
+has_ended (const EkDestination *d)
+{
+  return d->local && d->store >= ek_role_workers (EK_ROLE_STORE) && ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, d->store) == NULL;
+}
+
+static void
+moved (const EkRoute *r, gpointer data)
+{
+  EkParcel *p = data;
+
+  if (ending)
+    return;                          /* it is freed */
+  g_queue_unlink (&moving, &p->link);
+  if (r->kind == EK_ROUTE_LOCAL) {   /* as it is: what is suspected of it stays */
+    p->to = destination (r);
+    p->user = ek_pool_str (p->pool, r->user);
+    p->instance = ek_pool_strdup (p->pool, r->instance);
+    p->folder = ek_pool_strdup (p->pool, r->folder);
+    g_queue_push_tail_link (p->suspect ? &p->to->suspects : &p->to->waiting, &p->link);
+    list (p->to);
+    return;
+  }
+  Which *w = g_new (Which, 1);
+  *w = (Which) { p->message->id, p->rcpts[0] };
+  mine_of (p->message)->replay |= p->replay;
+  routing++;
+  parcel_free (p);
+  routed (r, w);
+}
+
+/* Its worker has ended: directory is asked again, and has another one started. */
+static void
+move (EkDestination *d)
+{
+  GQueue *const from[] = { &d->suspects, &d->waiting };
+
+  for (guint i = 0; i < G_N_ELEMENTS (from); i++)
+    for (guint n = from[i]->length; n > 0; n--) {
+      EkParcel *p = from[i]->head->data;
+      g_queue_unlink (from[i], &p->link);
+      p->suspect = i == 0;
+      g_queue_push_tail_link (&moving, &p->link);
+      ek_route (p->message->rcpts[p->rcpts[0]].address, p->message->sender, moved, p);
+    }
+}
+
+void
+ek_sched_worker_lost (guint store)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, destinations);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    if (((EkDestination *) value)->local && ((EkDestination *) value)->store == store)
+      list (value);
+}
+
 /* Starts what may start. */
 static void
 pull (EkDestination *d)
 {
   guint put_offs = 0;
 
+  if (has_ended (d) && !ending && !ek_role_stopping ())
+    move (d);
   if (!worker_there (d))
     return;                          /* ek_sched_worker_up() comes back here */
   guint limit = (guint) (d->local ? ek_queue_conf->local_concurrency : ek_queue_conf->destination_concurrency);
@@ -457,20 +530,15 @@ ek_sched_at (EkSpoolMessage *m, gint64 us)
   ek_timer_set (ek_role_loop (), &mine_of (m)->timer, MAX (us, 1000));
 }
 
-typedef struct {
-  EkQueueId id;
-  guint     rcpt;
-} Which;
-
 static void
 routed (const EkRoute *r, gpointer data)
 {
   Which w = *(Which *) data;
-  EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, w.id);
+  EkSpoolMessage *m = ending ? NULL : ek_queue_ops->find (ek_queue_spool, w.id);
 
   g_free (data);
   routing--;
-  if (m == NULL || m->user == NULL || ending)
+  if (m == NULL || m->user == NULL)
     return;
   if (r->kind == EK_ROUTE_DEFER && r->dsn == NULL) {     /* directory is being restarted: ask again soon */
     m->rcpts[w.rcpt].user = GINT_TO_POINTER (IDLE);
@@ -759,6 +827,7 @@ ek_sched_end (void)
     drop_line (&d->suspects);
     leave (&d->sent);
   }
+  drop_line (&moving);
   g_queue_clear (&held_back);
   g_queue_clear (&lines);
   g_clear_pointer (&destinations, g_hash_table_unref);

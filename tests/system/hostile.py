@@ -141,6 +141,9 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
         edge.send("master", REQUEST, t("stop") + u(0) + u(0), ident=5)
         edge.send("master", 15, u(2) + u(4) + u(0))
         T.ok(server.logged(r"edge\.1 said something that is not for master"), "master does not stop at an edge's word")
+        edge.send("master", 18, u(2 * 70001) + u(2 * 80001) + t("/tmp") + t(None), ident=6)      # EK_M_USER_STORE
+        T.ok(server.logged(r"edge\.1 said something that is not for master \(type 18\)"), "nor starts a store process of a uid for it")
+        T.ok(not any("uid" in w for w in server.status()["workers"]), "there is none")
         undisturbed("tokens")
         heard.extend(edge.seen)
     a_file.close()

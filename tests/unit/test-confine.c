@@ -244,6 +244,50 @@ test_role (gconstpointer data)
   g_assert_cmpint (WEXITSTATUS (status), ==, 0);
 }
 
+static int
+attempts_of_user (void)
+{
+  const EkRole role = EK_ROLE_STORE;
+  g_autofree char *gone = in_dir ("mail/gone");
+  int bad = 0;
+
+  WANT (try_write ("mail/a/file"), 0);
+  WANT (try_read ("mail/b/file"), EACCES);
+  WANT (try_write ("mail/b/file"), EACCES);
+  WANT (try_write ("other/file"), EACCES);
+  WANT (try_read ("spool/file"), EACCES);
+  WANT (try_read ("secrets/file"), EACCES);
+  WANT (try_read ("/etc/hosts"), 0);
+  WANT (ek_confine_reaches (gone), 0);           /* it was not there */
+  return bad;
+}
+
+/* The store worker of one system user: his home alone, though others' lie beside it. */
+static void
+test_user (void)
+{
+  g_autofree char *home = in_dir ("mail/a"), *mail = in_dir ("mail/gone");
+  g_autoptr (GPtrArray) reach = ek_reach_user (conf, home, mail);
+  int status = 0;
+
+  if (ek_confine_landlock () < 2) {
+    g_test_skip ("this kernel has no landlock");
+    return;
+  }
+  pid_t pid = fork ();
+  if (pid == 0) {
+    g_autoptr (GError) error = NULL;
+    if (prctl (PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 || !ek_confine_files (EK_ROLE_BIT (EK_ROLE_STORE), reach, &error)) {
+      fprintf (stderr, "%s\n", error ? error->message : "no_new_privs");
+      _exit (99);
+    }
+    _exit (attempts_of_user ());
+  }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFEXITED (status));
+  g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+}
+
 /* A reload that names more files is noticed, and one that names none is not. */
 static void
 test_more (void)
@@ -285,6 +329,7 @@ main (int argc, char **argv)
     g_autofree char *name = g_strconcat ("/confine/", ek_role_name (role), NULL);
     g_test_add_data_func (name, GINT_TO_POINTER ((int) role), test_role);
   }
+  g_test_add_func ("/confine/user", test_user);
   g_test_add_func ("/confine/more", test_more);
   int status = g_test_run ();
   ek_conf_free (conf);
