@@ -308,8 +308,11 @@ check (Db *db)
   if (version > VERSION)
     return OPEN_NEWER;
   sqlite3_stmt *st = db_bind (db, ST_META_GET, "t", EK_STR ("commits"));
-  db->commits = db_row (db, st, NULL) == EK_OK ? (guint64) sqlite3_column_int64 (st, 0) : 0;
+  EkStatus status = db_row (db, st, NULL);
+  db->commits = status == EK_OK ? (guint64) sqlite3_column_int64 (st, 0) : 0;
   sqlite3_reset (st);
+  if (status == EK_DEFER && st && !db->corrupt)    /* the disk's fault, not the file's */
+    return OPEN_FAILED;
   if (db->corrupt || db->commits < db->commits_told)
     return OPEN_BROKEN;
   if (prepared (db, ST_BOX_ALL) == NULL || prepared (db, ST_MSG_GET) == NULL

@@ -154,18 +154,22 @@ meta_set (EkIndex *ix, const char *key, guint64 value, GError **error)
 static EkStatus
 numbers_load (EkIndex *ix, GError **error)
 {
-  guint64 modseq = 1;
+  guint64 modseq = 1, floor = 0;
   EkStatus status = meta_get (ix, "modseq", &modseq, error);
 
+  if (status == EK_OK)
+    status = meta_get (ix, "floor", &floor, error);
   if (status != EK_OK && status != EK_NOTFOUND)
     return status;
   /* Either it was closed cleanly, then this is exact; or not, then it is the ceiling. */
   ix->modseq = ix->modseq_ceiling = modseq;
+  ix->modseq_floor = MAX (ix->modseq_floor, MIN (floor, modseq));
   return EK_OK;
 }
 
 /* After an unclean end changes may be lost that clients were told of, with their mod-sequences: those numbers are not
- * taken back, for any mailbox (RFC 7162 3.1.1).  It was unclean when more was reserved than any mailbox has. */
+ * taken back, for any mailbox (RFC 7162 3.1.1).  It was unclean when more was reserved than any mailbox has.  The floor
+ * is written with the first number after it: from then on the rows alone would not tell any more. */
 static void
 modseq_find_floor (EkIndex *ix)
 {
@@ -383,6 +387,8 @@ index_begin (EkIndex *ix, Box *box, guint32 n_uids, GError **error)
   EkStatus status = db_begin (ix->db, n_uids > 0 || modseqs, error);
   if (status == EK_OK && modseqs) {
     status = meta_set (ix, "modseq", ix->modseq + RESERVE, error);
+    if (status == EK_OK && ix->modseq_floor)
+      status = meta_set (ix, "floor", ix->modseq_floor, error);
     if (status != EK_OK)
       db_rollback (ix->db);
     else

@@ -379,6 +379,56 @@ test_inconsistent (void)
   }
 }
 
+/* The index as it lies on disk now, without its orderly end, is put back after it. */
+static void
+end_unclean (Mail *m)
+{
+  static const char *const tails[] = { "", "-wal", ".lock" };
+  char *bytes[3];
+  gsize n[3];
+
+  for (guint after = 0; after < 2; after++) {
+    for (guint i = 0; i < G_N_ELEMENTS (tails); i++) {
+      g_autofree char *path = g_strconcat (m->root, "/ekiden.index", tails[i], NULL);
+      if (after == 0)
+        g_assert_true (g_file_get_contents (path, &bytes[i], &n[i], NULL));
+      else {
+        g_assert_true (g_file_set_contents (path, bytes[i], (gssize) n[i], NULL));
+        g_free (bytes[i]);
+      }
+    }
+    if (after == 0)
+      mail_close (m);
+  }
+}
+
+/* What was shown after an unclean end is not taken back, when only another mailbox has changed since. */
+static void
+test_floor (void)
+{
+  Mail m;
+
+  mail_new (&m);
+  g_assert_cmpint (ek_index_create (m.ix, "Other", NULL, NULL), ==, EK_OK);
+  mail_append (&m, "INBOX", 1, 0, NULL);
+  mail_append (&m, "Other", 2, 0, NULL);
+  guint64 before = mail_status (&m, "Other").highestmodseq;
+  end_unclean (&m);
+  mail_open (&m);
+  guint64 shown = mail_status (&m, "Other").highestmodseq;
+  g_assert_cmpuint (shown, >, before);             /* the ceiling */
+  mail_append (&m, "INBOX", 3, 0, NULL);
+  for (guint i = 0; i < 3; i++) {
+    mail_close (&m);
+    mail_open (&m);
+    g_assert_cmpuint (mail_status (&m, "Other").highestmodseq, >=, shown);
+  }
+  end_unclean (&m);
+  mail_open (&m);
+  g_assert_cmpuint (mail_status (&m, "Other").highestmodseq, >=, shown);
+  mail_free (&m);
+}
+
 static void
 test_lock (void)
 {
@@ -487,6 +537,7 @@ main (int argc, char **argv)
   g_test_add_func ("/index-files/import", test_import);
   g_test_add_func ("/index-files/corrupt", test_corrupt);
   g_test_add_func ("/index-files/inconsistent", test_inconsistent);
+  g_test_add_func ("/index-files/floor", test_floor);
   g_test_add_func ("/index-files/reload", test_reload);
   g_test_add_func ("/index-files/lock", test_lock);
   g_test_add_func ("/index-files/lru", test_lru);
