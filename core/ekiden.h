@@ -379,6 +379,7 @@ void  ek_session_sendf (EkSession *s, const char *fmt, ...) G_GNUC_PRINTF (2, 3)
 gsize ek_session_unsent (const EkSession *s);             /* bytes the client has not taken yet */
 void  ek_session_wait (EkSession *s);                     /* no input() until ek_session_resume() */
 void  ek_session_resume (EkSession *s);
+void  ek_session_in_transaction (EkSession *s, bool yes);  /* a new configuration counts from its end on */
 void  ek_session_timeout (EkSession *s, EkTime idle);     /* from now, restarted by input; 0: none */
 void  ek_session_close (EkSession *s);                    /* after what was sent has drained */
 bool  ek_session_tls_offered (const EkSession *s);        /* a certificate is there and no TLS yet */

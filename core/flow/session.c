@@ -40,7 +40,7 @@ struct EkSession {
   gint64         idle;               /* us; 0: none */
   guint          refs;
   EkCloseReason  why;
-  bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed, stale;
+  bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed, stale, transaction;
   const char    *user, *mechanism;
   const EkSessionLogin *login;
   char           state[] __attribute__ ((aligned (16)));
@@ -51,6 +51,7 @@ static char *shared;                 /* READ_SIZE bytes, for all sessions */
 
 static void readable (EkWatch *watch, guint32 events);
 static void timed_out (EkTimer *timer);
+static void soon (EkSession *s);
 static void task_run (EkTask *task);
 
 EkEventId
@@ -125,7 +126,15 @@ ek_session_set_user (EkSession *s, const char *user, const char *mechanism)
 bool
 ek_session_idle (const EkSession *s)
 {
-  return !s->waiting && ek_buf_len (&s->in) == 0 && ek_buf_len (&s->out) == 0;
+  return !s->waiting && !s->transaction && ek_buf_len (&s->in) == 0 && ek_buf_len (&s->out) == 0;
+}
+
+void
+ek_session_in_transaction (EkSession *s, bool yes)
+{
+  s->transaction = yes;
+  if (s->stale && !yes && !s->closed)
+    soon (s);
 }
 
 void

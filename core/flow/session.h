@@ -48,7 +48,7 @@ gpointer   ek_session_host_data (const EkSession *s);
 void       ek_session_set_host_data (EkSession *s, gpointer data);
 EkGeneration *ek_session_generation (const EkSession *s);
 const EkProtocolOps *ek_session_protocol (const EkSession *s);
-bool       ek_session_idle (const EkSession *s);           /* not waiting, nothing unread or unsent */
+bool       ek_session_idle (const EkSession *s);           /* not waiting, no transaction, nothing unread or unsent */
 
 /* Sessions of this process. */
 guint      ek_sessions_count (void);

@@ -12,6 +12,7 @@ smtp_tx_end (Smtp *self)
 
   if (tx == NULL)
     return;
+  ek_session_in_transaction (self->session, false);
   ek_submit_free (tx->submit);
   self->stalled = false;
   ek_header_split_clear (&tx->split);
@@ -248,6 +249,7 @@ begin (Smtp *self, const EkAddress *sender, const Params *p)
   tx->declared = p->size;
   tx->rcpts = g_array_new (FALSE, TRUE, sizeof (EkRcpt));
   self->tx = tx;
+  ek_session_in_transaction (self->session, true);
   self->overshoot = 0;
   if (!ek_submit_await (queue_awaited, self)) {
     queue_is_there (self);
