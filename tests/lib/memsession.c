@@ -36,6 +36,7 @@ const char *ek_session_hostname (const EkSession *s) { return "server.example"; 
 const char *ek_session_listener (const EkSession *s) { return "test"; }
 gsize ek_session_unsent (const EkSession *s) { return ek_buf_len (&s->unsent); }
 void ek_session_wait (EkSession *s) { s->waits = true; }
+void ek_session_in_transaction (EkSession *s, bool yes) { }
 void ek_session_resume (EkSession *s) { s->waits = false; }
 void ek_session_timeout (EkSession *s, EkTime idle) { s->timeout = idle.us; }
 bool ek_session_tls_offered (const EkSession *s) { return s->config.tls_offered && !s->starttls; }
