@@ -241,7 +241,7 @@ acts_read (Rd *r, EkPool *pool, guint32 n_acts, EkStr body)
       if (r->bad)
         return NULL;
       if (kind == EXT_BODY)
-        extents[k].bytes = (EkStr) { body.p + from, len };
+        extents[k].bytes = len ? (EkStr) { body.p + from, len } : EK_STR ("");     /* there may be no body at all */
       else
         extents[k] = (EkSpoolExtent) { .from = from, .len = len };
     }
