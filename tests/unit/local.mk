@@ -119,14 +119,31 @@ tests_unit_test_text_SOURCES = tests/unit/test-text.c
 tests_unit_test_text_LDADD = $(TEST_LDADD)
 tests_unit_test_dsn_SOURCES = tests/unit/test-dsn.c
 tests_unit_test_dsn_LDADD = $(TEST_LDADD)
+# those that load modules of this build, when it has them
+if WITH_FILE
+if WITH_STATIC
+if WITH_TEST
+if WITH_TEST_EVENTED
 check_PROGRAMS += tests/unit/test-auth
+endif
+endif
+endif
+endif
 tests_unit_test_auth_SOURCES = tests/unit/test-auth.c tests/unit/instance.h
 tests_unit_test_auth_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_auth_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_MAILDIR
 check_PROGRAMS += tests/unit/test-imap
+endif
 tests_unit_test_imap_SOURCES = tests/unit/test-imap.c
 tests_unit_test_imap_LDADD = modules/imap/libbuiltin.la tests/lib/libmemsession.la tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_FILE
+if WITH_STATIC
+if WITH_TEST
 check_PROGRAMS += tests/unit/test-cli-user
+endif
+endif
+endif
 tests_unit_test_cli_user_SOURCES = tests/unit/test-cli-user.c tests/unit/instance.h
 tests_unit_test_cli_user_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_cli_user_LDADD = $(TEST_LDADD)
@@ -165,6 +182,9 @@ tests_unit_test_spool_fail_DEPENDENCIES = tests/lib/libspoolrig.la libekiden.la 
 check_PROGRAMS += tests/unit/test-rows
 tests_unit_test_rows_SOURCES = tests/unit/test-rows.c
 tests_unit_test_rows_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+if WITH_SPOOL
+tests_unit_test_rows_CPPFLAGS += -DWITH_MODULES
+endif
 tests_unit_test_rows_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-smtp
 tests_unit_test_smtp_SOURCES = tests/unit/test-smtp.c
