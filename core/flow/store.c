@@ -544,13 +544,8 @@ message (EkRole peer, guint index, EkMsg *msg)
     on_handoff (msg, index);
   else if (peer == EK_ROLE_QUEUE && msg->type == EK_S_DELIVER && msg->id)
     ek_store_deliver (msg);
-  else if (peer == EK_ROLE_QUEUE && msg->type == EK_S_RETIRED) {
-    guint64 id = ek_unpack_u64 (&msg->in);
-    guint32 rcpt = (guint32) ek_unpack_max (&msg->in, G_MAXUINT32);
-    guint32 action = (guint32) ek_unpack_max (&msg->in, G_MAXUINT32);
-    if (ek_unpack_ok (&msg->in))
-      ek_delivery_retired (st.set, id, rcpt, action);
-  }
+  else if (peer == EK_ROLE_QUEUE && (msg->type == EK_S_RETIRED || msg->type == EK_S_UNSURE))
+    ek_store_told (msg);
   else
     ek_channel_break (msg->channel, "a message that store does not take");
 }

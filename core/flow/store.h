@@ -10,6 +10,7 @@ extern const EkRoleOps ek_store_role;
 void ek_store_blocks_register (void);
 /* storedeliver.c: EK_S_DELIVER. */
 void ek_store_deliver (EkMsg *msg);
+void ek_store_told (EkMsg *msg);      /* EK_S_RETIRED, EK_S_UNSURE */
 void ek_store_deliver_start (EkIndexes *set);
 void ek_store_deliver_end (void);
 guint ek_store_delivering (void);

@@ -52,6 +52,52 @@ static struct {
 
 static void turn_ended (EkTask *task);
 
+typedef struct {                     /* a question to queue, from a job's thread */
+  EkTask  task;
+  guint64 id;
+  guint32 rcpt;
+} Question;
+
+/* When queue is away the question is put again as soon as it is there. */
+static void
+ask_queue (EkTask *task)
+{
+  Question *q = (Question *) task;
+  EkChannel *queue = ek_role_any (EK_ROLE_STORE, EK_ROLE_QUEUE);
+
+  if (queue) {
+    EkBuf *out = ek_channel_send (queue, EK_S_ASK);
+    ek_pack_u64 (out, q->id);
+    ek_pack_u64 (out, q->rcpt);
+    ek_channel_end (queue);
+  }
+  g_free (q);
+}
+
+static void
+ask (guint64 id, guint32 rcpt, gpointer data)
+{
+  Question *q = g_new (Question, 1);
+
+  *q = (Question) { .task.func = ask_queue, .id = id, .rcpt = rcpt };
+  ek_loop_post (d.loop, &q->task);
+}
+
+void
+ek_store_told (EkMsg *msg)
+{
+  guint64 id = ek_unpack_u64 (&msg->in), last = ek_unpack_u64 (&msg->in);
+
+  if (msg->type == EK_S_UNSURE) {
+    if (ek_unpack_ok (&msg->in))
+      ek_deliveries_unsure (d.set, id, last);
+    return;
+  }
+  guint32 action = (guint32) ek_unpack_max (&msg->in, G_MAXUINT32);
+  if (ek_unpack_ok (&msg->in))
+    ek_delivery_retired (d.set, id, (guint32) last, action);
+}
+
 void
 ek_store_deliver_start (EkIndexes *set)
 {
@@ -60,6 +106,7 @@ ek_store_deliver_start (EkIndexes *set)
   d.syncer = ek_syncer_new (0);
   d.last = &d.waiting;
   d.turn.func = turn_ended;
+  ek_indexes_ask (set, ask, NULL);
 }
 
 void

@@ -183,6 +183,16 @@ copy_all (Copying *c, GArray *from, GArray *made, GError **error)
   return moved != EK_OK ? moved : status;
 }
 
+static EkStatus
+wait_for_queue (const Copying *c, GError **error)
+{
+  g_autoptr (GArray) uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+
+  for (guint i = 0; i < c->msgs->len; i++)
+    g_array_append_val (uids, g_array_index (c->msgs, Msg, i).uid);
+  return deliveries_wait (c->from, (const guint32 *) (gpointer) uids->data, uids->len, error);
+}
+
 EkStatus
 ek_view_copy (EkView *view, const EkRange *uids, guint n, const char *name, bool move,
               guint32 *uidvalidity, GArray *from, GArray *made, GError **error)
@@ -202,6 +212,8 @@ ek_view_copy (EkView *view, const EkRange *uids, guint n, const char *name, bool
     status = box_scan (c.to, error);               /* what arrived before gets the smaller UIDs */
   if (status == EK_OK)
     status = gather (&c, uids, n, error);
+  if (status == EK_OK && move)
+    status = wait_for_queue (&c, error);
   if (status == EK_OK)
     status = keywords_load (c.to, error);
   if (status == EK_OK)

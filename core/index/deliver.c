@@ -115,9 +115,9 @@ ek_delivery_retired (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 act
   pthread_mutex_unlock (&set->lock);
 }
 
-/* The guard's name within a file's base name: "SECONDS.MmicrosQ...R..A...ekiden". */
-static bool
-guard_of (EkStr key, char *into, gsize n)
+/* In "SECONDS.MmicrosQ...R..A...ekiden". */
+bool
+delivery_guard_of (EkStr key, char *into, gsize n)
 {
   const char *q = memchr (key.p, 'Q', key.n);
   const char *dot = q ? memchr (q, '.', (gsize) (key.p + key.n - q)) : NULL;
@@ -168,7 +168,13 @@ delivery_wait (EkIndexes *set, EkStr key, GError **error)
 {
   char name[64];
 
-  return guard_of (key, name, sizeof name) ? wait_for (set, name, NULL, error) : EK_OK;
+  return delivery_guard_of (key, name, sizeof name) ? wait_for (set, name, NULL, error) : EK_OK;
+}
+
+EkStatus
+delivery_wait_name (EkIndexes *set, const char *guard, GError **error)
+{
+  return wait_for (set, guard, NULL, error);
 }
 
 EkStatus

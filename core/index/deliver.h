@@ -42,6 +42,15 @@ EkStatus ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *delivery, 
 /* The queue's `done` record is durable, or the queue gave up: the message is the mailbox's alone. */
 void ek_delivery_retired (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 action);
 
+/* Asked from any thread, with a lock held: it may only post.  ek_delivery_retired() (action 0) is the answer, however late. */
+typedef void (*EkAskFunc) (guint64 queue_id, guint32 rcpt, gpointer data);
+/* From now on deliveries that this process did not make are in doubt: before one is expunged or moved `ask` is called
+ * and the answer waited for.  Before any index is opened. */
+void ek_indexes_ask (EkIndexes *set, EkAskFunc ask, gpointer data);
+/* A queue is there (again): only messages with these ids are in doubt, none when first > last.  What is still without
+ * an answer is asked again. */
+void ek_deliveries_unsure (EkIndexes *set, guint64 first, guint64 last);
+
 /* The base name of its file, as any program sees it up to ",S=" or ":2,". */
 #define EK_DELIVERY_BASE_MAX 96
 void ek_delivery_base (const EkDelivery *delivery, char *into, gsize n);

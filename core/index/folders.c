@@ -206,7 +206,7 @@ ek_index_delete (EkIndex *ix, const char *name, GError **error)
     return ek_fail (error, EK_FAIL, EPERM, "INBOX cannot be deleted");
   EkStatus status = box_lookup (ix, internal, &box, error);
   if (status == EK_OK)
-    status = delivery_wait_all (ix, error);
+    status = deliveries_wait_all (ix, error);
   if (status != EK_OK)
     return status;
   g_autofree char *disk = g_strdup (box->disk);
@@ -312,7 +312,7 @@ ek_index_rename (EkIndex *ix, const char *from, const char *to, GError **error)
     return rename_inbox (ix, to, error);
   if (name_below (b, a))
     return ek_fail (error, EK_FAIL, EINVAL, "a mailbox cannot be renamed to a name below itself");
-  status = delivery_wait_all (ix, error);
+  status = deliveries_wait_all (ix, error);
   if (status == EK_OK)
     status = plan (ix, pool, a, b, todo, error);
   if (status == EK_OK)

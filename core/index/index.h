@@ -3,12 +3,13 @@
  *
  * In reading order: names.c, set.c (who is open), open.c (one user's numbers and transactions), db.c
  * (SQLite), boxes.c (the table of mailboxes), folders.c (LIST, CREATE, RENAME), subs.c, keywords.c,
- * rows.c, scan.c and settle.c (files against rows), view.c (a session's picture), fetch.c and fill.c (what FETCH
+ * rows.c, scan.c and settle.c (files against rows), unsure.c, view.c (a session's picture), fetch.c and fill.c (what FETCH
  * shows), message.c (bytes), store.c, copy.c, append.c, writer.c (bytes to disk), deliver.c, syncer.c,
  * watch.c (wake-ups). */
 #pragma once
 #include "base/base.h"
 #include "index/box.h"
+#include "index/deliver.h"
 #include <pthread.h>
 #include <sqlite3.h>
 
@@ -125,6 +126,9 @@ struct EkIndexes {
   GQueue          lru;               /* open ones, last used first */
   GHashTable     *guarded;           /* delivery key → mail root, of those that are not retired */
   pthread_cond_t  retired, called;
+  EkAskFunc       ask;               /* NULL: nobody is to be asked (unsure.c) */
+  gpointer        ask_data;
+  guint64         unsure_first, unsure_last;     /* queue ids of deliveries that the queue may not have recorded */
   int             epoll_fd, inotify_fd, timer_fd, event_fd;
   GHashTable     *watches;           /* path → Watch */
   GHashTable     *by_wd;             /* inotify watch → Watch */
@@ -319,9 +323,17 @@ void     fetch_pause (EkFetch *fetch);
 
 /* Waits until the delivery that made `key` is retired (at most five seconds, then DEFER). */
 EkStatus delivery_wait (EkIndexes *set, EkStr key, GError **error);
+EkStatus delivery_wait_name (EkIndexes *set, const char *guard, GError **error);     /* ... by the guard's name */
 EkStatus delivery_wait_all (EkIndex *ix, GError **error); /* ... every one of this user */
+bool     delivery_guard_of (EkStr key, char *into, gsize n);   /* the guard's name within a file's base name */
 /* Logs that a message of the queue has its UID; false: `key` is no delivery's. */
 bool     delivery_log_indexed (const Box *box, EkStr key, guint32 uid);
+
+/* ---- unsure.c ------------------------------------------------------------------------------- */
+
+/* Asks the queue about those that an earlier process delivered, all at once, and waits as delivery_wait(). */
+EkStatus deliveries_wait (Box *box, const guint32 *uids, guint n, GError **error);
+EkStatus deliveries_wait_all (EkIndex *ix, GError **error);    /* all mailboxes; and delivery_wait_all() */
 
 /* ---- subs.c --------------------------------------------------------------------------------- */
 

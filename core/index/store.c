@@ -172,6 +172,18 @@ expunge_one (Box *box, guint32 uid, bool all, GArray *gone, GError **error)
   return EK_OK;
 }
 
+/* The UIDs of the view among the ranges. */
+static GArray *
+uids_of (const EkView *view, const EkRange *ranges, guint n)
+{
+  GArray *uids = g_array_new (FALSE, FALSE, sizeof (guint32));
+
+  for (guint i = 0; i < n; i++)
+    for (guint32 seq = ek_view_seq_from (view, ranges[i].first); seq <= view->n && view->uids[seq - 1] <= ranges[i].last; seq++)
+      g_array_append_val (uids, view->uids[seq - 1]);
+  return uids;
+}
+
 EkStatus
 ek_view_expunge (EkView *view, const EkRange *uids, guint n, bool all, GError **error)
 {
@@ -189,14 +201,15 @@ ek_view_expunge (EkView *view, const EkRange *uids, guint n, bool all, GError **
   }
   if (status != EK_OK || (!all && box->deleted == 0))
     return status;
-  status = index_begin (view->ix, box, 0, error);
+  g_autoptr (GArray) which = uids_of (view, uids, n);
+  status = deliveries_wait (box, (const guint32 *) (gpointer) which->data, which->len, error);
+  if (status == EK_OK)
+    status = index_begin (view->ix, box, 0, error);
   if (status != EK_OK)
     return status;
   went = EK_OK;
-  for (guint i = 0; i < n && went == EK_OK; i++)
-    for (guint32 seq = ek_view_seq_from (view, uids[i].first);
-         went == EK_OK && seq <= view->n && view->uids[seq - 1] <= uids[i].last; seq++)
-      went = expunge_one (box, view->uids[seq - 1], all, gone, error);
+  for (guint i = 0; i < which->len && went == EK_OK; i++)
+    went = expunge_one (box, g_array_index (which, guint32, i), all, gone, error);
   if (gone->len > 0) /* what went is written down, whatever came then */
     status = box_expunged (box, gone, index_modseq (view->ix), went == EK_OK ? error : NULL);
   if (gone->len > 0)

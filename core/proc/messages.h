@@ -74,6 +74,8 @@ enum {
   /* queue and store */
   EK_S_DELIVER = 104,   /* queue => store: see queue/local.c; answer: u status, t dsn, t text */
   EK_S_RETIRED,         /* queue -> store: u id, u rcpt, u action: the delivery's `done` is durable */
+  EK_S_UNSURE,          /* queue -> store: u first, u last: among these ids a delivery may not be recorded */
+  EK_S_ASK,             /* store -> queue: u id, u rcpt: EK_S_RETIRED is the answer */
 
   /* queue and relay */
   EK_R_DELIVER = 112,   /* queue => relay: see queue/hop.c; answer: for each recipient u status, t dsn, ... */

@@ -12,6 +12,7 @@
 
 #define LOOK_AGAIN (100 * 1000)      /* us: a `done` that waits for its report is not recorded yet */
 #define SICK       G_USEC_PER_SEC    /* the disk takes nothing now */
+#define ASKED_MAX  1000000           /* a broken store fills no more */
 #define NO_REPORT G_MAXUINT
 #define WARNED 1                     /* type of the plan that says the sender was warned of a delay */
 
@@ -61,7 +62,7 @@ is_recorded (const Retired *r)
 {
   const EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, r->id);
 
-  return m == NULL || m->rcpts[r->rcpt].state == EK_TO_DONE;
+  return m == NULL || r->rcpt >= m->n_rcpts || m->rcpts[r->rcpt].state >= EK_TO_DONE;
 }
 
 /* The records are written by now: the barrier goes behind them and comes back when they are durable. */
@@ -98,6 +99,41 @@ ek_outcome_delivered (guint64 id, guint32 rcpt, guint store)
   g_array_append_val (retired, r);
   if (!ek_timer_armed (&teller))
     ek_timer_set (ek_role_loop (), &teller, 0);
+}
+
+static guint64
+lowest (const GArray *which, guint64 id)
+{
+  for (guint i = 0; i < which->len; i++)
+    id = MIN (id, g_array_index (which, Retired, i).id);
+  return id;
+}
+
+void
+ek_outcome_store_up (guint store)
+{
+  EkSpoolCursor *cursor = ek_queue_ops->cursor_new (ek_queue_spool, 0);
+  const EkSpoolMessage *m = ek_queue_ops->cursor_next (cursor);     /* the oldest */
+  guint64 first = lowest (retired, lowest (asked, m ? m->id : G_MAXUINT64));
+
+  ek_queue_ops->cursor_free (cursor);
+  EkBuf *out = ek_channel_send (ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, store), EK_S_UNSURE);
+  ek_pack_u64 (out, first);
+  ek_pack_u64 (out, first == G_MAXUINT64 ? 0 : ek_queue_ops->new_id (ek_queue_spool));
+  ek_channel_end (ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_STORE, store));
+}
+
+/* The names of files say what is asked for: a user may have written them. */
+void
+ek_outcome_asked (guint store, EkMsg *msg)
+{
+  guint64 id = ek_unpack_u64 (&msg->in);
+  guint32 rcpt = (guint32) ek_unpack_max (&msg->in, G_MAXUINT32);
+
+  if (!ek_unpack_ok (&msg->in))
+    ek_channel_break (msg->channel, "a damaged question");
+  else if (retired->len < ASKED_MAX)
+    ek_outcome_delivered (id, rcpt, store);
 }
 
 void

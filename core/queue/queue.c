@@ -120,6 +120,8 @@ message (EkRole peer, guint index, EkMsg *msg)
     ek_accept_message (index, msg);
   else if (peer == EK_ROLE_CONTROL && msg->type == EK_C_REQUEST)
     ek_admin_request (msg);
+  else if (peer == EK_ROLE_STORE && msg->type == EK_S_ASK)
+    ek_outcome_asked (index, msg);
   else
     ek_channel_break (msg->channel, "a message that queue does not take");
 }
@@ -134,6 +136,8 @@ peer_up (EkRole peer, guint index, EkChannel *channel)
 static void
 peer_ready (EkRole peer, guint index)
 {
+  if (peer == EK_ROLE_STORE)
+    ek_outcome_store_up (index);     /* before anything is delivered */
   if (peer != EK_ROLE_EDGE)
     ek_sched_worker_up (peer, index);
 }

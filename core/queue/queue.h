@@ -116,6 +116,9 @@ bool ek_send (EkParcel *parcel);     /* false: no such worker now */
 /* ---- outcome.c ---- */
 /* The `done` of a local delivery was recorded: store is told when it is surely durable. */
 void ek_outcome_delivered (guint64 id, guint32 rcpt, guint store);
+/* A store process is there: it learns which ids may be in its mailboxes without a durable `done`. */
+void ek_outcome_store_up (guint store);
+void ek_outcome_asked (guint store, EkMsg *msg);           /* EK_S_ASK */
 typedef struct {
   EkStatus    status;                /* OK, DEFER, FAIL */
   const char *dsn, *text, *relay;
