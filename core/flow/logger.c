@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #define CHUNK 65536
-#define REST  (5 * G_USEC_PER_SEC / 1000)        /* far below what fills a pipe of PIPE bytes */
-#define PIPE  (256 * 1024)
+#define REST  (5 * G_USEC_PER_SEC / 1000)        /* a pipe holds a megabyte meanwhile: proc/spawn.c */
+#define TAKE  16                     /* chunks of one process before the others have their turn */
 
 typedef struct {
   EkWatch watch;
@@ -73,10 +73,16 @@ static void
 readable (EkWatch *watch, guint32 events)
 {
   Source *s = (Source *) watch;
-  ssize_t n = read (s->watch.fd, chunk, sizeof chunk);
+  ssize_t n = 0;
 
+  for (guint i = 0; i < TAKE; i++) { /* all that a burst has left there, or more of it would be lost */
+    n = read (s->watch.fd, chunk, sizeof chunk);
+    if (n > 0)
+      ek_logrole_input (g.log, s->role, s->pid, chunk, (gsize) n);
+    if (n < (ssize_t) sizeof chunk)
+      break;
+  }
   if (n > 0) {
-    ek_logrole_input (g.log, s->role, s->pid, chunk, (gsize) n);
     if (!ek_timer_armed (&g.rest))
       ek_timer_set (ek_role_loop (), &g.rest, REST);
   }
@@ -104,7 +110,6 @@ add_source (EkMsg *msg)
   Source *s = g_new0 (Source, 1);
   *s = (Source) { .watch = { .fd = fd, .func = readable }, .role = g_strdup (role ? role : "unknown"), .pid = pid };
   fcntl (fd, F_SETFL, O_NONBLOCK);
-  fcntl (fd, F_SETPIPE_SZ, PIPE);    /* no more than wished for: the limit of its user may be reached */
   g_ptr_array_add (g.sources, s);
   ek_watch_set (ek_role_loop (), &s->watch, EPOLLIN);
 }
