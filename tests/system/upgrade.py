@@ -45,10 +45,10 @@ class Site(Server):
 
     def stamp(self, text):
         """Makes every file of the build anew with this stamp, each by a rename as an installation does."""
-        return [path for path in self.files() if self.install(path, text)]
+        return [path for path in self.built() if self.install(path, text)]
 
     @staticmethod
-    def files():
+    def built():
         return [f"{BUILD}/.libs/{name}" for name in ("ekiden", "ekidend", "libekiden.so")] + glob.glob(f"{BUILD}/modules/*/.libs/*.so")
 
     def install(self, source, text):
@@ -179,7 +179,7 @@ with Site(CONFIG, users=users, start=False, roles="  restart_delay = 50ms\n  res
     t.ok(wait_for(lambda: runs(three), 60, 0.2), "the third runs when the command returns", server.status())
     t.ok(progress(), "and works")
 
-    for path in server.files():
+    for path in server.built():
         if not path.endswith("smtp.so"):
             server.install(path, four)
     status, text = server.ekiden("upgrade")
