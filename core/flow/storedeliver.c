@@ -12,6 +12,7 @@
 #include "flow/store.h"
 #include "index/deliver.h"
 #include "queue/spool.h"
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ struct Delivery {
   EkDelivery  what;
   EkIndex    *index;
   int         fd;
+  bool        incomplete;            /* its file did not come along */
   EkStatus    status;
   GError     *error;
 };
@@ -253,8 +255,7 @@ unpack_pieces (EkUnpack *in, Delivery *dl, EkStr front)
       pieces[i].fd = dl->fd;
       pieces[i].offset = ek_unpack_u64 (in);
       pieces[i].length = ek_unpack_u64 (in);
-      if (dl->fd < 0)
-        in->bad = true;
+      dl->incomplete |= dl->fd < 0;
     }
   dl->what.pieces = pieces;
   dl->what.n_pieces = n + 1;
@@ -291,6 +292,12 @@ ek_store_deliver (EkMsg *msg)
   if (!unpack_pieces (in, dl, front) || dl->user.name == NULL) {
     ek_channel_break (msg->channel, "a damaged delivery");
     dl->status = EK_DEFER;
+    answer (dl);
+    return;
+  }
+  if (dl->incomplete) {
+    dl->status = EK_DEFER;
+    ek_fail (&dl->error, EK_DEFER, EMFILE, "the message's file could not be handed over: too many files are open (LimitNOFILE)");
     answer (dl);
     return;
   }

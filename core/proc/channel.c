@@ -15,6 +15,7 @@
 #define READ_SIZE (64 * 1024)
 #define BEHIND    (16u << 20)         /* who does not read our answers is not read either */
 #define ANSWER    1
+#define LOST      (-1)               /* among the descriptors that have come: what belongs here did not fit any more */
 
 typedef struct {
   guint32 len, id;
@@ -447,16 +448,27 @@ ek_msg_take_stream (EkMsg *msg, guint i)
   return fd;
 }
 
+/* How many of what has come are the frame's, up to and with a gap; more than there are: its own have not come. */
+static guint
+fds_of (EkChannel *ch, const Frame *frame)
+{
+  for (guint i = 0; i < frame->n_fds; i++)
+    if (i >= ch->in_fds->len || g_array_index (ch->in_fds, int, i) == LOST)
+      return i + 1;
+  return frame->n_fds;
+}
+
 static void
 one_message (EkChannel *ch, const Frame *frame, const char *body)
 {
   EkMsg msg = { .channel = ch, .type = frame->type, .id = frame->id,
                 .in = { body, frame->len, false }, .n_fds = frame->n_fds };
+  guint n = fds_of (ch, frame);
 
   for (guint i = 0; i < frame->n_fds; i++)
-    msg.fds[i] = g_array_index (ch->in_fds, int, i);
-  if (frame->n_fds > 0)
-    g_array_remove_range (ch->in_fds, 0, frame->n_fds);
+    msg.fds[i] = i < n ? g_array_index (ch->in_fds, int, i) : LOST;
+  if (n > 0)
+    g_array_remove_range (ch->in_fds, 0, n);
   if (frame->flags & ANSWER) {
     gpointer key = GUINT_TO_POINTER (frame->id);
     Owed *found = g_hash_table_lookup (ch->owed, key);
@@ -487,8 +499,8 @@ dispatch (EkChannel *ch)
       wrong = "a frame out of bounds";
     else if (ek_buf_len (&ch->in) < sizeof frame + frame.len)
       break;
-    else if (ch->in_fds->len < frame.n_fds)
-      wrong = "a frame without its descriptors (too many open?)";
+    else if (fds_of (ch, &frame) > ch->in_fds->len)
+      wrong = "a frame without its descriptors";
     else {
       one_message (ch, &frame, ek_buf_at (&ch->in) + sizeof frame);
       ek_buf_consume (&ch->in, sizeof frame + frame.len);
@@ -527,6 +539,11 @@ read_some (EkChannel *ch)
     if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
       g_array_append_vals (ch->in_fds, CMSG_DATA (c),
                            (guint) ((c->cmsg_len - CMSG_LEN (0)) / sizeof (int)));
+  if (msg.msg_flags & MSG_CTRUNC) {  /* this process has as many open as it may: whose message it is copes with that */
+    int lost = LOST;
+    g_array_append_val (ch->in_fds, lost);
+    ek_log (EK_WARN, "channel", "%s: a descriptor was lost: too many are open here", ch->name);
+  }
   return n == READ_SIZE;
 }
 

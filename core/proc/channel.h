@@ -65,7 +65,8 @@ void   ek_channel_pause (EkChannel *channel, bool pause);
 /* Writes at once what is pending, blocking: for the last words before exit. */
 void   ek_channel_flush (EkChannel *channel);
 
-/* The descriptor, which is then the caller's; -1 when there is none or it was taken. */
+/* The descriptor, which is then the caller's; -1 when there is none, it was taken, or it was lost since this process has as
+ * many open as it may. */
 int    ek_msg_take_fd (EkMsg *msg, guint i);
 /* The same for one that must be a stream socket (a loop may wait on it); anything else is -1. */
 int    ek_msg_take_stream (EkMsg *msg, guint i);

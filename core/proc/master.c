@@ -657,8 +657,14 @@ nonsense (EkWorker *w, EkMsg *msg)
   EkWorker *other = ek_unpack_ok (&msg->in) && (w->bits & EK_ROLE_BIT (own)) && ek_roles_talk (own, peer)
                     ? ek_workers_find (peer, index) : NULL;
 
-  if (other == NULL || other == w || other->pid <= 0 || w->place || trust[own] <= trust[peer] || m.state == STOPPING)
+  if (other == NULL || other == w || other->pid <= 0 || w->place || m.state == STOPPING)
     return;
+  if (trust[own] <= trust[peer]) {   /* it would live on without that channel, of no use to anybody */
+    ek_log (EK_ERR, "master", "%s has closed its channel to %s: it is replaced", w->name, other->name);
+    w->replaced = true;
+    ek_worker_stop (w, m.plan->roles.stop_timeout.us / 1000);
+    return;
+  }
   ek_log (EK_ERR, "master", "%s sent %s what no process of ours sends: killed, a new one takes its place", other->name, w->name);
   kill (other->pid, SIGKILL);
 }

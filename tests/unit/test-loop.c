@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -239,6 +240,61 @@ test_channel_memory (void)
   talk (a, b);
 }
 
+/* No more descriptors: message 2 loses its own, and no other message gets a wrong one. */
+static void
+lossy (EkMsg *msg, gpointer data)
+{
+  static struct rlimit usual;
+  End *end = data;
+  guint64 n = ek_unpack_u64 (&msg->in);
+  int fd = ek_msg_take_fd (msg, 0);
+  char text[8] = "";
+
+  g_assert_cmpuint (n, ==, (guint64) end->got++);
+  g_assert_cmpint (fd >= 0, ==, n != 2);
+  if (fd >= 0) {
+    g_assert_cmpint (pread (fd, text, 4, 0), ==, 4);
+    g_assert_cmpint (atoi (text), ==, (int) n);
+    close (fd);
+  }
+  if (n == 1) {
+    int free = dup (0);
+    close (free);
+    g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &usual), ==, 0);
+    struct rlimit none = { (rlim_t) free, usual.rlim_max };
+    g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
+  }
+  else if (n == 2)
+    g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &usual), ==, 0);
+}
+
+static void
+test_channel_no_descriptors (void)
+{
+  int fds[2];
+  End end = { 0 };
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+  EkChannel *a = ek_channel_new (loop, fds[0], "a"), *b = ek_channel_new (loop, fds[1], "b");
+  ek_channel_handle (a, echo, gone, NULL);
+  ek_channel_handle (b, lossy, gone, &end);
+  for (guint64 n = 0; n < 6; n++) {
+    char text[8];
+    int fd = memfd_create ("t", MFD_CLOEXEC);
+    g_snprintf (text, sizeof text, "%4d", (int) n);
+    g_assert_cmpint (write (fd, text, 4), ==, 4);
+    ek_pack_u64 (ek_channel_send (a, 1), n);
+    ek_channel_attach (a, fd);
+    ek_channel_end (a);
+  }
+  TURN_UNTIL (end.got == 6);
+  g_assert_cmpint (end.got, ==, 6);
+  g_assert_cmpint (end.gone, ==, 0);
+  ek_channel_free (a);
+  ek_channel_free (b);
+  ek_loop_turn (loop, false);
+}
+
 static void
 test_channel_hostile (void)
 {
@@ -313,6 +369,7 @@ main (int argc, char **argv)
   g_test_add_func ("/channel/pack", test_pack);
   g_test_add_func ("/channel/socket", test_channel_socket);
   g_test_add_func ("/channel/memory", test_channel_memory);
+  g_test_add_func ("/channel/no-descriptors", test_channel_no_descriptors);
   g_test_add_func ("/channel/hostile", test_channel_hostile);
   int rc = g_test_run ();
   ek_loop_free (loop);
