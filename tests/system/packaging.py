@@ -52,7 +52,7 @@ named = set(re.findall(r"^[ug] +(\S+)", users, re.M))
 asked = set()
 for source in glob.glob(f"{TOP}/core/**/*.c", recursive=True):
     with open(source, encoding="utf-8") as f:
-        asked |= set(re.findall(r'EkRolesConf, user_\w+, "([\w-]+)"', f.read()))
+        asked |= set(re.findall(r'EkRolesConf, user_\w+, "([a-z][\w-]*)"', f.read()))
 t.ok(asked <= named, "sysusers.d makes every user that a role defaults to", f"{asked - named}")
 if shutil.which("systemd-sysusers"):
     os.makedirs(f"{RUN}/sys/etc", exist_ok=True)
