@@ -89,8 +89,8 @@ AC_DEFUN([EK_BUILD_STAMP], [
 ek_header_sum=$(cksum < "$srcdir/core/ekiden.h" | cut -d' ' -f1)
 EK_BUILD="$PACKAGE_VERSION-$host_cpu-$ek_header_sum"
 AS_IF([test "$enable_sanitizer" != no], [EK_BUILD="$EK_BUILD-$enable_sanitizer"])
-AC_SUBST([EK_BUILD])
-AC_CONFIG_FILES([core/build.h])
+AC_DEFINE_UNQUOTED([EK_BUILD], ["$EK_BUILD"], [The stamp that a module and the core that loads it must share.])
+AC_CONFIG_HEADERS([core/build.h])    # a header, not a file: it is left alone when it would not change, and so is all that includes it
 ])
 
 AC_DEFUN([EK_MODULES_TABLE], [
