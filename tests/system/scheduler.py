@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import socket
 import subprocess
 import threading
 
@@ -41,25 +42,38 @@ queue {
 ZONE = "dead MX 10 mx9\nslow MX 10 mx3\nlive MX 10 mx1\nmx1 A 127.0.0.1\nmx3 A 127.0.0.3\nmx9 A 127.0.0.9\n" + "".join(
     f"d{n} MX 10 mx9\n" for n in range(20))
 MANY = 1000
+ESTABLISHED = 1              # TCP_INFO: CLOSE_WAIT follows when the client has closed
 t = Tap()
 
 
+def established(sock):
+    try:
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
+    except OSError:
+        return False             # closed here
+
+
 class Counting(Sink):
-    """Knows how many connections were open at once."""
+    """Knows how many connections were open at once: what the client has closed no longer counts, whether or not it was read so far."""
 
     def __init__(self, *args, **more):
-        self.open, self.peak, self.guard = 0, 0, threading.Lock()
+        self.socks, self.peak, self.guard = set(), 0, threading.Lock()
         super().__init__(*args, **more)
+
+    @property
+    def open(self):
+        with self.guard:
+            return sum(map(established, self.socks))
 
     def _serve(self, sock, number):
         with self.guard:
-            self.open += 1
-            self.peak = max(self.peak, self.open)
+            self.socks.add(sock)
+        self.peak = max(self.peak, self.open)
         try:
             super()._serve(sock, number)
         finally:
             with self.guard:
-                self.open -= 1
+                self.socks.discard(sock)
 
 
 def config(zones, port, more, greeting="300s"):
