@@ -53,6 +53,7 @@ static struct {
 } m;
 
 static void go_on (void);
+static void replace_confined (EkWorker *w);
 
 static void
 tell_starter (const char *error)
@@ -212,6 +213,8 @@ all_ready (EkWorker *w)
   GPtrArray *all = ek_workers ();
 
   ek_event ("master", 0, "role-started", EK_FTEXT ("role", w->name), EK_FINT ("pid", w->pid));
+  if (w->born != m.generation)       /* a reload has passed while it came up */
+    replace_confined (w);
   if (w->place) {
     ek_user_stores_ready (w);
     return;
@@ -436,20 +439,6 @@ reap (void)
 
 /* ---- reloading ---- */
 
-static void
-activate (guint64 number)
-{
-  GPtrArray *all = ek_workers ();
-
-  for (guint i = 0; i < all->len; i++) {
-    EkWorker *w = all->pdata[i];
-    if (w->state != EK_WORKER_READY || w->place)
-      continue;
-    ek_pack_u64 (ek_channel_send (w->channel, EK_M_ACTIVATE), number);
-    ek_channel_end (w->channel);
-  }
-}
-
 void
 ek_master_reload_failed (const char *who, const char *why)
 {
@@ -458,45 +447,23 @@ ek_master_reload_failed (const char *who, const char *why)
   ek_event ("master", 0, "reload-failed", EK_FTEXT ("role", who), EK_FTEXT ("reason", why));
   ek_control_reloaded (why);
   g_clear_pointer (&m.next, ek_plan_free);
-  activate (0);
-}
-
-/* Sockets that are new go out, those that are gone are closed everywhere. */
-static void
-swap_sockets (EkPlan *old)
-{
-  GPtrArray *all = ek_workers ();
-
-  for (guint i = 0; i < all->len; i++) {
-    EkWorker *w = all->pdata[i];
-    if (w->state != EK_WORKER_READY)
-      continue;
-    ek_worker_unlisten (w, old);
-    if (w->outdated)                 /* it knows nothing of them, and goes at once */
-      continue;
-    ek_worker_listeners (w, m.plan);
-    ek_worker_secrets (w, m.plan);
-  }
+  ek_workers_forget (m.generation + 1);
 }
 
 /* A process that was confined cannot be let out again: where the new configuration names more files or modules, a new process
  * takes over. */
 static void
-replace_confined (void)
+replace_confined (EkWorker *w)
 {
-  GPtrArray *all = ek_workers ();
+  g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_worker_reach (w, m.plan, false) : NULL;
 
-  for (guint i = 0; i < all->len; i++) {
-    EkWorker *w = all->pdata[i];
-    g_autoptr (GPtrArray) reach = w->state == EK_WORKER_READY && w->reach ? ek_worker_reach (w, m.plan, false) : NULL;
-    if (!w->outdated && (reach == NULL || ek_reach_covers (w->reach, reach)))
-      continue;
-    ek_log (EK_WARN, "master", "%s is replaced: %s", w->name,
-            w->outdated ? "it needs another module now" : "it may reach more files now (roles.confine)");
-    w->replaced = true;
-    w->outdated = false;
-    ek_worker_stop (w, m.plan->roles.stop_timeout.us / 1000);
-  }
+  if (!w->outdated && (reach == NULL || ek_reach_covers (w->reach, reach)))
+    return;
+  ek_log (EK_WARN, "master", "%s is replaced: %s", w->name,
+          w->outdated ? "it needs another module now" : "it may reach more files now (roles.confine)");
+  w->replaced = true;
+  w->outdated = false;
+  ek_worker_stop (w, m.plan->roles.stop_timeout.us / 1000);
 }
 
 static void
@@ -508,15 +475,14 @@ reload_done (void)
   if (m.plan->tls.ticket_lifetime.us != old->tls.ticket_lifetime.us)
     ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);
   memcpy (m.plan->workers, old->workers, sizeof old->workers);
-  ek_workers_use (m.plan, ++m.generation);
-  activate (m.generation);
-  swap_sockets (old);
+  ek_workers_use (m.plan, ++m.generation, old);
   ek_user_stores_use (m.plan, m.generation);
   ek_plan_free (old);
   ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
   ek_control_reloaded (NULL);
   ek_log_set_level (m.plan->log_level);
-  replace_confined ();
+  for (guint i = 0; i < ek_workers ()->len; i++)
+    replace_confined (ek_workers ()->pdata[i]);
 }
 
 static void

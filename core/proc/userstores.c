@@ -394,42 +394,11 @@ ek_user_stores_message (EkWorker *w, EkMsg *msg)
 
 /* ---- what happens to them ---- */
 
-static void
-configured (EkMsg *msg, gpointer data)
-{
-  Slot *s = data;
-  EkWorker *w = s->worker;
-  g_autoptr (EkPool) pool = ek_pool_new ();
-
-  if (msg == NULL)
-    return;
-  bool ok = ek_unpack_max (&msg->in, EK_GENERATION_ELSEWHERE) == EK_GENERATION_GOOD;
-  const char *text = ek_unpack_text (&msg->in, pool);
-  if (ok) {
-    ek_pack_u64 (ek_channel_send (w->channel, EK_M_ACTIVATE), us.generation);
-    ek_channel_end (w->channel);
-    return;
-  }
-  ek_log (EK_ERR, "master", "%s is replaced: it cannot go on with the new configuration: %s", w->name, text ? text : "no reason given");
-  w->replaced = true;
-  ek_worker_stop (w, us.plan->roles.stop_timeout.us / 1000);
-}
-
-/* Apart from the others of a reload: these run as somebody who may stop them for a while (SIGSTOP), and nobody waits for that. */
-static void
-catch_up (Slot *s)
-{
-  if (s->worker->state == EK_WORKER_READY && s->worker->configured != us.generation)
-    ek_worker_configure (s->worker, us.plan, us.generation, configured, s);
-}
-
 void
 ek_user_stores_use (const EkPlan *plan, guint64 generation)
 {
   us.plan = plan;
   us.generation = generation;
-  for (guint i = 0; i < us.slots->len; i++)
-    catch_up (us.slots->pdata[i]);
 }
 
 void
@@ -439,7 +408,6 @@ ek_user_stores_ready (EkWorker *w)
 
   s->failed = 0;
   s->state = ON;
-  catch_up (s);                      /* a reload may have passed while it came up */
   tell (s, EK_OK, NULL);
 }
 

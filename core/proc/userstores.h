@@ -23,7 +23,7 @@ char *ek_user_store_wrong (const EkRolesConf *roles, gint64 uid, gint64 gid);
 gint64 ek_user_stores_owner (const EkPlan *plan);
 /* One log line where the configuration wants them and they cannot be. */
 void   ek_user_stores_init (EkLoop *loop, const EkPlan *plan);
-/* From now on: the plan and generation that counts.  Ready ones get its configuration. */
+/* From now on: the plan and generation that counts. */
 void   ek_user_stores_use (const EkPlan *plan, guint64 generation);
 /* A message of a worker that is for us: false when it is not. */
 bool   ek_user_stores_message (EkWorker *worker, EkMsg *msg);

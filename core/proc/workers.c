@@ -47,13 +47,6 @@ ek_workers_set_log (int fd)
   m.own_log = fd;
 }
 
-void
-ek_workers_use (const EkPlan *plan, guint64 generation)
-{
-  m.plan = plan;
-  m.generation = generation;
-}
-
 GPtrArray *
 ek_workers (void)
 {
@@ -251,14 +244,92 @@ introduce (EkWorker *a, EkWorker *b)
     }
 }
 
+/* ---- a new plan ---- */
+
+static void
+activate (EkWorker *w, guint64 generation)
+{
+  if (generation > 0)
+    w->active = generation;
+  ek_pack_u64 (ek_channel_send (w->channel, EK_M_ACTIVATE), generation);
+  ek_channel_end (w->channel);
+}
+
+static void
+go_by_plan (EkWorker *w)
+{
+  activate (w, m.generation);
+  ek_worker_listeners (w, m.plan);
+  ek_worker_secrets (w, m.plan);
+}
+
+static void
+caught_up (EkMsg *msg, gpointer data)
+{
+  EkWorker *w = data;
+  g_autoptr (EkPool) pool = ek_pool_new ();
+
+  if (msg == NULL || w->configured != m.generation || w->active == m.generation)
+    return;                          /* it died; or the next plan is on its way to it */
+  bool ok = ek_unpack_max (&msg->in, EK_GENERATION_ELSEWHERE) == EK_GENERATION_GOOD;
+  const char *text = ek_unpack_text (&msg->in, pool);
+  if (ok) {
+    go_by_plan (w);
+    return;
+  }
+  ek_log (EK_ERR, "master", "%s is replaced: it cannot go on with the new configuration: %s", w->name, text ? text : "no reason given");
+  w->replaced = true;
+  ek_worker_stop (w, m.plan->roles.stop_timeout.us / 1000);
+}
+
+/* One that came up while a reload passed.  Apart from the others of the reload: nobody waits for a process that starts, or for one
+ * of a system user, who may stop it for a while (SIGSTOP). */
+static void
+catch_up (EkWorker *w)
+{
+  if (w->active != m.generation)
+    ek_worker_configure (w, m.plan, m.generation, caught_up, w);
+}
+
+void
+ek_workers_use (const EkPlan *plan, guint64 generation, const EkPlan *old)
+{
+  m.plan = plan;
+  m.generation = generation;
+  for (guint i = 0; i < m.all->len; i++) {
+    EkWorker *w = m.all->pdata[i];
+    if (w->state != EK_WORKER_JOINED && w->state != EK_WORKER_READY)
+      continue;
+    ek_worker_unlisten (w, old);
+    if (w->outdated || w->state != EK_WORKER_READY)
+      continue;                      /* the one is replaced, the other catches up when it is ready */
+    if (w->configured == generation)
+      go_by_plan (w);
+    else
+      catch_up (w);
+  }
+}
+
+void
+ek_workers_forget (guint64 generation)
+{
+  for (guint i = 0; i < m.all->len; i++) {
+    EkWorker *w = m.all->pdata[i];
+    if (w->state != EK_WORKER_READY || w->configured != generation)
+      continue;
+    activate (w, 0);
+    w->configured = 0;
+    catch_up (w);                    /* it may have been about to, when this plan came in between */
+  }
+}
+
 /* ---- coming up ---- */
 
 static void
 join (EkWorker *w)
 {
   w->state = EK_WORKER_JOINED;
-  ek_pack_u64 (ek_channel_send (w->channel, EK_M_ACTIVATE), m.generation);
-  ek_channel_end (w->channel);
+  activate (w, m.generation);
   ek_worker_secrets (w, m.plan);
   if (w->bits & EK_ROLE_BIT (EK_ROLE_DIRECTORY)) {
     ek_pack_i64 (ek_channel_send (w->channel, EK_M_STORE_OWNER), ek_user_stores_owner (m.plan));
@@ -292,8 +363,10 @@ configured (EkMsg *msg, gpointer data)
     return;                          /* it died: ek_worker_ended() follows */
   bool ok = ek_unpack_max (&msg->in, 1) == 1;
   const char *text = ek_unpack_text (&msg->in, pool);
-  if (ok && ek_unpack_ok (&msg->in))
+  if (ok && ek_unpack_ok (&msg->in) && w->configured == m.generation)
     join (w);
+  else if (ok && ek_unpack_ok (&msg->in))        /* a reload has passed meanwhile */
+    ek_worker_configure (w, m.plan, m.generation, configured, w);
   else
     m.hooks.refused (w, text ? text : "no reason given");
 }
@@ -319,6 +392,7 @@ worker_message (EkMsg *msg, gpointer data)
 
   if (msg->type == EK_M_READY && w->state == EK_WORKER_JOINED) {
     w->state = EK_WORKER_READY;
+    catch_up (w);
     m.hooks.ready (w);
   }
   else if (msg->type == EK_M_GENERATIONS)
@@ -372,6 +446,8 @@ ek_worker_start (EkWorker *w, const EkPlan *plan, guint64 generation)
   w->pid = made.pid;
   w->log = made.log;
   w->state = EK_WORKER_STARTING;
+  w->born = generation;
+  w->configured = w->active = 0;
   w->started = ek_now ();
   w->channel = ek_channel_new (m.loop, made.channel, w->name);
   ek_channel_handle (w->channel, worker_message, worker_gone, w);

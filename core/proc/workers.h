@@ -34,7 +34,9 @@ typedef struct {
   bool          outdated;            /* it cannot load what the next generation needs */
   bool          replaced;            /* stops so that a new process gets more files */
   const EkUserPlace *place;          /* NULL: one of the plan's; borrowed (userstores.c) */
-  guint64       configured;          /* the generation it was last sent */
+  guint64       born;                /* the generation of its start, whose files it may reach */
+  guint64       configured;          /* the one it was last sent */
+  guint64       active;              /* the one it was last told to go by */
 } EkWorker;
 
 typedef struct {                     /* what the supervisor does when something happened to a worker */
@@ -65,8 +67,11 @@ void       ek_worker_listeners (EkWorker *worker, const EkPlan *plan);
 void       ek_worker_unlisten (EkWorker *worker, const EkPlan *plan);  /* all of them: it accepts nobody else */
 void       ek_worker_secrets (EkWorker *worker, const EkPlan *plan);   /* certificates, ticket keys: tls alone */
 void       ek_workers_set_log (int fd);          /* reading end of master's own log pipe; taken */
-/* From now on workers that start again get this plan. */
-void       ek_workers_use (const EkPlan *plan, guint64 generation);
+/* From now on this plan counts, in place of `old`: workers that were sent it activate it; those that came up meanwhile are sent it
+ * as soon as they are ready, and each gets its listeners and certificates then. */
+void       ek_workers_use (const EkPlan *plan, guint64 generation, const EkPlan *old);
+/* The plan of this number, which workers were sent, will not be used. */
+void       ek_workers_forget (guint64 generation);
 bool       ek_worker_wants (const EkWorker *worker, const EkPlanSocket *socket);
 void       ek_workers_rotate_tickets (void);     /* a new key first, the one before it kept */
 void       ek_workers_free (void);
