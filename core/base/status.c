@@ -1,6 +1,7 @@
 /* status.c - statuses, errors, answers, replies: the small words of ekiden.h
  * SPDX-License-Identifier: Apache-2.0 */
 #include "base/base.h"
+#include <errno.h>
 #include <string.h>
 
 G_DEFINE_QUARK (ekiden-error, ek_error)
@@ -21,6 +22,8 @@ ek_fail (GError **error, EkStatus status, int code, const char *fmt, ...)
     va_start (args, fmt);
     *error = g_error_new_valist (EK_ERROR, code, fmt, args);
     va_end (args);
+    if (code == EMFILE && strstr ((*error)->message, "LimitNOFILE") == NULL)      /* wherever it strikes, one thing helps */
+      g_prefix_error (error, "no descriptors left (raise LimitNOFILE): ");
   }
   return status;
 }

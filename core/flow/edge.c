@@ -452,6 +452,8 @@ tls_stream (EkMsg *msg)
 
   ek_unpack_client (&msg->in, pool, &client);
   int fd = ek_msg_take_stream (msg, 0);
+  if (ek_msg_lost_fd (msg, 0))
+    return;                          /* tls sees its end closed: the client is turned away */
   if (!ek_unpack_ok (&msg->in) || name == NULL || fd < 0) {
     ek_channel_break (msg->channel, "a damaged stream message");
     if (fd >= 0)

@@ -25,6 +25,7 @@ typedef struct {                     /* one delivery */
   guint       n_results, n_unreached;
   bool       *had;
   gint64      started;
+  bool        lost;                  /* the descriptor: too many are open here */
 } Trip;
 
 static guint under_way;
@@ -118,7 +119,7 @@ unpack (EkUnpack *in, Trip *t, const char **transport)
     else {
       parts[i].from = ek_unpack_u64 (in);
       parts[i].len = ek_unpack_u64 (in);
-      if (h->fd < 0)
+      if (h->fd < 0 && !t->lost)
         in->bad = true;
     }
   h->parts = parts;
@@ -139,6 +140,7 @@ message (EkRole peer, guint index, EkMsg *msg)
   t->started = ek_now ();
   t->generation = ek_generation_ref (ek_role_generation ());
   t->hop.fd = ek_msg_take_fd (msg, 0);
+  t->lost = ek_msg_lost_fd (msg, 0);
   t->hop.hostname = ek_pool_strdup (pool, ek_role_hostname ());
   t->hop.core = t;
   t->call = (EkCall) { .pool = pool, .done = done, .user = t };
@@ -151,6 +153,11 @@ message (EkRole peer, guint index, EkMsg *msg)
     return;
   }
   t->had = ek_pool_newv (pool, bool, t->hop.n_rcpts);
+  if (t->lost) {
+    ek_fail (&t->call.error, EK_DEFER, EMFILE, "the message's file could not be handed over: too many files are open (raise LimitNOFILE)");
+    done (&t->call, EK_DEFER, t);
+    return;
+  }
   t->transport = ek_generation_instance (t->generation, transport, 1u << EK_TABLE_TRANSPORT);
   if (t->transport == NULL || t->transport->module == NULL) {
     ek_fail (&t->call.error, EK_DEFER, 0, "no transport instance \"%s\" (is the configuration being changed?)", transport);

@@ -8,9 +8,11 @@
 #include "flow/store.h"
 #include "flow/facts.h"
 #include "flow/session.h"
+#include "flow/storeconf.h"
 #include "index/deliver.h"
 #include "proc/blocks.h"
 #include "proc/confine.h"
+#include "proc/priv.h"
 #include <fcntl.h>
 #include <malloc.h>
 #include <string.h>
@@ -24,54 +26,11 @@
 #define EDGE_WAITING 2000            /* of one edge: a broken one fills no more */
 #define EDGE_BYTES   (16u << 20)
 #define HANDOFF_MAX  (160 * 1024)
+#define SPARE        16              /* descriptors kept for the work of sessions that are there, and for deliveries */
 #define LOOK         G_USEC_PER_SEC  /* how often a worker of one uid looks whether it is idle, */
 #define CROWDED      (60 * G_USEC_PER_SEC)
 #define AGAIN        (5 * G_USEC_PER_SEC)        /* and at the least */
 #define LAST_WORDS   (G_USEC_PER_SEC / 10)
-
-typedef struct {                     /* block store { } */
-  gint64      index_open_max;
-  const char *separator, *index_folder;
-  gint64      connections, connections_per_user;
-} StoreConf;
-
-typedef struct {                     /* block special "Sent" { } */
-  const char *use;
-  bool        create, subscribe;
-} SpecialConf;
-
-static const EkOption store_rows[] = {
-  EK_OPTION (StoreConf, index_open_max, "128", "How many users' indexes stay open in a process.", .allow = "1..100000"),
-  EK_OPTION (StoreConf, separator, "\".\"", "Between the levels of mailbox names.", .allow = ".|/"),
-  EK_OPTION (StoreConf, index_folder, "", "Where the indexes lie, with a folder for each user. Empty: with the mail."),
-  EK_OPTION (StoreConf, connections, "50000", "Most sessions at once, for each process.", .allow = "1..1000000"),
-  EK_OPTION (StoreConf, connections_per_user, "50", "Most sessions of one user from one address.", .allow = "1..100000"),
-  EK_OPTIONS_END
-};
-
-static const EkBlockType store_block = {
-  .kind = "store", .doc = "Mailboxes and their indexes.", .options = store_rows, .size = sizeof (StoreConf),
-  .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_STORE),
-};
-
-static const EkOption special_rows[] = {
-  EK_OPTION (SpecialConf, use, "", "Special use (RFC 6154): \\Drafts, \\Sent, \\Trash, \\Junk, \\Archive."),
-  EK_OPTION (SpecialConf, create, "yes", "Whether each user has it from the start."),
-  EK_OPTION (SpecialConf, subscribe, "yes", "Whether each user is subscribed to it from the start."),
-  EK_OPTIONS_END
-};
-
-static const EkBlockType special_block = {
-  .kind = "special", .doc = "A mailbox that each user has: special \"Sent\" { use = \\\\Sent }.",
-  .options = special_rows, .size = sizeof (SpecialConf), .roles = EK_ROLE_BIT (EK_ROLE_STORE),
-};
-
-void
-ek_store_blocks_register (void)
-{
-  ek_block_register (&store_block);
-  ek_block_register (&special_block);
-}
 
 typedef struct {                     /* a listener whose clients come here after login */
   const EkProtocolOps *ops;
@@ -98,7 +57,7 @@ static struct {
   EkWatch     indexes;
   GHashTable *services;              /* listener -> Service */
   EkGeneration *generation;
-  const StoreConf *conf;
+  const EkStoreConf *conf;
   GHashTable *halves;                /* token (GBytes) -> Half */
   GHashTable *counts;                /* "user\naddress" -> sessions */
   EkTimer     sweep;
@@ -133,7 +92,7 @@ configure (void)
     g_hash_table_unref (st.services);
   st.services = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   ek_generation_each (gen, &ek_listener_block, add_service, NULL);
-  st.conf = ek_generation_values (gen, &store_block, NULL);
+  st.conf = ek_generation_values (gen, &ek_store_block, NULL);
   ek_generation_unref (st.generation);
   st.generation = ek_generation_ref (gen);
 }
@@ -169,7 +128,7 @@ ek_store_format (const char *name)
 static void
 add_special (const EkBlockValues *v, gpointer data)
 {
-  const SpecialConf *c = v->values;
+  const EkSpecialConf *c = v->values;
   EkSpecial row = { .name = v->block->name, .use = c->use, .create = c->create, .subscribe = c->subscribe };
 
   if (v->block->name)
@@ -193,7 +152,7 @@ start (GError **error)
   g_autoptr (GArray) specials = g_array_new (FALSE, FALSE, sizeof (EkSpecial));
 
   configure ();
-  ek_generation_each (st.generation, &special_block, add_special, specials);
+  ek_generation_each (st.generation, &ek_special_block, add_special, specials);
   EkIndexConfig config = {
     .open_max = (guint) st.conf->index_open_max, .separator = st.conf->separator[0], .folder = st.conf->index_folder,
     .linger = true,                  /* a user always comes to the same worker */
@@ -394,6 +353,26 @@ refuse (const Service *service, const Half *hand, EkRefusal why)
   ek_buf_release (&out);
 }
 
+static bool
+too_many (const char *user, const Half *hand, guint of_user, EkRefusal *why)
+{
+  const char *from = hand->client.address;
+
+  *why = EK_REFUSED_LIMIT;
+  if (of_user >= (guint) st.conf->connections_per_user)
+    ek_log (EK_WARN, "store", "%s: more than %d sessions from %s (store.connections_per_user)", user, (int) st.conf->connections_per_user,
+            from);
+  else if (ek_sessions_count () >= (guint) st.conf->connections)
+    ek_log (EK_WARN, "store", "%s from %s: more than %d sessions (store.connections)", user, from, (int) st.conf->connections);
+  else if (ek_priv_few_left (hand->fd, SPARE)) {       /* it could not open its mailbox, and would take others' last ones */
+    ek_log (EK_ERR, "store", "%s from %s: hardly any descriptors left: raise LimitNOFILE, or lower store.connections", user, from);
+    *why = EK_REFUSED_UNAVAILABLE;
+  }
+  else
+    return false;
+  return true;
+}
+
 static void
 begin (const Half *vouch, Half *hand)
 {
@@ -413,18 +392,8 @@ begin (const Half *vouch, Half *hand)
     ek_log (EK_ERR, "store", "%s: %s", vouch->user.name, error->message);
   g_autofree char *key = g_strconcat (vouch->user.name, "\n", hand->client.address, NULL);
   guint n = GPOINTER_TO_UINT (g_hash_table_lookup (st.counts, key));
-  if (ix && n >= (guint) st.conf->connections_per_user) {
-    ek_log (EK_WARN, "store", "%s: more than %d sessions from %s (store.connections_per_user)", vouch->user.name,
-            (int) st.conf->connections_per_user, hand->client.address);
+  if (ix && too_many (vouch->user.name, hand, n, &why))
     ek_index_unref (g_steal_pointer (&ix));
-    why = EK_REFUSED_LIMIT;
-  }
-  if (ix && ek_sessions_count () >= (guint) st.conf->connections) {
-    ek_log (EK_WARN, "store", "%s from %s: more than %d sessions (store.connections)", vouch->user.name, hand->client.address,
-            (int) st.conf->connections);
-    ek_index_unref (g_steal_pointer (&ix));
-    why = EK_REFUSED_LIMIT;
-  }
   if (ix == NULL && service)
     refuse (service, hand, why);
   if (ix == NULL)

@@ -297,7 +297,7 @@ ek_store_deliver (EkMsg *msg)
   }
   if (dl->incomplete) {
     dl->status = EK_DEFER;
-    ek_fail (&dl->error, EK_DEFER, EMFILE, "the message's file could not be handed over: too many files are open (LimitNOFILE)");
+    ek_fail (&dl->error, EK_DEFER, EMFILE, "the message's file could not be handed over: too many files are open (raise LimitNOFILE)");
     answer (dl);
     return;
   }

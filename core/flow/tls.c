@@ -500,6 +500,12 @@ message (EkRole peer, guint index, EkMsg *msg)
 
   ek_unpack_client (&msg->in, pool, facts);
   int fd = ek_msg_take_stream (msg, 0);
+  if (msg->type == EK_T_START && msg->id && ek_msg_lost_fd (msg, 0)) {
+    ek_pack_u64 (ek_channel_answer (msg->channel, msg->id), 0);
+    ek_channel_end (msg->channel);
+    ek_pool_free (pool);
+    return;
+  }
   if (msg->type != EK_T_START || msg->id == 0 || !ek_unpack_ok (&msg->in) || name == NULL || fd < 0) {
     ek_channel_break (msg->channel, "a message that tls does not take");
     if (fd >= 0)

@@ -6,6 +6,7 @@
  * later than its first byte, so the receiver's queue of descriptors is in step with the frames.
  */
 #include "proc/channel.h"
+#include "proc/passing.h"
 #include <errno.h>
 #include <glib-unix.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #define READ_SIZE (64 * 1024)
 #define BEHIND    (16u << 20)         /* who does not read our answers is not read either */
 #define ANSWER    1
-#define LOST      (-1)               /* among the descriptors that have come: what belongs here did not fit any more */
 
 typedef struct {
   guint32 len, id;
@@ -425,35 +425,12 @@ ek_channel_pause (EkChannel *ch, bool pause)
 
 /* ---- receiving ---- */
 
-int
-ek_msg_take_fd (EkMsg *msg, guint i)
-{
-  if (i >= msg->n_fds)
-    return -1;
-  int fd = msg->fds[i];
-  msg->fds[i] = -1;
-  return fd;
-}
-
-int
-ek_msg_take_stream (EkMsg *msg, guint i)
-{
-  int fd = ek_msg_take_fd (msg, i), type = 0;
-  socklen_t n = sizeof type;
-
-  if (fd >= 0 && (getsockopt (fd, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_STREAM)) {
-    close (fd);
-    return -1;
-  }
-  return fd;
-}
-
 /* How many of what has come are the frame's, up to and with a gap; more than there are: its own have not come. */
 static guint
 fds_of (EkChannel *ch, const Frame *frame)
 {
   for (guint i = 0; i < frame->n_fds; i++)
-    if (i >= ch->in_fds->len || g_array_index (ch->in_fds, int, i) == LOST)
+    if (i >= ch->in_fds->len || g_array_index (ch->in_fds, int, i) == EK_FD_LOST)
       return i + 1;
   return frame->n_fds;
 }
@@ -466,7 +443,7 @@ one_message (EkChannel *ch, const Frame *frame, const char *body)
   guint n = fds_of (ch, frame);
 
   for (guint i = 0; i < frame->n_fds; i++)
-    msg.fds[i] = i < n ? g_array_index (ch->in_fds, int, i) : LOST;
+    msg.fds[i] = i < n ? g_array_index (ch->in_fds, int, i) : EK_FD_LOST;
   if (n > 0)
     g_array_remove_range (ch->in_fds, 0, n);
   if (frame->flags & ANSWER) {
@@ -519,15 +496,8 @@ dispatch (EkChannel *ch)
 static bool
 read_some (EkChannel *ch)
 {
-  union {
-    char           bytes[CMSG_SPACE (sizeof (int) * EK_CHANNEL_FDS)];
-    struct cmsghdr align;
-  } control;
-  struct iovec iov = { ek_buf_room (&ch->in, READ_SIZE), READ_SIZE };
-  struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-                        .msg_controllen = sizeof control };
+  gssize n = ek_passing_read (ch->watch.fd, ek_buf_room (&ch->in, READ_SIZE), READ_SIZE, ch->in_fds, ch->name);
 
-  ssize_t n = recvmsg (ch->watch.fd, &msg, MSG_CMSG_CLOEXEC);
   if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK))
     return false;
   if (n <= 0) {
@@ -535,15 +505,6 @@ read_some (EkChannel *ch)
     return false;
   }
   ek_buf_added (&ch->in, (gsize) n);
-  for (struct cmsghdr *c = CMSG_FIRSTHDR (&msg); c; c = CMSG_NXTHDR (&msg, c))
-    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-      g_array_append_vals (ch->in_fds, CMSG_DATA (c),
-                           (guint) ((c->cmsg_len - CMSG_LEN (0)) / sizeof (int)));
-  if (msg.msg_flags & MSG_CTRUNC) {  /* this process has as many open as it may: whose message it is copes with that */
-    int lost = LOST;
-    g_array_append_val (ch->in_fds, lost);
-    ek_log (EK_WARN, "channel", "%s: a descriptor was lost: too many are open here", ch->name);
-  }
   return n == READ_SIZE;
 }
 
@@ -562,6 +523,7 @@ read_and_dispatch (EkChannel *ch)
   }
   bool more = read_some (ch);
   dispatch (ch);
+  ek_passing_done ();
   if (borrow) {
     EkBuf rest = { 0 };
     ek_buf_append (&rest, ek_buf_at (&ch->in), ek_buf_len (&ch->in));

@@ -70,3 +70,5 @@ void   ek_channel_flush (EkChannel *channel);
 int    ek_msg_take_fd (EkMsg *msg, guint i);
 /* The same for one that must be a stream socket (a loop may wait on it); anything else is -1. */
 int    ek_msg_take_stream (EkMsg *msg, guint i);
+/* It was lost here: the message is not damaged, its sender did no wrong. */
+bool   ek_msg_lost_fd (const EkMsg *msg, guint i);

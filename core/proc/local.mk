@@ -1,5 +1,5 @@
 # core/proc/local.mk - master, workers, channels: every privileged call is here
-libekiden_la_SOURCES += %D%/pack.c %D%/pack.h %D%/channel.c %D%/channel.h %D%/messages.h %D%/pairs.h \
+libekiden_la_SOURCES += %D%/pack.c %D%/pack.h %D%/channel.c %D%/channel.h %D%/passing.c %D%/passing.h %D%/messages.h %D%/pairs.h \
   %D%/priv.c %D%/priv.h %D%/confine.c %D%/confine.h %D%/reach.c %D%/build.c %D%/build.h %D%/role.c %D%/role.h %D%/blocks.c %D%/blocks.h \
   %D%/check.c %D%/check.h %D%/spawn.c %D%/spawn.h %D%/plan.c %D%/plan.h %D%/workers.c %D%/workers.h %D%/userstores.c %D%/userstores.h \
   %D%/master.c %D%/master.h %D%/control.c %D%/control.h %D%/notify.c %D%/notify.h \

@@ -139,3 +139,11 @@ ek_priv_descriptors (void)
   }
   return limit.rlim_cur > 1 << 20 ? 1 << 20 : (guint) limit.rlim_cur;
 }
+
+bool
+ek_priv_few_left (int fd, guint spare)
+{
+  struct rlimit limit;
+
+  return getrlimit (RLIMIT_NOFILE, &limit) == 0 && (rlim_t) fd + 1 + spare > limit.rlim_cur;
+}

@@ -21,3 +21,5 @@ bool ek_priv_am_root (void);
 void ek_priv_close_from (int first);
 /* Raises the soft limit of descriptors to the hard one; returns it. */
 guint ek_priv_descriptors (void);
+/* After `fd`, the lowest that was free, this process may open fewer than `spare`; any thread. */
+bool  ek_priv_few_left (int fd, guint spare);

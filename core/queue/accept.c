@@ -295,6 +295,8 @@ on_stream (guint edge, EkMsg *msg)
   guint64 number = ek_unpack_u64 (&msg->in);
   int fd = ek_msg_take_stream (msg, 0);
 
+  if (ek_msg_lost_fd (msg, 0) && ek_unpack_ok (&msg->in))
+    return;                          /* the edge sees its end closed, and its client hears "later" */
   if (!ek_unpack_ok (&msg->in) || fd < 0 || number == 0
       || edges[edge].streams >= STREAMS_MAX / MAX (ek_role_workers (EK_ROLE_EDGE), 1)) {
     ek_channel_break (msg->channel, "a damaged stream, or too many");

@@ -1,12 +1,7 @@
 # ekiden.py - a server of this build in a folder of its own: started, asked, stopped, looked through for reports
 # SPDX-License-Identifier: Apache-2.0
 """
-    config = MAIL + '''
-    listener "smtp" {
-      address  = "127.0.0.1:${port_smtp}"
-      protocol = smtp
-    }
-    '''
+    config = MAIL + listener("smtp") + listener("imaps")
     with Server(config, users=["anna", "ben"]) as server:
         with server.smtp("smtp") as c: ...            Smtp of wire.py
         with server.imap("imaps", "anna") as c: ...   Imap, logged in
@@ -58,6 +53,16 @@ domain $domain {
   mailboxes = mail
 }
 """
+
+
+def listener(name, protocol=None, **options):
+    """A listener's block, at $port_NAME.  The protocol, and TLS from the start, go by the usual names of services."""
+    protocol = protocol or {"imaps": "imap", "submission": "smtp", "submissions": "smtp"}.get(name, name)
+    rows = {"address": f'"127.0.0.1:${{port_{name}}}"', "protocol": protocol}
+    if name in TLS_FROM_START:
+        rows["tls"] = "implicit"
+    rows.update(options)
+    return f'listener "{name}" {{\n' + "".join(f"  {key} = {value}\n" for key, value in rows.items()) + "}\n"
 
 
 def program(name):
