@@ -4,6 +4,8 @@
  * A delivery's `done` is recorded lazily: the spool syncs it within 50 ms, and a crash before that finds
  * the delivered file again by its name.  Only when the record is surely durable is store told that the
  * message is the mailbox's alone.
+ *
+ * An attempt is counted in the record of its deferral: nothing is written before it begins (docs/architecture.md).
  */
 #include "config.h"
 #include "mail/dsn.h"
@@ -207,7 +209,7 @@ ek_outcome (EkSpoolMessage *m, guint rcpt, const EkOutcome *o)
   gint64 now = ek_wall ();
   EkStatus status = o->status;
   g_autofree char *text = g_strdup_printf ("%s %s", o->dsn ? o->dsn : "4.0.0", o->text ? o->text : "");
-  EkSpoolAct act = { .rcpt = rcpt, .text = ek_str (text) };
+  EkSpoolAct acts[2] = { { .type = EK_ACT_ATTEMPT, .rcpt = rcpt }, { .rcpt = rcpt, .text = ek_str (text) } }, *act = &acts[1];
 
   if (status == EK_DEFER && now - m->arrival > lifetime (m)) {
     char id[EK_QUEUE_ID_LEN + 1];
@@ -219,19 +221,20 @@ ek_outcome (EkSpoolMessage *m, guint rcpt, const EkOutcome *o)
   guint action = status == EK_FAIL ? EK_DSN_FAILED : status == EK_OK && o->action && ek_bounce_wanted (m, rcpt, o->action) ? o->action : NO_REPORT;
   if (status == EK_OK && m->n_rcpts > 1 && action != NO_REPORT) {
     EkBounceRcpt b = { rcpt, action, text, o->relay };     /* at once: the others may take long */
-    act.type = EK_ACT_DONE;
+    act->type = EK_ACT_DONE;
     ek_sched_reported (m, rcpt);
-    ek_bounce (m, &b, 1, &act, 1);
+    ek_bounce (m, &b, 1, act, 1);
     return;
   }
   if (status == EK_FAIL || (status == EK_OK && m->n_rcpts == 1)) {
     ek_sched_final (m, rcpt, status, action, text, o->relay);      /* settle() records it, with its notification */
     return;
   }
-  act.type = status == EK_OK ? EK_ACT_DONE : EK_ACT_DEFER;
+  act->type = status == EK_OK ? EK_ACT_DONE : EK_ACT_DEFER;
   if (status == EK_DEFER)
-    act.next_try = next_try (m, now);
-  ek_queue_ops->record (ek_queue_spool, NULL, m, &act, 1, NULL, 0);
+    act->next_try = next_try (m, now);
+  guint from = status == EK_DEFER && o->tried ? 0 : 1;   /* who is done is not counted any more */
+  ek_queue_ops->record (ek_queue_spool, NULL, m, acts + from, 2 - from, NULL, 0);
 }
 
 /* ---- the whole message ---- */

@@ -125,6 +125,7 @@ typedef struct {
   const char *component;             /* "virtual", "smtp" */
   gint64      connect_us, send_us, queued_us;    /* parts of the delay */
   guint       action;                /* of OK: EkDsnAction, when the sender may want to know; 0: others tell him */
+  bool        tried;                 /* a worker answered: counts as an attempt; else there was none */
 } EkOutcome;
 /* Records and logs it; DEFER becomes FAIL when the message is too old.  Afterwards call ek_outcome_settle(). */
 void ek_outcome (EkSpoolMessage *message, guint rcpt, const EkOutcome *outcome);

@@ -724,7 +724,7 @@ suspect (EkDestination *d, EkParcel *p, bool alone)
 {
   EkSpoolMessage *m = p->message;
   char text[EK_QUEUE_ID_LEN + 1];
-  EkSpoolAct acts[CRASHES + 1];
+  EkSpoolAct acts[GROUP_MAX + CRASHES + 1];
   guint n = 0;
 
   g_queue_unlink (&d->sent, &p->link);
@@ -738,9 +738,11 @@ suspect (EkDestination *d, EkParcel *p, bool alone)
   ek_queue_ops->content_release (ek_queue_spool, &p->content);
   memset (&p->content, 0, sizeof p->content);
   p->content.fd = -1;
+  for (guint i = 0; i < p->n_rcpts; i++)
+    acts[n++] = (EkSpoolAct) { .type = EK_ACT_ATTEMPT, .rcpt = p->rcpts[i] };
   if (alone) {
     guint count = m->crashes + 1u + (p->in_company && m->crashes == 0);
-    while (m->crashes + n < count && n < CRASHES)
+    for (guint i = m->crashes; i < count && i < m->crashes + CRASHES; i++)
       acts[n++] = (EkSpoolAct) { .type = EK_ACT_CRASH };
     if (count >= CRASHES)
       acts[n++] = (EkSpoolAct) { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("it crashed its worker") };
@@ -748,8 +750,8 @@ suspect (EkDestination *d, EkParcel *p, bool alone)
     ek_event ("qmgr", m->event, "isolated", EK_FTEXT ("qid", text), EK_FINT ("count", count));
     if (count >= CRASHES)
       ek_event ("qmgr", m->event, "hold", EK_FTEXT ("qid", text), EK_FTEXT ("reason", "it crashed its worker"));
-    ek_queue_ops->record (ek_queue_spool, NULL, m, acts, n, NULL, 0);
   }
+  ek_queue_ops->record (ek_queue_spool, NULL, m, acts, n, NULL, 0);
   p->in_company = p->in_company || !alone;
   g_queue_push_tail_link (&d->suspects, &p->link);
 }

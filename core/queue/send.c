@@ -57,12 +57,13 @@ local_answer (EkMsg *msg, gpointer data)
       ek_sched_worker_gone (EK_ROLE_STORE, worker);
     return;
   }
-  EkOutcome o = { .status = (EkStatus) ek_unpack_max (&msg->in, EK_FAIL), .relay = "virtual", .component = "virtual" };
+  EkOutcome o = { .status = (EkStatus) ek_unpack_max (&msg->in, EK_FAIL), .relay = "virtual", .component = "virtual",
+                  .tried = true };
   o.dsn = ek_unpack_text (&msg->in, pool);
   o.text = ek_unpack_text (&msg->in, pool);
   if (!ek_unpack_ok (&msg->in) || o.status == EK_NOTFOUND)
     o = (EkOutcome) { .status = EK_DEFER, .dsn = "4.3.0", .text = "a damaged answer from store", .relay = "virtual",
-                      .component = "virtual" };
+                      .component = "virtual", .tried = true };
   o.queued_us = p->sent - p->queued;
   o.send_us = ek_now () - p->sent;
   o.action = EK_DSN_DELIVERED;
@@ -83,6 +84,17 @@ pack_front (EkBuf *out, const EkSpoolMessage *m, const EkSpoolRcpt *r)
   ek_buf_release (&front);
 }
 
+/* What store shall make of a file that is there.  2: an attempt failed, perhaps its sync, so what it left is not
+ * believed; 1: the file may have been made before a crash; 0: there was no attempt. */
+static guint
+again (const EkParcel *p, const EkSpoolRcpt *r)
+{
+  bool failed = r->state == EK_TO_DEFERRED || (r->state == EK_TO_TRYING && r->status)      /* the last, or one before it */
+                || (r->state == EK_TO_WAITING && r->tried);                                  /* requeued since */
+
+  return failed ? 2 : p->replay;
+}
+
 static bool
 send_local (EkParcel *p)
 {
@@ -97,8 +109,7 @@ send_local (EkParcel *p)
   ek_pack_u64 (out, p->rcpts[0]);
   ek_pack_u64 (out, 0);
   ek_pack_i64 (out, m->arrival);
-  /* 2: an attempt failed, perhaps its sync, so what it left is not believed; 1: it may have been made before a crash */
-  ek_pack_u64 (out, m->rcpts[p->rcpts[0]].state == EK_TO_DEFERRED ? 2 : p->replay);
+  ek_pack_u64 (out, again (p, &m->rcpts[p->rcpts[0]]));
   ek_pack_u64 (out, m->event);
   ek_buf_append (out, p->user.p, p->user.n);
   ek_pack_text (out, p->instance);
@@ -117,7 +128,7 @@ one_result (EkParcel *p, EkUnpack *in, bool *had)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   guint rcpt = (guint) ek_unpack_max (in, p->n_rcpts - 1);
-  EkOutcome o = { .status = (EkStatus) ek_unpack_max (in, EK_FAIL), .component = p->instance };
+  EkOutcome o = { .status = (EkStatus) ek_unpack_max (in, EK_FAIL), .component = p->instance, .tried = true };
 
   o.dsn = ek_unpack_text (in, pool);
   o.text = ek_unpack_text (in, pool);
@@ -165,7 +176,8 @@ remote_answer (EkMsg *msg, gpointer data)
     one_result (p, &msg->in, had);
   for (guint i = 0; i < p->n_rcpts; i++)
     if (!had[i]) {
-      EkOutcome o = { .status = EK_DEFER, .dsn = "4.3.0", .text = "relay gave no outcome", .relay = "none", .component = p->instance };
+      EkOutcome o = { .status = EK_DEFER, .dsn = "4.3.0", .text = "relay gave no outcome", .relay = "none", .component = p->instance,
+                      .tried = true };
       ek_outcome (p->message, p->rcpts[i], &o);
     }
   ek_sched_outcome (p);

@@ -4,8 +4,8 @@
  * The story of one message.  The edge asks for a transaction: queue takes an id (new_id), hands over
  * envelope and bytes (submit) and goes on with other work.  When they are durable the call completes
  * with EK_OK and only then may "250" be said: from now on the message survives power loss.  queue's
- * scheduler finds it (find), notes what it is about to do and what came of it (record: attempt, done,
- * deferred, ...) and reads the bytes (content).  The last note retires it.  After a restart open()
+ * scheduler finds it (find), reads the bytes (content) and notes what came of it (record: attempt, done,
+ * deferred, ...).  The last note retires it.  After a restart open()
  * tells of every message that is not retired, with the state of every recipient.
  *
  * Who calls, and where.  Everything here belongs to the queue role's loop thread and nothing blocks
@@ -103,7 +103,7 @@ typedef struct {                     /* a new message; all of it borrowed, but f
 
 typedef enum {
   EK_TO_WAITING,                     /* accepted, nothing was tried */
-  EK_TO_TRYING,                      /* an attempt was started: what came of it is not known */
+  EK_TO_TRYING,                      /* an attempt was cut short: what came of it is not known */
   EK_TO_DEFERRED,                    /* to be tried again at next_try */
   EK_TO_DONE,
   EK_TO_BOUNCED,                     /* given up; the bounce is durable */
@@ -116,7 +116,7 @@ typedef struct {                     /* one recipient and what happened to it; r
   bool        held;
   guint16     action;                /* of the last attempt */
   guint32     attempts;
-  gint64      tried;                 /* wall microseconds written with the last attempt: base names use it */
+  gint64      tried;                 /* wall microseconds written with the last attempt; 0: none; survives a requeue */
   gint64      next_try;              /* wall microseconds */
   const char *status;                /* text of the last deferral, bounce or hold, or NULL */
   const char *target;                /* of the last attempt, or NULL */
@@ -153,7 +153,8 @@ typedef struct {                     /* one live message; the fields are read-on
 #define EK_TO_ALL G_MAXUINT32        /* for `rcpt`: every recipient that is neither done nor bounced */
 
 typedef enum {
-  EK_ACT_ATTEMPT = 1,                /* about to be tried: text = target, base = base name, action */
+  EK_ACT_ATTEMPT = 1,                /* tried: text = target, base = base name, action; all may be left out.
+                                        queue records it with what came of it, not before */
   EK_ACT_DONE,                       /* delivered: text = status */
   EK_ACT_DEFER,                      /* text = status, next_try */
   EK_ACT_BOUNCE,                     /* given up: text = status */

@@ -85,6 +85,7 @@ t.ok(3 <= first <= 4, "it took three workers, and perhaps one in company", first
 t.ok(server.logged(rf"{bad}: delivery crashed 2 workers", 5), "the log tells that it is isolated after two", server.tail())
 t.ok(server.logged(rf"{bad}: placed on hold: it crashed its worker", 5), "and that it is held after three")
 t.contains(held()[bad]["recipients"][0]["reason"], "crashed its worker", "the queue's list says why")
+t.equal(held()[bad]["recipients"][0]["attempts"], first, "each death counts as an attempt")
 t.contains(server.ekiden("queue", "list")[1], f"{bad}!", "and marks it as held")
 
 

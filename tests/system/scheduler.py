@@ -161,7 +161,8 @@ def on_terminal(server, *words):
 
 def back_off(zones):
     """Pauses grow with age within their limits, and differ."""
-    with Counting({"rcpt": "451 4.2.1 later"}) as sink:
+    asked = []
+    with Counting({"rcpt": lambda _conn, arg: asked.append(arg) or "451 4.2.1 later"}) as sink:
         with Server(config(zones, sink.port, "backoff_min = 1s\n  backoff_max = 4s\n  lifetime = 1h")) as server:
             qid = send(server, ["u@live.far.example"])[0]
             t.ok(wait_for(lambda: server.log().count(f"{qid}: to=<u@live.far.example>") >= 5, 60, 0.1), "five attempts")
@@ -170,6 +171,9 @@ def back_off(zones):
             for before, after in zip(tries, tries[1:]):
                 age = before - born
                 t.ok(after - before >= 0.88 * min(max(age, 1), 4), f"at {age:.1f} s the pause is {after - before:.1f} s, not shorter than it may be")
+            server.ekiden("queue", "hold", qid)
+            t.ok(wait_for(lambda: queue(server, "hold"), 10, 0.1), "it is held")
+            counted(server, qid, asked, lambda: len([e for e in events(server) if e["event"] == "deferred" and e["qid"] == qid]))
             server.stop()
             t.equal(server.problems(), [], "no reports")
         with Server(config(zones, sink.port, "backoff_min = 1000s\n  backoff_max = 2000s")) as server:
@@ -181,6 +185,27 @@ def back_off(zones):
             tell(server, sink)
             server.stop()
             t.equal(server.problems(), [], "no reports")
+
+
+def attempts(server):
+    """Id -> how often its one recipient was tried, as the queue says."""
+    return {m["id"]: m["recipients"][0]["attempts"] for m in queue(server)}
+
+
+def counted(server, qid, asked, deferrals):
+    """The queue counts what the log tells, and still after a kill and after a stop in order."""
+    t.ok(wait_for(lambda: attempts(server).get(qid) == deferrals() == len(asked), 20, 0.2), "as many attempts are counted as the host saw",
+         (attempts(server), deferrals(), len(asked)))
+    count = attempts(server).get(qid)
+    t.ok(count and count >= 5, f"{count} attempts")
+    server.deaths_expected = True
+    for kill in (True, False):
+        if kill:
+            server.kill()
+            server.start()
+        else:
+            server.restart()
+        t.equal(attempts(server), {qid: count}, f"the same after {'a kill' if kill else 'a restart'}")
 
 
 def tell(server, sink):
@@ -213,6 +238,8 @@ def refusing(zones):
             asked = len(re.findall(r"connect to mx9\.far\.example\S+: Connection refused$", server.log(), re.M))
             t.ok(asked < 150, f"after {asked} attempts for 200 messages")
             reasons = {m["recipients"][0]["reason"] for m in found}
+            tries = [m["recipients"][0]["attempts"] for m in found]
+            t.ok(0 < sum(tries) <= asked and set(tries) == {0, 1}, f"{sum(tries)} count as tried, the others do not", tries)
             t.ok(any("delivery temporarily suspended: connect to mx9.far.example" in r for r in reasons), "the others' reason says so", reasons)
             with Counting(host="127.0.0.9", port=taken.port) as back:
                 t.equal(server.ekiden("queue", "flush")[0], 0, "flush")
