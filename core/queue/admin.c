@@ -136,7 +136,7 @@ queue_status (EkMsg *msg)
   ek_json_text (&j, "health", health[MIN ((guint) s.health, 3)]);
   ek_json_text (&j, "why", s.why);
   ek_json_int (&j, "messages", (gint64) s.messages);
-  ek_json_int (&j, "under_way", ek_sched_under_way ());
+  ek_json_int (&j, "under_way", ek_lines_under_way ());
   ek_json_int (&j, "submitted", (gint64) s.submitted);
   ek_json_int (&j, "retired", (gint64) s.retired);
   ek_json_int (&j, "records", (gint64) s.records);

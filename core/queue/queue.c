@@ -139,7 +139,7 @@ peer_ready (EkRole peer, guint index)
   if (peer == EK_ROLE_STORE)
     ek_outcome_store_up (index);     /* before anything is delivered */
   if (peer != EK_ROLE_EDGE)
-    ek_sched_worker_up (peer, index);
+    ek_sched_worker_up (peer);
 }
 
 static void
@@ -148,13 +148,13 @@ peer_gone (EkRole peer, guint index)
   if (peer == EK_ROLE_EDGE)
     ek_accept_edge_gone (index);
   else if (peer == EK_ROLE_STORE)
-    ek_sched_worker_lost (index);
+    ek_lines_worker_lost (index);
 }
 
 static void
 wait_for_end (EkTimer *timer)
 {
-  if (ek_sched_under_way () == 0 && !ek_pickup_busy ())
+  if (ek_lines_under_way () == 0 && !ek_pickup_busy ())
     ek_role_done (EK_ROLE_QUEUE);
   else
     ek_timer_set (ek_role_loop (), timer, 20000);

@@ -3,7 +3,7 @@
  *
  * The way of one message through these files: accept.c takes it from an edge (or pickup.c from the drop
  * folder) and gives it to the spool; when it is durable sched.c routes each recipient (route.c asks
- * directory) and puts it behind its destination; send.c hands it to store or relay as soon as the
+ * directory) and lines.c puts it behind its destination; send.c hands it to store or relay as soon as the
  * destination has room; outcome.c records what came of it, plans the next attempt, or has bounce.c write a
  * notification; the last outcome retires it.  admin.c is the administrator's view.
  */
@@ -54,7 +54,7 @@ void ek_route (EkStr address, EkStr sender, EkRouteFunc func, gpointer data);
 void ek_route_flush (void);          /* forgets: the configuration changed */
 void ek_route_end (void);
 
-/* ---- sched.c ---- */
+/* ---- lines.c ---- */
 typedef struct EkDestination EkDestination;
 typedef struct EkParcel EkParcel;
 
@@ -76,9 +76,21 @@ struct EkParcel {                    /* recipients of one message that go to one
   GList           link;              /* in the destination's waiting list or its list under way */
 };
 
+void ek_parcel_over (EkParcel *parcel);                    /* send.c: all its recipients have an outcome; frees it */
+bool ek_parcel_ended (EkParcel *parcel);                   /* too late for an answer: it is freed */
+guint ek_lines_under_way (void);
+void ek_lines_worker_lost (guint store);                   /* its channel is no longer there */
+void ek_lines_worker_gone (EkChannel *worker);             /* what it had under way is tried again, with care */
+/* A next hop that cannot be reached: what waits for it is put off too. */
+void ek_destination_dead (EkDestination *to, const char *dsn, const char *text);
+void ek_destination_alive (EkDestination *to);
+const char *ek_destination_name (const EkDestination *to);
+bool ek_destination_local (const EkDestination *to);
+guint ek_destination_store (const EkDestination *to);
+
+/* ---- sched.c ---- */
 void ek_sched_start (void);
 void ek_sched_message (EkSpoolMessage *message);           /* it is durable, or came from a replay */
-void ek_sched_outcome (EkParcel *parcel);                  /* send.c: all its recipients have an outcome; frees it */
 void ek_sched_replayed (EkSpoolMessage *message);          /* told by open() */
 typedef struct {                     /* an outcome that ek_outcome_settle() will record */
   guint    rcpt;
@@ -97,17 +109,7 @@ gint64 *ek_sched_last_pause (EkSpoolMessage *message);      /* wall us until whe
 bool ek_sched_busy (const EkSpoolMessage *message);        /* a recipient is under way, or a report on one */
 void ek_sched_reported (EkSpoolMessage *message, guint rcpt);           /* its outcome goes with a report: not to be tried again */
 void ek_sched_reporting (EkSpoolMessage *message, bool on);            /* a report is being written */
-guint ek_sched_under_way (void);
-bool ek_sched_ended (EkParcel *parcel);                   /* too late for an answer: it is freed */
-void ek_sched_worker_up (EkRole role, guint index);
-void ek_sched_worker_lost (guint store);         /* its channel is no longer there */
-void ek_sched_worker_gone (EkRole role, EkChannel *worker);
-/* A next hop that cannot be reached: what waits for it is put off too. */
-void ek_sched_dead (EkDestination *to, const char *dsn, const char *text);
-void ek_sched_alive (EkDestination *to);
-const char *ek_destination_name (const EkDestination *to);
-bool ek_destination_local (const EkDestination *to);
-guint ek_destination_store (const EkDestination *to);
+void ek_sched_worker_up (EkRole role);
 void ek_sched_end (void);
 
 /* ---- send.c ---- */

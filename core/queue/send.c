@@ -49,12 +49,12 @@ local_answer (EkMsg *msg, gpointer data)
   EkParcel *p = data;
   g_autoptr (EkPool) pool = ek_pool_new ();
 
-  if (ek_sched_ended (p))
+  if (ek_parcel_ended (p))
     return;
   if (msg == NULL) {                 /* it died: tried again, with care */
     EkChannel *worker = p->worker;
     if (worker)
-      ek_sched_worker_gone (EK_ROLE_STORE, worker);
+      ek_lines_worker_gone (worker);
     return;
   }
   EkOutcome o = { .status = (EkStatus) ek_unpack_max (&msg->in, EK_FAIL), .relay = "virtual", .component = "virtual",
@@ -70,7 +70,7 @@ local_answer (EkMsg *msg, gpointer data)
   if (o.status == EK_OK)
     ek_outcome_delivered (p->message->id, p->rcpts[0], ek_destination_store (p->to));
   ek_outcome (p->message, p->rcpts[0], &o);
-  ek_sched_outcome (p);
+  ek_parcel_over (p);
 }
 
 static void
@@ -151,11 +151,11 @@ remote_answer (EkMsg *msg, gpointer data)
   EkParcel *p = data;
   bool had[128] = { false };
 
-  if (ek_sched_ended (p))
+  if (ek_parcel_ended (p))
     return;
   if (msg == NULL) {
     if (p->worker)
-      ek_sched_worker_gone (EK_ROLE_RELAY, p->worker);
+      ek_lines_worker_gone (p->worker);
     return;
   }
   EkUnpack peek = msg->in;
@@ -168,10 +168,10 @@ remote_answer (EkMsg *msg, gpointer data)
     ek_unpack_u64 (&peek);
     ek_unpack_u64 (&peek);
     const char *dsn = ek_unpack_text (&peek, pool), *text = ek_unpack_text (&peek, pool);
-    ek_sched_dead (p->to, dsn, text);
+    ek_destination_dead (p->to, dsn, text);
   }
   else
-    ek_sched_alive (p->to);
+    ek_destination_alive (p->to);
   for (guint i = 0; i < n && !msg->in.bad; i++)
     one_result (p, &msg->in, had);
   for (guint i = 0; i < p->n_rcpts; i++)
@@ -180,7 +180,7 @@ remote_answer (EkMsg *msg, gpointer data)
                       .tried = true };
       ek_outcome (p->message, p->rcpts[i], &o);
     }
-  ek_sched_outcome (p);
+  ek_parcel_over (p);
 }
 
 static bool
