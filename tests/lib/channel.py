@@ -3,7 +3,7 @@
 """
     with Hostile(server, "edge.1") as edge:      the process is halted, its channels are ours (as root, by pidfd_getfd)
         edge.send("queue.0", 80, body)           a message; call() asks and gives the answer's body
-    (at the end: the process is killed, master starts a new one)
+    (at the end: the process is killed, master starts a new one; Hostile(server, name, spare=True): it goes on)
 
 Packing is core/proc/pack.h's, frames are core/proc/channel.c's.
 """
@@ -109,8 +109,8 @@ def sockets_of(pid):
 
 
 class Hostile:
-    def __init__(self, server, name):
-        self.server, self.name = server, name
+    def __init__(self, server, name, spare=False):
+        self.server, self.name, self.spare = server, name, spare
         self.seen = bytearray()              # all that was ever said to us
         self.last = 0
 
@@ -139,7 +139,7 @@ class Hostile:
         for sock in self.channels.values():
             sock.close()
         if self.server.workers().get(self.pid) == self.name:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGCONT if self.spare else signal.SIGKILL)
 
     # ---- saying ----
 

@@ -16,6 +16,7 @@ from ekiden import MAIL, Server, wait_for
 from tap import Tap
 
 T = Tap()
+NONSENSE, EDGE, QUEUE, STORE = 15, 2, 4, 6
 AUTH, AUTH_MORE, RCPT, VOUCH, HANDOFF, START, STREAM_TLS = 32, 33, 35, 48, 56, 64, 65
 SUBMIT, STREAM, ACCEPTING, ROUTE, DELIVER, RETIRED, HOP, REQUEST = 80, 81, 83, 96, 104, 105, 112, 128
 CONFIG = MAIL + """
@@ -139,7 +140,7 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
         late = handoff(edge, f"store.{old['store']}", old["token"])
         T.equal(answered(late, rb"."), None, "a token that nobody used in its time opens nothing later")
         edge.send("master", REQUEST, t("stop") + u(0) + u(0), ident=5)
-        edge.send("master", 15, u(2) + u(4) + u(0))
+        edge.send("master", NONSENSE, u(EDGE) + u(QUEUE) + u(1))       # there is no such queue
         T.ok(server.logged(r"edge\.1 said something that is not for master"), "master does not stop at an edge's word")
         edge.send("master", 18, u(2 * 70001) + u(2 * 80001) + t("/tmp") + t(None), ident=6)      # EK_M_USER_STORE
         T.ok(server.logged(r"edge\.1 said something that is not for master \(type 18\)"), "nor starts a store process of a uid for it")
@@ -241,6 +242,42 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
         T.equal({n.split(".")[0] for n in tls.channels}, {"master", "edge"}, "tls has channels to edges alone")
         tls.ask("edge.0", RCPT, s(addr["ben"].encode()))
         T.ok(tls.closed("edge.0"), "an edge closes its channel to a tls that talks nonsense")
+
+    # ---- complaints: who is believed about whom (the threat model in docs/architecture.md) ----
+    def complaint(name, own, peer, index, words, dies):
+        """`name` tells master of a neighbour; exactly one process is replaced for it."""
+        ready(*INNER, "edge.0", "edge.1")
+        was, seen = {n: pid for pid, n in server.workers().items()}, len(server.log())
+        with Hostile(server, name, spare=True) as liar:
+            liar.send("master", NONSENSE, u(own) + u(peer) + u(index))
+        T.ok(wait_for(lambda: re.search(words, server.log()[seen:]), 30), f"{words}: is logged", server.log()[seen:])
+        replaced(was, dies, words)
+
+    def ready(*names):
+        wait_for(lambda: server.ready(*names) and all(linked(e, n) for e in ("edge.0", "edge.1") for n in INNER), 60, 0.1)
+
+    def replaced(was, name, words):
+        T.ok(wait_for(lambda: server.workers().get(was[name]) is None and name in server.workers().values(), 60), f"{words}: {name} is a new one")
+        T.equal({n: pid for pid, n in server.workers().items() if n != name}, {n: pid for n, pid in was.items() if n != name},
+                f"{words}: all others live on")
+
+    complaint("edge.1", EDGE, QUEUE, 0, r"edge\.1 has closed its channel to queue\.0: it is replaced", "edge.1")
+    complaint("edge.0", EDGE, STORE, 1, r"edge\.0 has closed its channel to store\.1: it is replaced", "edge.0")
+    complaint("store.1", STORE, QUEUE, 0, r"store\.1 has closed its channel to queue\.0: it is replaced", "store.1")
+    complaint("store.0", STORE, EDGE, 1, r"edge\.1 sent store\.0 what no process of ours sends: killed", "edge.1")
+    # not his to say: of another role's channel, of roles that have none; the third is heard, so the others were, too
+    with Hostile(server, "edge.1", spare=True) as edge:
+        edge.send("master", NONSENSE, u(QUEUE) + u(EDGE) + u(0))
+        edge.send("master", NONSENSE, u(EDGE) + u(EDGE) + u(0))
+    complaint("edge.1", EDGE, QUEUE, 0, r"edge\.1 has closed its channel to queue\.0: it is replaced", "edge.1")
+    # a real one: queue says something odd, and an edge that will not hear more of it must not stay behind without a queue
+    ready(*INNER, "edge.0", "edge.1")
+    now, at = {n: pid for pid, n in server.workers().items()}, len(server.log())
+    with Hostile(server, "queue.0", spare=True) as queue:
+        queue.send("edge.0", AUTH)
+    T.ok(wait_for(lambda: re.search(r"edge\.0 has closed its channel to queue\.0: it is replaced", server.log()[at:]), 30),
+         "an edge that closed its channel to queue is replaced", server.log()[at:])
+    replaced(now, "edge.0", "an edge without its queue")
 
     # ---- the end: all is as before ----
     for name in ("edge.0", "edge.1", "tls.0", "relay.0"):
