@@ -6,11 +6,11 @@
         images.mount("disk.img", "disk")
         images.bind("disk/mail", server.mail)
 
-    disk = Cuttable(images, 200)              mounted at disk.folder
+    disk = Cuttable(images, 200)              mounted at disk.folder; Cuttable(images, 200, mail=50): disk.others["mail"] too
     disk.cut("copy.img")                      what the disk would hold if the power went now
 
-The disk of a Cuttable lies on an ext4 in an image, which lies on another ext4 in another image.  Freezing the outer
-one stops the inner disk between two of its writes.  A copy that is mounted replays ext4's journal.
+The disks of a Cuttable lie on ext4s in images, which lie on another ext4 in another image.  Freezing the outer
+one stops the inner disks between two of their writes.  A copy that is mounted replays ext4's journal.
 """
 import os
 import signal
@@ -86,15 +86,21 @@ class Images:
 
 
 class Cuttable:
-    def __init__(self, images, megabytes, folder="disk"):
-        self.outer = images.path(f"{folder}.outer")
-        images.make(f"{folder}.img", 3 * megabytes + 100)
-        images.mount(f"{folder}.img", self.outer)
-        self.image = os.path.join(self.outer, "inner.img")
-        images.make(self.image, megabytes)
-        self.folder = images.mount(self.image, folder)
+    def __init__(self, images, megabytes, **others):
+        """others: more disks, {name: megabytes}, whose power goes at the same instant."""
+        sizes = {"disk": megabytes, **others}
+        self.outer = images.path("disk.outer")
+        images.make("disk.img", 3 * sum(sizes.values()) + 100)
+        images.mount("disk.img", self.outer)
+        self.names, self.others = [f"{name}.inner" for name in sizes], {}
+        for name, size in sizes.items():
+            images.make(os.path.join(self.outer, f"{name}.inner"), size, *(("-m", "0") if name in others else ()))
+            self.others[name] = images.mount(os.path.join(self.outer, f"{name}.inner"), name)
+        self.folder = self.others.pop("disk")
 
     def cut(self, to):
-        """Copies the image as it is between two writes."""
-        sh("sh", "-c", 'fsfreeze -f "$1" || exit 1; cp --sparse=always "$2" "$3"; code=$?; fsfreeze -u "$1"; exit $code',
-           "sh", self.outer, self.image, os.path.join(RUN, to))
+        """Copies the images as they are between two writes: to TO, and of the others to TO.NAME."""
+        copies = [os.path.join(RUN, to), *(os.path.join(RUN, f"{to}.{name}") for name in self.others)]
+        script = 'fsfreeze -f "$1" || exit 1; cd "$1"; shift; while [ $# -gt 0 ]; do cp --sparse=always "$1" "$2" || code=1; shift 2; done'
+        sh("sh", "-c", f'outer=$1; {script}; fsfreeze -u "$outer"; exit ${{code:-0}}', "sh", self.outer,
+           *(word for pair in zip(self.names, copies) for word in pair))
