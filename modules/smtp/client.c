@@ -5,6 +5,8 @@
 #include "client-module.h"
 #include <string.h>
 
+#define LINE_LENGTH_MIN 78           /* RFC 5322 2.1.1: no message needs to be broken below */
+
 #define ROW(field_, ...) EK_OPTION (Client, field_, __VA_ARGS__)
 
 const EkOption smtp_client_options[] = {
@@ -19,6 +21,8 @@ const EkOption smtp_client_options[] = {
   ROW (source_address, "", "Our address of outgoing connections. Empty: the system chooses."),
   ROW (port, "25", "Port of next hops that name none. 465 means TLS from the first byte. LMTP: 24.", .allow = "1..65535"),
   ROW (pipelining, "yes", "Send the envelope in one go where it is offered."),
+  ROW (line_length_limit, "998", "Longest line of a message that is sent, in octets without its end: a longer one is broken with CRLF "
+       "and a space, which also breaks a DKIM signature over it. 0: lines are sent as they are.", .allow = "0..1000000"),
   ROW (deliveries_max, "100", "Messages that one connection carries at most.", .allow = "1..100000"),
   ROW (connection_idle, "2s", "How long a connection is kept for the next message.", .allow = "..5m"),
   ROW (connection_age, "5m", "How old a kept connection may become.", .allow = "1s..1h"),
@@ -203,6 +207,10 @@ smtp_client_init (EkInstance *base, GError **error)
 
   if (self->user && self->password.len == 0) {
     ek_fail (error, EK_FAIL, 0, "smtp \"%s\": user is set but password is not", base->name);
+    return FALSE;
+  }
+  if (self->line_length_limit > 0 && self->line_length_limit < LINE_LENGTH_MIN) {
+    ek_fail (error, EK_FAIL, 0, "smtp \"%s\": line_length_limit is 0 or at least %d; RFC 5321 says 998", base->name, LINE_LENGTH_MIN);
     return FALSE;
   }
   if (client_is_lmtp (self) && self->port == 25)

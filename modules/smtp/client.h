@@ -25,7 +25,7 @@ typedef struct {
   EkInstance  base;
   const char *protocol, *tls_level, *ca_file, *user, *helo_name, *address_family, *source_address;
   EkSecret    password;
-  gint64      port, deliveries_max, hosts_max, addresses_max, idle_max;
+  gint64      port, deliveries_max, hosts_max, addresses_max, idle_max, line_length_limit;
   bool        pipelining;
   EkTime      connection_idle, connection_age;
   EkTime      connect_timeout, greeting_timeout, mail_timeout, rcpt_timeout, data_timeout, content_timeout, end_timeout;
@@ -113,7 +113,9 @@ struct ClientConn {
   /* content.c */
   guint       part;
   guint64     part_at;
+  gsize       column;                /* bytes of the line in hand */
   bool        at_line, cr;           /* the last byte sent ended a line; was a CR */
+  bool        broken;                /* a line of this message was too long */
   bool        content_over;
 };
 

@@ -3,6 +3,10 @@
  *
  * Content of local programs may hold LF lines, and whatever a CR alone means to the next hop, it is not sent: it
  * becomes a space.  So nothing in a message can look like its end.
+ *
+ * A line that is longer than the next hop must take (RFC 5321 4.5.3.1.6) is broken with CRLF and a space, as Postfix
+ * does: in a header that is folding, in a body it is the least damage, and better than a host that breaks it its own
+ * way or sends it back.  Where that falls between the bytes of a UTF-8 character, the line is broken before it.
  */
 #include "client.h"
 #include <errno.h>
@@ -18,40 +22,108 @@ client_content_begin (ClientConn *conn)
   conn->part = 0;
   conn->part_at = 0;
   conn->at_line = true;
-  conn->cr = conn->content_over = false;
+  conn->column = 0;
+  conn->cr = conn->content_over = conn->broken = false;
+}
+
+static void
+end_line (ClientConn *conn)
+{
+  ek_buf_append (&conn->out, "\r\n", 2);
+  conn->at_line = true;
+  conn->column = 0;
+}
+
+static void
+break_line (ClientConn *conn)
+{
+  char id[EK_QUEUE_ID_LEN + 1];
+
+  if (!conn->broken) {
+    ek_queue_id_text (conn->trip->hop->id, id);
+    ek_log (EK_INFO, client_is_lmtp (conn->client) ? "lmtp" : "smtp", "%s: breaking line > %d bytes with <CR><LF>SPACE", id,
+            (int) conn->client->line_length_limit);
+  }
+  conn->broken = true;
+  ek_buf_append (&conn->out, "\r\n ", 3);
+  conn->column = 1;
+}
+
+/* How many of n bytes go before the break when at most `room` may: not into a character. */
+static gsize
+whole_characters (const char *p, gsize room)
+{
+  gsize n = room;
+
+  while (n > 0 && room - n < 4 && ((guchar) p[n] & 0xc0) == 0x80)
+    n--;
+  return ((guchar) p[n] & 0xc0) == 0x80 || n == 0 ? room : n;
+}
+
+/* Bytes at the end that begin a character whose rest is in the next piece. */
+static gsize
+unfinished (const char *p, gsize n)
+{
+  for (gsize k = 1; k < 4 && k <= n; k++) {
+    guchar c = (guchar) p[n - k];
+    if ((c & 0xc0) != 0x80)
+      return k < (c >= 0xf0 ? 4u : c >= 0xe0 ? 3u : c >= 0xc0 ? 2u : 1u) ? k : 0;
+  }
+  return 0;
+}
+
+/* Bytes without a line end. */
+static void
+append_run (ClientConn *conn, const char *p, gsize n)
+{
+  gsize limit = (gsize) conn->client->line_length_limit;
+
+  while (limit > 0 && conn->column + n > limit) {
+    gsize fits = whole_characters (p, limit - conn->column);
+    ek_buf_append (&conn->out, p, fits);
+    p += fits;
+    n -= fits;
+    break_line (conn);
+  }
+  gsize rest = limit > 0 && conn->column + n > limit - 4 ? unfinished (p, n) : 0;
+  if (rest > 0) {                    /* where the limit may fall into it */
+    ek_buf_append (&conn->out, p, n - rest);
+    p += n - rest;
+    n = rest;
+    break_line (conn);
+  }
+  ek_buf_append (&conn->out, p, n);
+  conn->column += n;
+  conn->at_line = conn->at_line && n == 0;
 }
 
 /* Appends with CRLF line ends and stuffed dots. */
 static void
 append_lines (ClientConn *conn, const char *p, gsize n)
 {
-  EkBuf *out = &conn->out;
   const char *end = p + n;
 
   while (p < end) {
     if (conn->cr) {                  /* the last piece ended with it */
       conn->cr = false;
-      ek_buf_append (out, *p == '\n' ? "\r\n" : " ", *p == '\n' ? 2 : 1);
-      conn->at_line = *p == '\n';
-      p += *p == '\n';
+      if (*p == '\n')
+        end_line (conn), p++;
+      else
+        append_run (conn, " ", 1);
       continue;
     }
     if (conn->at_line && *p == '.')
-      ek_buf_appendc (out, '.');
+      ek_buf_appendc (&conn->out, '.');          /* does not count */
     const char *lf = memchr (p, '\n', (gsize) (end - p));
     const char *stop = lf ? lf : end;
     const char *cr = memchr (p, '\r', (gsize) (stop - p));
     const char *upto = cr ? cr : stop;
-    ek_buf_append (out, p, (gsize) (upto - p));
-    conn->at_line = false;
+    append_run (conn, p, (gsize) (upto - p));
     p = upto;
     if (cr)
       conn->cr = true, p++;
-    else if (lf) {
-      ek_buf_append (out, "\r\n", 2);
-      conn->at_line = true;
-      p++;
-    }
+    else if (lf)
+      end_line (conn), p++;
   }
 }
 
@@ -86,9 +158,9 @@ static void
 end_content (ClientConn *conn)
 {
   if (conn->cr)
-    ek_buf_append (&conn->out, " ", 1);
+    append_run (conn, " ", 1);
   if (!conn->at_line)
-    ek_buf_append (&conn->out, "\r\n", 2);
+    end_line (conn);
   ek_buf_append (&conn->out, ".\r\n", 3);
   conn->content_over = conn->dot_sent = true;
 }

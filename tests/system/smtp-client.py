@@ -146,11 +146,54 @@ def reuse(server):
     t.ok(first.messages[-1].data.endswith(lines), "as it was", len(first.messages[-1].data))
 
 
+def got(server, body):
+    """What arrives of it, from its Subject on, and the log's line."""
+    count = len(first.messages)
+    qid = send(server, "u@good.far.example", body)
+    outcome(server, qid, "sent")
+    t.ok(first.wait(count + 1, 10), "it arrives")
+    data = first.messages[-1].data
+    return data[data.index(b"Subject: "):], f"{qid}: breaking line > 998 bytes with <CR><LF>SPACE" in server.log()
+
+
+def long_lines(server):
+    """Lines that are too long are broken as Postfix does, and put together again nothing is missing."""
+    head = b"Subject: long\r\n\r\n"
+    data, said = got(server, head + b"x" * 998 + b"\r\n." + b"y" * 997 + b"\r\nend\r\n")
+    t.equal((data, said), (head + b"x" * 998 + b"\r\n." + b"y" * 997 + b"\r\nend\r\n", False), "998 octets stay, without the stuffed dot")
+    data, said = got(server, head + b"x" * 999 + b"\r\nend\r\n")
+    t.equal((data, said), (head + b"x" * 998 + b"\r\n x\r\nend\r\n", True), "the 999th goes to a line of its own, and the log tells")
+    data, _ = got(server, head + b"." * 2500 + b"\r\n.\r\nend\r\n")
+    t.equal(data, head + b"." * 998 + b"\r\n " + b"." * 997 + b"\r\n " + b"." * 505 + b"\r\n.\r\nend\r\n", "dots inside are none at a line's start")
+    data, _ = got(server, b"Subject: " + b"word " * 300 + b"\r\nX-Next: y\r\n\r\nend\r\n")
+    t.equal(data.replace(b"\r\n ", b""), b"Subject: " + b"word " * 300 + b"\r\nX-Next: y\r\n\r\nend\r\n", "a header line is folded")
+    t.ok(max(len(line) for line in data.split(b"\r\n")) == 998, "to 998 octets")
+    text = "é€𝄞" * 2000                                     # characters of 2, 3 and 4 bytes
+    data, _ = got(server, head + text.encode() + b"\r\nend\r\n")
+    lines = data[len(head):].split(b"\r\n")
+    t.ok(len(lines) > 18 and all(line.decode("utf-8", "replace").count("\ufffd") == 0 for line in lines), "no character is broken")
+    t.ok(max(map(len, lines)) <= 998 and "".join(line.decode()[i > 0:] for i, line in enumerate(lines[:-2])) == text, "and none is missing")
+    body = os.urandom(300000).replace(b"\n", b"n").replace(b"\r", b"r").replace(b"\0", b"0")
+    data, _ = got(server, head + body + b"\r\n")
+    lines = data[len(head):].split(b"\r\n")
+    t.ok(max(map(len, lines)) <= 998 and lines[0] + b"".join(line[1:] for line in lines[1:]) == body, "any bytes, in a large message", len(lines))
+
+
 with Server(config(first.port), users=["anna"]) as server:
     routes(server)
+    long_lines(server)
     fallback(server)
     reuse(server)
     outage(server)
+    server.stop()
+    t.equal(server.problems(), [], "the server ran cleanly")
+
+with Server(config(first.port, "line_length_limit = 0"), users=["anna"]) as server:
+    body = b"Subject: long\r\n\r\n" + b"x" * 5000 + b"\r\n"
+    t.equal(got(server, body), (body, False), "line_length_limit = 0: as it is")
+    server.replace_conf(config(first.port, "line_length_limit = 20"))
+    status, text = server.ekiden("config", "check")
+    t.ok(status != 0 and "line_length_limit is 0 or at least 78" in text, "a limit that no mail could live with is refused", text)
     server.stop()
     t.equal(server.problems(), [], "the server ran cleanly")
 
