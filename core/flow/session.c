@@ -1,4 +1,4 @@
-/* session.c - a protocol's session over a stream: bytes in, replies out, time-outs, the end
+/* session.c - a protocol's session over a stream: its facts, time-outs, STARTTLS, the turn's end, its own end
  * SPDX-License-Identifier: Apache-2.0
  *
  * The protocol is never called from within its own callbacks: what it asks for (resume, close,
@@ -8,50 +8,18 @@
  */
 #include "config.h"
 #include "flow/facts.h"
-#include "flow/session.h"
+#include "flow/sessionprivate.h"
 #include "proc/role.h"
-#include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE  65536
-#define LOW_WATER  16384
-#define LINGER     (2 * G_USEC_PER_SEC)
-#define INPUT_MAX  65536             /* when the protocol names none */
-
-struct EkSession {
-  EkWatch        watch;
-  EkTimer        timer;
-  EkTask         task;
-  EkLoop        *loop;
-  GList          link;               /* in the list of all */
-  const EkProtocolOps *ops;
-  gconstpointer  options;
-  EkGeneration  *generation;
-  EkSessionHost  host;
-  gpointer       host_data;
-  EkPool        *pool;
-  EkClient       client;
-  const char    *listener, *hostname;
-  EkEventId      event;
-  EkBuf          in, out;
-  gint64         idle;               /* us; 0: none */
-  guint          refs;
-  EkCloseReason  why;
-  bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed, stale, transaction;
-  const char    *user, *mechanism;
-  const EkSessionLogin *login;
-  char           state[] __attribute__ ((aligned (16)));
-};
+#define LINGER (2 * G_USEC_PER_SEC)
 
 static GQueue all;
-static char *shared;                 /* READ_SIZE bytes, for all sessions */
 
-static void readable (EkWatch *watch, guint32 events);
 static void timed_out (EkTimer *timer);
-static void soon (EkSession *s);
 static void task_run (EkTask *task);
 
 EkEventId
@@ -82,7 +50,7 @@ ek_session_new (const EkSessionStart *start, const EkSessionHost *host)
   s->listener = ek_pool_strdup (s->pool, start->listener);
   s->hostname = ek_pool_strdup (s->pool, start->hostname);
   ek_client_copy (s->pool, &s->client, start->client);
-  s->watch = (EkWatch) { .fd = start->fd, .func = readable };
+  s->watch = (EkWatch) { .fd = start->fd, .func = ek_session_readable };
   s->timer.func = timed_out;
   s->task.func = task_run;
   s->link.data = s;
@@ -134,7 +102,7 @@ ek_session_in_transaction (EkSession *s, bool yes)
 {
   s->transaction = yes;
   if (s->stale && !yes && !s->closed)
-    soon (s);
+    ek_session_soon (s);
 }
 
 void
@@ -158,203 +126,6 @@ ek_session_unref (EkSession *s)
   g_free (s);
 }
 
-static void
-soon (EkSession *s)
-{
-  if (s->loop)
-    ek_loop_later (s->loop, &s->task);
-}
-
-/* ---- output ---- */
-
-static void
-wrote (EkSession *s)
-{
-  if (ek_buf_len (&s->out) > LOW_WATER)      /* drained() is due, even if the kernel takes all at once */
-    s->above = true;
-  if (!s->blocked)
-    soon (s);
-}
-
-void
-ek_session_send (EkSession *s, const void *bytes, gsize len)
-{
-  if (s->closed || s->lingering || len == 0)
-    return;
-  ek_buf_append (&s->out, bytes, len);
-  wrote (s);
-}
-
-void
-ek_session_sends (EkSession *s, const char *text)
-{
-  ek_session_send (s, text, strlen (text));
-}
-
-void
-ek_session_sendf (EkSession *s, const char *fmt, ...)
-{
-  va_list args;
-
-  if (s->closed || s->lingering)
-    return;
-  va_start (args, fmt);
-  ek_buf_vprintf (&s->out, fmt, args);
-  va_end (args);
-  wrote (s);
-}
-
-static void
-watch_for (EkSession *s)
-{
-  bool read = !s->eof && !s->starttls && (s->lingering || !s->closing)
-              && !(s->waiting && ek_buf_len (&s->in) >= (s->ops->input_max ? s->ops->input_max : INPUT_MAX));
-
-  if (s->watch.fd >= 0)
-    ek_watch_set (s->loop, &s->watch, (read ? EPOLLIN : 0) | (s->blocked ? EPOLLOUT : 0));
-}
-
-/* False: the stream is broken and the session ended. */
-static bool
-flush (EkSession *s)
-{
-  if (s->watch.fd < 0) {
-    if (s->host.output && ek_buf_len (&s->out) > 0)
-      s->host.output (s, ek_buf_at (&s->out), ek_buf_len (&s->out));
-    ek_buf_clear (&s->out);
-  }
-  while (ek_buf_len (&s->out) > 0) {
-    ssize_t n = send (s->watch.fd, ek_buf_at (&s->out), ek_buf_len (&s->out), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      s->blocked = true;
-      break;
-    }
-    if (n < 0) {
-      ek_session_end (s, EK_CLOSED_BY_CLIENT);
-      return false;
-    }
-    ek_buf_consume (&s->out, (gsize) n);
-    s->blocked = false;
-  }
-  if (ek_buf_len (&s->out) == 0) {
-    s->blocked = false;
-    ek_buf_release (&s->out);
-  }
-  return true;
-}
-
-/* ---- input ---- */
-
-static bool
-may_read (const EkSession *s)
-{
-  return !s->waiting && !s->closing && !s->closed && !s->starttls;
-}
-
-/* Gives the protocol what is there until it wants no more; returns the bytes consumed. */
-static gsize
-offer (EkSession *s, const char *bytes, gsize n)
-{
-  gsize at = 0;
-
-  s->in_input = true;
-  while (at < n && may_read (s)) {
-    gsize took = s->ops->input (s, s->state, bytes + at, n - at);
-    g_assert (took <= n - at);
-    at += took;
-    if (took == 0)
-      break;
-  }
-  s->in_input = false;
-  return at;
-}
-
-static void
-digest (EkSession *s, const char *bytes, gsize n)
-{
-  gsize max = s->ops->input_max ? s->ops->input_max : INPUT_MAX;
-
-  if (ek_buf_len (&s->in) > 0) {
-    ek_buf_append (&s->in, bytes, n);
-    gsize took = offer (s, ek_buf_at (&s->in), ek_buf_len (&s->in));
-    ek_buf_consume (&s->in, took);
-  }
-  else {
-    gsize took = offer (s, bytes, n);
-    if (took < n)
-      ek_buf_append (&s->in, bytes + took, n - took);
-  }
-  if (ek_buf_len (&s->in) == 0)
-    ek_buf_release (&s->in);
-  else if (may_read (s) && ek_buf_len (&s->in) > max)
-    ek_session_end (s, EK_CLOSED_ERROR);
-}
-
-static void
-linger (EkSession *s)
-{
-  ssize_t n;
-
-  while ((n = recv (s->watch.fd, shared, READ_SIZE, MSG_DONTWAIT)) > 0)
-    ;
-  if (n == 0 || (errno != EAGAIN && errno != EINTR))
-    ek_session_end (s, s->why);
-}
-
-static void
-restart_timer (EkSession *s)
-{
-  if (s->idle > 0)
-    ek_timer_set (s->loop, &s->timer, s->idle);
-}
-
-static void
-readable (EkWatch *watch, guint32 events)
-{
-  EkSession *s = (EkSession *) ((char *) watch - G_STRUCT_OFFSET (EkSession, watch));
-
-  if (shared == NULL)
-    shared = g_malloc (READ_SIZE);
-  if (s->lingering) {
-    linger (s);
-    return;
-  }
-  ek_session_ref (s);
-  if (events & EPOLLOUT) {           /* he took something of a long answer: he is not silent */
-    restart_timer (s);
-    s->blocked = false;
-    soon (s);
-  }
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-    ssize_t n = recv (s->watch.fd, shared, READ_SIZE, MSG_DONTWAIT);
-    if (n > 0) {
-      restart_timer (s);
-      digest (s, shared, (gsize) n);
-    }
-    else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-      s->eof = true;
-      if (n < 0 || (events & EPOLLERR))
-        ek_session_end (s, EK_CLOSED_BY_CLIENT);
-    }
-    if (!s->closed)
-      soon (s);
-  }
-  ek_session_unref (s);
-}
-
-void
-ek_session_feed (EkSession *s, const char *bytes, gsize n)
-{
-  ek_session_ref (s);
-  if (!s->closed && !s->closing)
-    digest (s, bytes, n);
-  if (!s->closed)
-    soon (s);
-  ek_session_unref (s);
-}
-
 void
 ek_session_wait (EkSession *s)
 {
@@ -368,7 +139,7 @@ ek_session_resume (EkSession *s)
     return;
   s->waiting = false;
   s->resumed = true;
-  soon (s);
+  ek_session_soon (s);
 }
 
 /* ---- time ---- */
@@ -380,7 +151,7 @@ ek_session_timeout (EkSession *s, EkTime idle)
   if (s->loop == NULL)
     return;
   if (idle.us > 0)
-    restart_timer (s);
+    ek_session_restart_timer (s);
   else
     ek_timer_cancel (s->loop, &s->timer);
 }
@@ -391,7 +162,7 @@ timed_out (EkTimer *timer)
   EkSession *s = (EkSession *) ((char *) timer - G_STRUCT_OFFSET (EkSession, timer));
 
   if (s->waiting && ek_buf_len (&s->out) == 0) {     /* it is our turn, not the client's */
-    restart_timer (s);
+    ek_session_restart_timer (s);
     return;
   }
   if (s->lingering || s->closing || s->ops->timeout == NULL || ek_buf_len (&s->out) > 0) {
@@ -400,7 +171,7 @@ timed_out (EkTimer *timer)
   }
   ek_session_ref (s);
   s->why = EK_CLOSED_TIMEOUT;
-  restart_timer (s);
+  ek_session_restart_timer (s);
   s->ops->timeout (s, s->state);
   ek_session_unref (s);
 }
@@ -415,7 +186,7 @@ ek_session_close (EkSession *s)
   s->closing = true;
   if (s->why != EK_CLOSED_TIMEOUT && s->why != EK_CLOSED_SHUTDOWN)
     s->why = EK_CLOSED_BY_US;
-  soon (s);
+  ek_session_soon (s);
 }
 
 void
@@ -454,7 +225,7 @@ ek_session_end (EkSession *s, EkCloseReason why)
     s->ops->closed (s, s->state, why);
   if (s->host.closed)
     s->host.closed (s);
-  soon (s);                          /* the last reference goes when no callback is on the stack */
+  ek_session_soon (s);                          /* the last reference goes when no callback is on the stack */
 }
 
 /* What was sent has left.  Bytes the client sent meanwhile would turn our close() into a reset that may
@@ -469,7 +240,7 @@ finish (EkSession *s)
     s->lingering = true;
     ek_buf_release (&s->in);
     ek_timer_set (s->loop, &s->timer, LINGER);
-    watch_for (s);
+    ek_session_watch_for (s);
     return;
   }
   ek_session_end (s, s->why);
@@ -482,7 +253,7 @@ ek_session_detach (EkSession *s, EkBuf *unread)
 
   if (s->closed)
     return -1;
-  if (!flush (s) || ek_buf_len (&s->out) > 0) {      /* a client that does not even read a greeting */
+  if (!ek_session_flush (s) || ek_buf_len (&s->out) > 0) {      /* a client that does not even read a greeting */
     ek_session_end (s, EK_CLOSED_ERROR);
     return -1;
   }
@@ -500,7 +271,7 @@ void
 ek_session_starttls (EkSession *s)
 {
   s->starttls = true;
-  soon (s);
+  ek_session_soon (s);
 }
 
 void
@@ -527,7 +298,7 @@ ek_session_tls_done (EkSession *s, int fd, const EkClient *facts)
   ek_buf_release (&s->in);           /* plain text sent before the handshake never counts */
   s->ops->open (s, s->state);
   if (!s->closed)
-    soon (s);
+    ek_session_soon (s);
 }
 
 static void
@@ -560,12 +331,12 @@ task_run (EkTask *task)
   s->refs++;
   if (s->resumed) {
     s->resumed = false;
-    if (may_read (s) && ek_buf_len (&s->in) > 0)
-      digest (s, "", 0);
+    if (ek_session_may_read (s) && ek_buf_len (&s->in) > 0)
+      ek_session_digest (s, "", 0);
   }
-  if (!s->closed && flush (s) && !s->closed) {
+  if (!s->closed && ek_session_flush (s) && !s->closed) {
     bool empty = ek_buf_len (&s->out) == 0;
-    if (s->above && ek_buf_len (&s->out) <= LOW_WATER) {
+    if (s->above && ek_buf_len (&s->out) <= EK_SESSION_LOW_WATER) {
       s->above = false;
       if (s->ops->drained && !s->closing)
         s->ops->drained (s, s->state);
@@ -577,7 +348,7 @@ task_run (EkTask *task)
     else if (s->eof && !s->closing && !s->waiting && !s->starttls)
       ek_session_end (s, EK_CLOSED_BY_CLIENT);
     else
-      watch_for (s);
+      ek_session_watch_for (s);
     if (s->stale && !s->closed && !s->closing && ek_session_idle (s)) {
       s->stale = false;
       s->host.renew (s);
@@ -592,9 +363,9 @@ ek_session_begin (EkSession *s, EkStr unread)
   ek_session_ref (s);
   s->ops->open (s, s->state);
   if (!s->closed && unread.n > 0)
-    digest (s, unread.p, unread.n);
+    ek_session_digest (s, unread.p, unread.n);
   if (!s->closed)
-    soon (s);
+    ek_session_soon (s);
   ek_session_unref (s);
 }
 
