@@ -21,7 +21,7 @@ typedef struct {                     /* a listener block of the current generati
   const EkListenerConf *conf;
   const EkProtocolOps  *ops;
   gconstpointer         options;
-  const char          **mechanisms;
+  const char *const    *mechanisms;  /* offered when TLS allows it */
 } Service;
 
 typedef struct {                     /* the edge's part of a session */
@@ -48,6 +48,7 @@ static struct {
 } e;
 
 static EkSessionHost host;
+static const char *const no_mechanisms[] = { NULL };
 
 static void knock (const char *name, bool login, int fd, const EkClient *client);
 
@@ -65,6 +66,7 @@ add_service (const EkBlockValues *v, gpointer data)
   s->conf = v->values;
   s->ops = v->protocol->module->protocol;
   s->options = v->protocol_options;
+  s->mechanisms = v->block->roles & EK_CONF_NO_AUTH ? no_mechanisms : (const char *const *) s->conf->mechanisms;
   g_hash_table_replace (e.services, g_strdup (v->block->name ? v->block->name : ""), s);
 }
 
@@ -236,12 +238,11 @@ unlisten (const char *name, const char *address)
 const char *const *
 ek_session_mechanisms (EkSession *s)
 {
-  static const char *const none[] = { NULL };
   Service *service = g_hash_table_lookup (e.services, ek_session_listener (s));
 
   if (service == NULL || (!ek_session_client (s)->tls && !service->conf->plaintext_auth))
-    return none;                     /* PLAIN and LOGIN are all there is so far: both need TLS */
-  return (const char *const *) service->conf->mechanisms;
+    return no_mechanisms;            /* PLAIN and LOGIN are all there is so far: both need TLS */
+  return service->mechanisms;
 }
 
 static void

@@ -261,6 +261,61 @@ ek_blocks_check (EkGeneration *gen)
     check_block (gen, block);
 }
 
+/* ---- mechanisms ---- */
+
+static bool
+is_answered (const EkGeneration *gen, const char *name)
+{
+  for (guint i = 0; i < gen->instances->len; i++) {
+    const EkModule *module = ((const EkInstance *) gen->instances->pdata[i])->module;
+    for (const EkMechanismOps *const *ops = module ? module->mechanisms : NULL; ops && *ops; ops++)
+      if (g_ascii_strcasecmp ((*ops)->name, name) == 0)
+        return true;
+  }
+  return false;
+}
+
+/* A list that was written is held to its word.  The default is not: mail may be taken where nobody logs in, and then
+ * none is offered; but a protocol that is all about a login needs one. */
+static void
+check_mechanisms (EkGeneration *gen, const EkBlockValues *v, char *const *names)
+{
+  static const char fix[] = "add a block of a module that does, as sasl_plain { } does for PLAIN and LOGIN";
+  const EkConfSetting *written = ek_conf_find_setting (v->block, "mechanisms");
+  const char *label = ek_conf_block_label (v->block, gen->pool);
+
+  for (guint i = 0; names && names[i]; i++) {
+    if (is_answered (gen, names[i]))
+      continue;
+    if (written)
+      ek_problems_add (gen->problems, i < written->n_items ? &written->items[i].at : &written->at,
+                       "%s offers the mechanism %s, and nothing in this configuration answers it: %s, or take it out", label,
+                       names[i], fix);
+    else if (v->protocol->module->after_login) {
+      ek_problems_add (gen->problems, &v->block->at, "nobody can log in at %s: it offers %s, and nothing in this configuration "
+                       "answers it: %s", label, names[i], fix);
+      return;
+    }
+    else
+      ((EkConfBlock *) v->block)->roles |= EK_CONF_NO_AUTH;
+  }
+}
+
+void
+ek_blocks_check_mechanisms (EkGeneration *gen)
+{
+  if (gen->roles != EK_ROLES_ALL || g_hash_table_size (gen->lost) > 0)       /* a module that did not load may be the one: told */
+    return;
+  for (guint i = 0; i < gen->values->len; i++) {
+    const EkBlockValues *v = gen->values->pdata[i];
+    if (v->protocol == NULL || v->protocol->module == NULL || v->faulty)
+      continue;
+    for (const EkOption *row = v->type->options; row->name; row++)
+      if (strcmp (row->name, "mechanisms") == 0)
+        check_mechanisms (gen, v, *(char *const *const *) ((const char *) v->values + row->offset));
+  }
+}
+
 /* ---- roles ---- */
 
 /* Calls func for each map that an option of the instance refers to and that works in a role where it does not:

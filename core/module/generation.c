@@ -79,6 +79,7 @@ ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems)
   ek_instances_order (gen);
   ek_blocks_check (gen);
   ek_blocks_check_asked (gen);
+  ek_blocks_check_mechanisms (gen);
   ek_instances_init (gen);
   if (ek_problems_count (problems) > 0) {
     generation_free (gen);

@@ -15,6 +15,8 @@ typedef enum {
 /* EkConfBlock.roles also says, in the bits from here on, which roles may ask this block's map over a channel. */
 #define EK_ASKERS_SHIFT    16
 #define EK_ASKER_BIT(role_) (EK_ROLE_BIT (role_) << EK_ASKERS_SHIFT)
+/* And of a listener without a setting `mechanisms`: no module answers those of the default, so none is offered there. */
+#define EK_CONF_NO_AUTH    (1u << 30)
 
 const char *ek_role_name (EkRole role);            /* "master", "tls", ... */
 int         ek_role_by_name (const char *name);    /* -1: none */

@@ -94,7 +94,8 @@ static const EkOption listener_rows[] = {
   EK_OPTION (EkListenerConf, certificates, "[]", "Names of the certificate blocks to use here. Empty: all of them, the "
              "first being the default."),
   EK_OPTION (EkListenerConf, hostname, "", "What the server calls itself here. Empty: the top level's hostname."),
-  EK_OPTION (EkListenerConf, mechanisms, "PLAIN, LOGIN", "SASL mechanisms offered, in this order."),
+  EK_OPTION (EkListenerConf, mechanisms, "PLAIN, LOGIN", "SASL mechanisms offered, in this order. Each needs a module that answers it. Where "
+             "this is not set, mail is taken (SMTP) and there is no such module, none is offered."),
   EK_OPTION (EkListenerConf, plaintext_auth, "no", "Whether passwords may cross the wire without TLS."),
   EK_OPTION (EkListenerConf, backlog, "1024", "Connections that the kernel keeps waiting.", .allow = "1..65535"),
   EK_OPTION (EkListenerConf, connections, "10000", "Most connections at once, for each process.", .allow = "1..1000000"),

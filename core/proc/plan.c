@@ -193,6 +193,14 @@ ek_plan_check_certificates (EkConf *conf, EkProblems *problems)
   plan.certificates = g_ptr_array_new_with_free_func (certificate_free);
   read_certificates (&plan, problems);
   check_tls (&plan, problems);
+  for (const EkConfBlock *b = conf->root->blocks; b; b = b->next) {
+    g_autoptr (EkProblems) ignored = ek_problems_new ();
+    EkListenerConf c = { .tls = "none" };
+    if (strcmp (b->kind, "listener") == 0) {
+      apply (&plan, &ek_listener_block, b, &c, ignored);
+      check_names (&plan, b, &c, problems);
+    }
+  }
   g_ptr_array_unref (plan.certificates);
   ek_pool_free (plan.pool);
 }

@@ -43,6 +43,6 @@ typedef struct {
 EkPlan *ek_plan_new (const char *conf_path, EkProblems *problems);
 /* What the workers of these roles may reach: of EkReach (proc/confine.h), g_ptr_array_unref. */
 GPtrArray *ek_plan_reach (const EkPlan *plan, guint32 roles, bool look);
-/* The certificates alone, by whoever asks: files that he may not read are not his to check. */
+/* The certificates and what listeners want of them, by whoever asks: files that he may not read are not his to check. */
 void    ek_plan_check_certificates (EkConf *conf, EkProblems *problems);
 void    ek_plan_free (EkPlan *plan);             /* closes the sockets it still has */

@@ -62,6 +62,29 @@ t.equal(json.loads(ekiden("config", "check", "--json").stdout), {"ok": True, "co
 r = ekiden("config", "check", "-c", f"{RUN}/nothing.conf")
 t.contains(r.stderr, "nothing.conf: No such file", "a file that is missing is named")
 
+# ---- what is named must be there ----
+LISTENER = "listener \"in\" {\n  address = 127.0.0.1:25\n  protocol = %s\n%s}\n"
+for protocol, setting, more, says in (
+        ("smtp", "  mechanisms = PLAIN, LOGIN\n", "", ("4:16: listener \"in\" offers the mechanism PLAIN, and nothing", "4:23: ")),
+        ("smtp", "  mechanisms = PLAIN, SCRAM-X\n", "sasl_plain { }\n", ("4:23: listener \"in\" offers the mechanism SCRAM-X",)),
+        ("smtp", "  mechanisms = PLAIN, LOGIN\n", "sasl_plain { }\n", ()),
+        ("smtp", "  mechanisms = []\n", "", ()),
+        ("smtp", "", "", ()),
+        ("imap", "", "", ("1:1: nobody can log in at listener \"in\": it offers PLAIN, and nothing in this configuration answers it: "
+                          "add a block of a module that does, as sasl_plain { } does for PLAIN and LOGIN",)),
+        ("imap", "  mechanisms = LOGIN\n", "", ("4:16: listener \"in\" offers the mechanism LOGIN",)),
+        ("imap", "", "sasl_plain { }\n", ()),
+        ("imaap", "", "sasl_plain { }\n", ("3:14: ",)),
+        ("smtp", "  certificates = none\n", "", ("1:1: listener \"in\": there is no block certificate \"none\"",)),
+        ("smtp", "", "domain \"d.example\" {\n  auth = nobody\n  mailboxes = nowhere\n}\n", ("6:10: ", "7:15: ")),
+        ("smtp", "", "domain \"d.example\" {\n  transport = nothing\n}\nrouting {\n  transport = never\n}\n", ("6:15: ", "9:15: "))):
+    write("asked.conf", LISTENER % (protocol, setting) + more)
+    r = ekiden("config", "check", "-c", f"{RUN}/asked.conf")
+    lines = r.stderr.splitlines()
+    t.ok(r.returncode == (1 if says else 0) and len(lines) == len(says)
+         and all(line.startswith(f"{RUN}/asked.conf:{say}") for line, say in zip(lines, says)),
+         f"{protocol}, {setting.strip()!r}, {more!r}: {len(says)} told", r.stderr)
+
 # ---- show ----
 r = ekiden("config", "show")
 t.equal([line.split("#")[0].split() for line in r.stdout.splitlines()],
