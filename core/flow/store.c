@@ -155,6 +155,7 @@ start (GError **error)
   ek_generation_each (st.generation, &ek_special_block, add_special, specials);
   EkIndexConfig config = {
     .open_max = (guint) st.conf->index_open_max, .separator = st.conf->separator[0], .folder = st.conf->index_folder,
+    .mailboxes_max = (guint) st.conf->mailboxes_max,
     .linger = true,                  /* a user always comes to the same worker */
     .specials = (const EkSpecial *) (void *) specials->data, .n_specials = specials->len,
   };

@@ -9,6 +9,8 @@ static const EkOption store_rows[] = {
   EK_OPTION (EkStoreConf, index_open_max, "128", "How many users' indexes stay open in a process.", .allow = "1..100000"),
   EK_OPTION (EkStoreConf, separator, "\".\"", "Between the levels of mailbox names.", .allow = ".|/"),
   EK_OPTION (EkStoreConf, index_folder, "", "Where the indexes lie, with a folder for each user. Empty: with the mail."),
+  EK_OPTION (EkStoreConf, mailboxes_max, "10000", "Most mailboxes of a user: beyond it CREATE is refused. Those that are there stay, and "
+             "other programs may make more. 0: no limit.", .allow = "0..1000000"),
   EK_OPTION (EkStoreConf, connections, "50000", "Most sessions at once, for each process.", .allow = "1..1000000"),
   EK_OPTION (EkStoreConf, connections_per_user, "50", "Most sessions of one user from one address.", .allow = "1..100000"),
   EK_OPTIONS_END

@@ -7,7 +7,7 @@
 typedef struct {                     /* block store { } */
   gint64      index_open_max;
   const char *separator, *index_folder;
-  gint64      connections, connections_per_user;
+  gint64      mailboxes_max, connections, connections_per_user;
 } EkStoreConf;
 
 typedef struct {                     /* block special "Sent" { } */

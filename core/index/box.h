@@ -46,7 +46,8 @@ typedef struct {
                                         no other worker can get the user meanwhile */
   const char *folder;                /* of the index files, with one folder a user below; NULL: in the
                                         user's mail root */
-  const EkSpecial *specials;         /* n_specials rows */
+  guint       mailboxes_max;         /* of a user: more are not created (those that are there stay); 0: any number */
+  const EkSpecial *specials;         /* n_specials rows; made even beyond mailboxes_max */
   guint       n_specials;
 } EkIndexConfig;
 
@@ -107,7 +108,8 @@ enum { EK_STATUS_SIZE = 1 };
 /* Looks for changes by others first.  NOTFOUND: no such mailbox. */
 EkStatus ek_index_status (EkIndex *ix, const char *name, guint what, EkStatusCounts *counts, GError **error);
 
-EkStatus ek_index_create (EkIndex *ix, const char *name, const char *special, GError **error);   /* parents need not exist */
+/* Parents need not exist.  FAIL: EEXIST; ENOSPC beyond mailboxes_max. */
+EkStatus ek_index_create (EkIndex *ix, const char *name, const char *special, GError **error);
 EkStatus ek_index_delete (EkIndex *ix, const char *name, GError **error);   /* not the children; INBOX: FAIL EPERM */
 /* With children.  INBOX: its messages move to the new name, its children stay (RFC 3501 6.3.5). */
 EkStatus ek_index_rename (EkIndex *ix, const char *from, const char *to, GError **error);

@@ -50,7 +50,8 @@ row_read (sqlite3_stmt *st, Box *box)
   g_clear_pointer (&box->keywords, g_ptr_array_unref);
 }
 
-/* With numbers that cannot be, a mailbox would be stuck for good: a UIDVALIDITY above the stamp, UIDs at their end. */
+/* With values that cannot be, a mailbox would be stuck for good: a UIDVALIDITY above the stamp, UIDs at their end, an
+ * INBOX in another place than its own. */
 static bool
 row_sane (const EkIndex *ix, sqlite3_stmt *st)
 {
@@ -59,7 +60,9 @@ row_sane (const EkIndex *ix, sqlite3_stmt *st)
   gint64 messages = sqlite3_column_int64 (st, 10);
   guint32 largest = ix->uidvalidity_stamp ? ix->uidvalidity_stamp : G_MAXUINT32;     /* 0: somebody removed it */
 
-  return sqlite3_column_text (st, 1) && sqlite3_column_text (st, 3) && id > 0 && id <= G_MAXINT32
+  const char *name = (const char *) sqlite3_column_text (st, 1);
+
+  return name && (strcmp (name, "INBOX") == 0) == (db_blob (st, 2).n == 0) && sqlite3_column_text (st, 3) && id > 0 && id <= G_MAXINT32
          && uidvalidity >= 0 && uidvalidity <= largest && uidnext > 0 && uidnext <= UID_MAX
          && modseq >= 0 && (guint64) modseq <= ix->modseq_ceiling && messages >= 0 && messages < uidnext;
 }
@@ -76,7 +79,7 @@ boxes_load (EkIndex *ix, GError **error)
     Box *box = g_hash_table_lookup (ix->boxes, id);
     if (!row_sane (ix, st)) {
       sqlite3_reset (st);
-      return db_damaged (ix->db, "a mailbox has numbers that cannot be", error);
+      return db_damaged (ix->db, "a mailbox has values that cannot be", error);
     }
     if (box == NULL) {
       box = g_new0 (Box, 1);
@@ -227,10 +230,21 @@ boxes_by_name (EkIndex *ix)
 EkStatus
 box_lookup (EkIndex *ix, const char *name, Box **box, GError **error)
 {
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  g_autoptr (GError) ignored = NULL;
+  char *disk = NULL;
+
   *box = box_find (ix, name);
   if (*box)
-    return EK_OK;
-  EkStatus status = boxes_refresh (ix, error);     /* somebody else may have made it */
+    disk = (*box)->disk;
+  else if (strcmp (name, "INBOX") != 0 && OP (ix, pool, &ignored, disk_name, ek_str (name), &disk) != EK_OK)
+    disk = NULL;                                   /* a folder with a broken name may be shown so */
+  g_clear_error (&ignored);
+  EkFolder folder = { ix->root, disk };
+  EkStatus there = disk ? OP (ix, pool, &ignored, exists, &folder) : EK_DEFER;
+  if (there == (*box ? EK_OK : EK_NOTFOUND))
+    return there;
+  EkStatus status = boxes_refresh (ix, error);     /* somebody else made it, or took it away; or the row is damaged */
   if (status != EK_OK)
     return status;
   *box = box_find (ix, name);

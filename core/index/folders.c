@@ -166,7 +166,7 @@ ek_index_status (EkIndex *ix, const char *name, guint what, EkStatusCounts *coun
 /* ---- CREATE, DELETE ---- */
 
 EkStatus
-ek_index_create (EkIndex *ix, const char *name, const char *special, GError **error)
+folder_create (EkIndex *ix, const char *name, const char *special, guint max, GError **error)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   g_autofree char *internal = name_internal (ix->set->config.separator, name, error);
@@ -178,6 +178,9 @@ ek_index_create (EkIndex *ix, const char *name, const char *special, GError **er
   EkStatus status = box_lookup (ix, internal, &box, error);
   if (status == EK_OK)
     return ek_fail (error, EK_FAIL, EEXIST, "the mailbox \"%s\" exists", name);
+  if (status == EK_NOTFOUND && max > 0 && g_hash_table_size (ix->boxes) >= max)
+    return ek_fail (error, EK_FAIL, ENOSPC, "there are %u mailboxes already, and no more than %u may be made",
+                    g_hash_table_size (ix->boxes), max);
   if (status == EK_NOTFOUND)
     status = OP (ix, pool, error, disk_name, ek_str (internal), &disk);
   if (status != EK_OK)
@@ -191,6 +194,12 @@ ek_index_create (EkIndex *ix, const char *name, const char *special, GError **er
                ? ek_fail (error, EK_DEFER, ENOENT, "%s: cannot make the folder %s", ix->root, disk)
                : status;
   return box_add (ix, internal, disk, special, false, &box, error);
+}
+
+EkStatus
+ek_index_create (EkIndex *ix, const char *name, const char *special, GError **error)
+{
+  return folder_create (ix, name, special, ix->set->config.mailboxes_max, error);
 }
 
 EkStatus
@@ -265,6 +274,8 @@ plan (EkIndex *ix, EkPool *pool, const char *from, const char *to, GArray *todo,
         = { .box = box, .name = ek_pool_printf (pool, "%s%s", to, box->name + strlen (from)) };
     if (g_hash_table_contains (names, r.name))
       return ek_fail (error, EK_FAIL, EEXIST, "a mailbox of the new name exists");
+    if (!name_possible (r.name, error))            /* a child may come too deep, or be too long */
+      return EK_FAIL;
     status = OP (ix, pool, error, disk_name, ek_str (r.name), &r.disk);
     g_array_append_val (todo, r);
   }

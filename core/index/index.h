@@ -231,6 +231,7 @@ EkStatus box_expunged (Box *box, GArray *uids, guint64 modseq, GError **error); 
 
 /* The internal form of a name from outside; NULL with error (FAIL) when it can be none. */
 char    *name_internal (char separator, const char *name, GError **error);
+bool     name_possible (const char *internal, GError **error);         /* name_internal() could have made it */
 char    *name_external (char separator, const char *internal);
 gint     name_compare (gconstpointer a, gconstpointer b); /* INBOX first, parents before children */
 bool     name_below (const char *name, const char *parent);
@@ -334,6 +335,11 @@ bool     delivery_log_indexed (const Box *box, EkStr key, guint32 uid);
 /* Asks the queue about those that an earlier process delivered, all at once, and waits as delivery_wait(). */
 EkStatus deliveries_wait (Box *box, const guint32 *uids, guint n, GError **error);
 EkStatus deliveries_wait_all (EkIndex *ix, GError **error);    /* all mailboxes; and delivery_wait_all() */
+
+/* ---- folders.c ------------------------------------------------------------------------------ */
+
+/* ek_index_create() with a limit of its own. */
+EkStatus folder_create (EkIndex *ix, const char *name, const char *special, guint max, GError **error);
 
 /* ---- subs.c --------------------------------------------------------------------------------- */
 

@@ -89,6 +89,8 @@ struct EkMailboxOps {
   EkStatus (*list) (EkInstance *self, EkCall *call, const char *root, EkFolderFunc func, gpointer data);
   /* What a folder of that name (form as above) is called on disk; touches no disk.  FAIL: impossible. */
   EkStatus (*disk_name) (EkInstance *self, EkCall *call, EkStr name, char **disk);
+  /* OK: the folder is there; NOTFOUND.  Looks at it alone, however many there are. */
+  EkStatus (*exists) (EkInstance *self, EkCall *call, const EkFolder *folder);
   /* OK also when it was there already (NOTFOUND from the others when it is not).  With everything above
    * it.  Does not sync. */
   EkStatus (*create) (EkInstance *self, EkCall *call, const EkFolder *folder);

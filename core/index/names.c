@@ -13,8 +13,8 @@ is_inbox (const char *level, gsize n)
   return n == 5 && g_ascii_strncasecmp (level, "INBOX", 5) == 0;
 }
 
-char *
-name_internal (char separator, const char *name, GError **error)
+static bool
+check (char separator, const char *name, GError **error)
 {
   gsize n = strlen (name), depth = 1;
   const char *why = NULL;
@@ -36,8 +36,24 @@ name_internal (char separator, const char *name, GError **error)
   }
   if (why) {
     ek_fail (error, EK_FAIL, EINVAL, "this cannot be the name of a mailbox: %s", why);
-    return NULL;
+    return false;
   }
+  return true;
+}
+
+bool
+name_possible (const char *internal, GError **error)
+{
+  g_autofree char *shown = name_external ('/', internal);      /* no level can hold it on any disk */
+
+  return check ('/', shown, error);
+}
+
+char *
+name_internal (char separator, const char *name, GError **error)
+{
+  if (!check (separator, name, error))
+    return NULL;
   char *internal = g_strdup (name);
   for (char *p = internal; *p; p++)
     if (*p == separator)

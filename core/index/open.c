@@ -211,7 +211,7 @@ specials_create (EkIndex *ix, GError **error)
     const EkSpecial *s = &ix->set->config.specials[i];
     if (!s->create)
       continue;
-    status = ek_index_create (ix, s->name, NULL, error);
+    status = folder_create (ix, s->name, NULL, 0, error);
     if (status == EK_FAIL && error && *error && (*error)->code == EEXIST) {
       g_clear_error (error);
       status = EK_OK;

@@ -189,6 +189,16 @@ maildir_list (EkInstance *self, EkCall *call, const char *root, EkFolderFunc fun
   return failed ? maildir_error (call, failed, "list", root) : EK_OK;
 }
 
+EkStatus
+maildir_exists (EkInstance *self, EkCall *call, const EkFolder *folder)
+{
+  char path[PATH_MAX];
+
+  if (!maildir_path (folder, "cur", 3, path))
+    return EK_NOTFOUND;
+  return access (path, F_OK) == 0 ? EK_OK : maildir_error (call, errno, "look at", path);
+}
+
 /* ---- making, removing, renaming ---- */
 
 static bool

@@ -47,6 +47,7 @@ static const EkMailboxOps mailbox = {
   .locate = maildir_locate,
   .list = maildir_list,
   .disk_name = maildir_disk_name,
+  .exists = maildir_exists,
   .create = maildir_create,
   .remove = maildir_remove,
   .rename = maildir_rename,

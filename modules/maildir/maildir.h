@@ -30,6 +30,7 @@ void maildir_name_sizes (EkStr key, gint64 psize, gint64 vsize, char *into, gsiz
 EkStatus maildir_locate (EkInstance *self, EkCall *call, const EkUser *user, char **root);
 EkStatus maildir_list (EkInstance *self, EkCall *call, const char *root, EkFolderFunc func, gpointer data);
 EkStatus maildir_disk_name (EkInstance *self, EkCall *call, EkStr name, char **disk);
+EkStatus maildir_exists (EkInstance *self, EkCall *call, const EkFolder *folder);
 EkStatus maildir_create (EkInstance *self, EkCall *call, const EkFolder *folder);
 EkStatus maildir_remove (EkInstance *self, EkCall *call, const EkFolder *folder);
 EkStatus maildir_rename (EkInstance *self, EkCall *call, const EkFolder *folder, const char *to_disk);

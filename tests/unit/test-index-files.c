@@ -342,6 +342,37 @@ test_corrupt (void)
   }
 }
 
+/* A mailbox whose row leads to no folder is found again by its name, without anybody asking for the list. */
+static void
+test_led_astray (void)
+{
+  static const char *const where[] = { "X'2e456c7365776865'", "X'ff01'", "X'2e2e'" };
+  Mail m;
+
+  mail_new (&m);
+  g_assert_cmpint (ek_index_create (m.ix, "Work", NULL, NULL), ==, EK_OK);
+  for (guint n = 1; n <= 3; n++)
+    mail_append (&m, "Work", n, 0, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (where); i++) {
+    mail_close (&m);
+    g_autofree char *index = g_build_filename (m.root, "ekiden.index", NULL);
+    g_autofree char *sql = g_strdup_printf ("UPDATE box SET disk = %s WHERE name = 'Work'", where[i]);
+    sqlite3 *h = NULL;
+    g_assert_cmpint (sqlite3_open (index, &h), ==, SQLITE_OK);
+    g_assert_cmpint (sqlite3_exec (h, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+    g_assert_cmpint (sqlite3_changes (h), ==, 1);
+    sqlite3_close (h);
+    mail_open (&m);
+    if (i == 0)                      /* the first to ask may also be APPEND, or STATUS */
+      mail_append (&m, "Work", 4, 0, NULL);
+    EkView *view = mail_view (&m, "Work", EK_VIEW_RW);
+    g_assert_cmpuint (ek_view_count (view), ==, 4);
+    ek_view_free (view);
+  }
+  assert_list (&m, "INBOX[sE] Work[sE] ");
+  mail_free (&m);
+}
+
 /* Damage that SQLite does not see: rows that pages lost or misplaced, numbers that cannot be. */
 static void
 test_inconsistent (void)
@@ -353,6 +384,8 @@ test_inconsistent (void)
     "UPDATE box SET uidnext = 4294967295",
     "UPDATE box SET uidvalidity = 4294967295",
     "DELETE FROM meta WHERE k = 'modseq'",
+    "UPDATE box SET disk = X'2e6e6f77686572' WHERE name = 'INBOX'",
+    "UPDATE box SET name = 'OUTBOX' WHERE name = 'INBOX'",
   };
   const guint messages = 20;
   Mail m;
@@ -537,6 +570,7 @@ main (int argc, char **argv)
   g_test_add_func ("/index-files/import", test_import);
   g_test_add_func ("/index-files/corrupt", test_corrupt);
   g_test_add_func ("/index-files/inconsistent", test_inconsistent);
+  g_test_add_func ("/index-files/led-astray", test_led_astray);
   g_test_add_func ("/index-files/floor", test_floor);
   g_test_add_func ("/index-files/reload", test_reload);
   g_test_add_func ("/index-files/lock", test_lock);

@@ -1,4 +1,4 @@
-/* test-index.c - the mailbox index over Maildir: folders, views, rows, changes, other programs, recovery
+/* test-index.c - the mailbox index over Maildir: views, rows, changes, other programs, recovery
  * SPDX-License-Identifier: Apache-2.0 */
 #include "unit/mailbox.h"
 #include "mail/mime.h"
@@ -25,70 +25,6 @@ test_mutf7 (void)
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
     g_assert_null (ek_mutf7_decode (ek_str (bad[i])));
   g_assert_null (ek_mutf7_encode (EK_STR ("\377")));
-}
-
-/* ---- folders ---- */
-
-static void
-test_folders (void)
-{
-  Mail m;
-  EkStatusCounts c;
-
-  mail_new (&m);
-  assert_list (&m, "INBOX[sE] ");
-  g_assert_cmpint (ek_index_create (m.ix, "Work/2024", "\\Archive", NULL), ==, EK_OK);
-  assert_list (&m, "INBOX[sE] Work[C] Work/2024[sE\\Archive] ");
-  assert_fails (ek_index_create (m.ix, "Work/2024", NULL, &error), EK_FAIL, EEXIST);
-  assert_fails (ek_index_create (m.ix, "inbox", NULL, &error), EK_FAIL, EEXIST);
-  assert_fails (ek_index_create (m.ix, "a//b", NULL, &error), EK_FAIL, EINVAL);
-  assert_fails (ek_index_create (m.ix, "../etc", NULL, &error), EK_FAIL, EINVAL);
-  assert_fails (ek_index_create (m.ix, "x\ny", NULL, &error), EK_FAIL, EINVAL);
-  assert_fails (ek_index_create (m.ix, "\377", NULL, &error), EK_FAIL, EINVAL);
-  assert_fails (ek_index_delete (m.ix, "Inbox", &error), EK_FAIL, EPERM);
-  g_assert_cmpint (ek_index_delete (m.ix, "none", NULL), ==, EK_NOTFOUND);
-  g_assert_cmpint (ek_index_status (m.ix, "none", 0, &c, NULL), ==, EK_NOTFOUND);
-  g_assert_cmpint (ek_index_subscribe (m.ix, "Work/2024", true, NULL), ==, EK_OK);
-  g_assert_cmpint (ek_index_subscribe (m.ix, "Gone/Far", true, NULL), ==, EK_OK);
-  g_assert_cmpint (ek_index_subscribe (m.ix, "Work/2024", true, NULL), ==, EK_OK);
-  assert_list (&m, "INBOX[sE] Gone[b] Gone/Far[S] Work[Cb] Work/2024[sSE\\Archive] ");
-  g_assert_cmpint (ek_index_subscribe (m.ix, "Gone/Far", false, NULL), ==, EK_OK);
-  c = mail_status (&m, "Work/2024");
-  g_assert_cmpint (ek_index_rename (m.ix, "Work", "Job", NULL), ==, EK_OK);        /* a parent that is none */
-  assert_list (&m, "INBOX[sE] Job[C] Job/2024[sE\\Archive] Work[b] Work/2024[S] ");
-  EkStatusCounts d = mail_status (&m, "Job/2024");
-  g_assert_cmpstr (c.id, ==, d.id);
-  g_assert_cmpuint (c.uidvalidity, ==, d.uidvalidity);
-  assert_fails (ek_index_rename (m.ix, "Job/2024", "Job/2024/x", &error), EK_FAIL, EINVAL);
-  assert_fails (ek_index_rename (m.ix, "Job/2024", "INBOX", &error), EK_FAIL, EEXIST);
-  g_assert_cmpint (ek_index_rename (m.ix, "Work", "x", NULL), ==, EK_NOTFOUND);
-  g_assert_cmpint (ek_index_delete (m.ix, "Job/2024", NULL), ==, EK_OK);
-  assert_list (&m, "INBOX[sE] Work[b] Work/2024[S] ");
-  g_assert_cmpint (ek_index_create (m.ix, "Job/2024", NULL, NULL), ==, EK_OK);
-  EkStatusCounts e = mail_status (&m, "Job/2024");
-  g_assert_cmpuint (e.uidvalidity, >, d.uidvalidity);      /* the same name, never the same UIDs */
-  g_assert_cmpstr (e.id, !=, d.id);
-  mail_free (&m);
-}
-
-static void
-test_subscriptions_import (void)
-{
-  Mail m;
-
-  mail_new (&m);
-  g_autofree char *path = g_build_filename (m.root, "courierimapsubscribed", NULL);
-  test_write (path, "INBOX\nINBOX.Sent\nINBOX.Entw&APw-rfe.x\n", -1);
-  assert_list (&m, "INBOX[sSE] Entw\303\274rfe[b] Entw\303\274rfe/x[S] Sent[S] ");
-  g_autofree char *own = g_build_filename (m.root, "subscriptions", NULL);
-  mail_overwrite (own, "Old.Style\nINBOX\r\n\n&bad\n");
-  assert_list (&m, "INBOX[sSE] Old[b] Old/Style[S] ");
-  g_assert_cmpint (ek_index_subscribe (m.ix, "Work/A & B", true, NULL), ==, EK_OK);
-  g_autofree char *text = NULL;
-  g_assert_true (g_file_get_contents (own, &text, NULL, NULL));
-  g_assert_cmpstr (text, ==, "V\t2\n\nINBOX\nOld\tStyle\nWork\tA &- B\n");
-  assert_list (&m, "INBOX[sSE] Old[b] Old/Style[S] Work[b] Work/A & B[S] ");
-  mail_free (&m);
 }
 
 /* ---- views ---- */
@@ -507,8 +443,6 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/index/mutf7", test_mutf7);
-  g_test_add_func ("/index/folders", test_folders);
-  g_test_add_func ("/index/subscriptions", test_subscriptions_import);
   g_test_add_func ("/index/view", test_view);
   g_test_add_func ("/index/store", test_store);
   g_test_add_func ("/index/fetch", test_fetch);
