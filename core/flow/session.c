@@ -5,6 +5,9 @@
  * STARTTLS) happens in a task at the end of the loop's turn, and all replies of a turn leave in one
  * write.  While a session waits its input is read no further than input_max, then not at all, so the
  * kernel's buffer fills and the client waits.
+ *
+ * A client that sends no more (it has shut down its half) gets the answers to all that it sent, then the end.
+ * One that is gone (both halves) ends the session at once, whatever it waits for.
  */
 #include "config.h"
 #include "flow/facts.h"
@@ -345,7 +348,7 @@ task_run (EkTask *task)
       finish (s);
     else if (empty && s->starttls && s->watch.fd >= 0)
       begin_tls (s);
-    else if (s->eof && !s->closing && !s->waiting && !s->starttls)
+    else if (s->eof && !s->closing && !s->waiting && !s->starttls && !s->above && ek_buf_len (&s->out) == 0)
       ek_session_end (s, EK_CLOSED_BY_CLIENT);
     else
       ek_session_watch_for (s);

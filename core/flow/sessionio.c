@@ -64,8 +64,8 @@ ek_session_watch_for (EkSession *s)
   bool read = !s->eof && !s->starttls && (s->lingering || !s->closing)
               && !(s->waiting && ek_buf_len (&s->in) >= (s->ops->input_max ? s->ops->input_max : INPUT_MAX));
 
-  if (s->watch.fd >= 0)
-    ek_watch_set (s->loop, &s->watch, (read ? EPOLLIN : 0) | (s->blocked ? EPOLLOUT : 0));
+  if (s->watch.fd >= 0)              /* that he is gone is told even while nothing else is wanted of him */
+    ek_watch_set (s->loop, &s->watch, EPOLLHUP | EPOLLERR | (read ? EPOLLIN : 0) | (s->blocked ? EPOLLOUT : 0));
 }
 
 bool
@@ -180,7 +180,9 @@ ek_session_readable (EkWatch *watch, guint32 events)
     s->blocked = false;
     ek_session_soon (s);
   }
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+  if ((events & (EPOLLHUP | EPOLLERR)) && !(watch->events & EPOLLIN))
+    ek_session_end (s, s->closing ? s->why : EK_CLOSED_BY_CLIENT);
+  else if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
     ssize_t n = recv (s->watch.fd, shared, READ_SIZE, MSG_DONTWAIT);
     if (n > 0) {
       ek_session_restart_timer (s);
@@ -188,7 +190,7 @@ ek_session_readable (EkWatch *watch, guint32 events)
     }
     else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
       s->eof = true;
-      if (n < 0 || (events & EPOLLERR))
+      if (n < 0 || (events & (EPOLLHUP | EPOLLERR)))         /* else he only sends no more, and may still read */
         ek_session_end (s, EK_CLOSED_BY_CLIENT);
     }
     if (!s->closed)

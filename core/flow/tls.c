@@ -370,7 +370,7 @@ pump (Conn *c)
     ek_timer_set (ek_role_loop (), &c->timer, LINGER);
   bool read_client = !c->client_eof && ek_buf_len (&c->to_stream) == 0;
   bool read_stream = !c->stream_eof && ek_buf_len (&c->to_client) == 0;
-  ek_watch_set (ek_role_loop (), &c->client, (read_client ? EPOLLIN : 0) | (c->want_write ? EPOLLOUT : 0));
+  ek_watch_set (ek_role_loop (), &c->client, EPOLLHUP | EPOLLERR | (read_client ? EPOLLIN : 0) | (c->want_write ? EPOLLOUT : 0));
   ek_watch_set (ek_role_loop (), &c->stream, (read_stream ? EPOLLIN : 0) | (ek_buf_len (&c->to_stream) > 0 ? EPOLLOUT : 0));
 }
 
@@ -379,8 +379,8 @@ client_event (EkWatch *watch, guint32 events)
 {
   Conn *c = (Conn *) ((char *) watch - G_STRUCT_OFFSET (Conn, client));
 
-  if ((events & (EPOLLHUP | EPOLLERR)) && c->client_eof) {
-    conn_free (c);                   /* nothing can be sent any more */
+  if ((events & (EPOLLHUP | EPOLLERR)) && c->stream.fd >= 0 && !(watch->events & EPOLLIN)) {
+    conn_free (c);                   /* he is gone: nothing can be sent any more, and nobody waits for what he sent */
     return;
   }
   pump (c);

@@ -267,11 +267,25 @@ def leaving(server):
             c.line_out("RCPT TO:<wake@any.test>")
             c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))     # not half closed: gone
             c.close()
+        crowd = [session(server) for _ in range(20)]
+        for c in crowd:                              # half closed first: that alone ends nothing
+            c.line_out("RCPT TO:<wake@any.test>")
+            c.sock.shutdown(socket.SHUT_WR)
+        last.cmd("NOOP")
+        for c in crowd:
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            c.close()
         t.equal(rcpt(last, "wake").code, 250, "clients left while their hooks waited: who stayed is answered")
-        t.ok(wait_for(lambda: len(re.findall(r"lost connection after RCPT", server.log())) >= 20, 20), "they are gone", server.tail(5))
+        t.ok(wait_for(lambda: len(re.findall(r"lost connection after RCPT", server.log())) >= 40, 20), "they are gone", server.tail(5))
         t.equal(rcpt(last, "wake").code, 250, "and a later one too, when the map has answered all")
         t.ok(wait_for(lambda: server.log().count("policy: woke up") >= 2, 10) and server.log().count("policy: woke up") == 2,
              "and only the hooks of who stayed went on")
+    with session(server) as half:
+        half.send(b"RCPT TO:<wake@any.test>\r\nNOOP\r\nQUIT\r\n")
+        half.sock.shutdown(socket.SHUT_WR)
+        t.equal([half.reply().code for _ in range(3)], [250, 250, 221], "a client that only sends no more has its hook's answer, and those behind it")
+        t.ok(half.closed(), "and the end")
+    t.ok(wait_for(lambda: server.log().count("policy: woke up") == 3, 10), "that hook went on")
 
 
 def outage(server):
