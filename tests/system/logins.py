@@ -5,7 +5,7 @@
 import os
 import time
 
-from ekiden import Server
+from ekiden import MAIL, Server
 from tap import Tap
 from wire import Imap
 
@@ -123,4 +123,10 @@ for layout in ("apart", "merged"):
         changes(s)
         t.ok(s.stop(), f"{layout}: the server stops")
     t.ok(not site.problems(), f"{layout}: no reports", site.problems())
+    plain = "listener \"mx\" {\n  address = \"127.0.0.1:${port_mx}\"\n  protocol = smtp\n  plaintext_auth = yes\n}\n"
+    for text, offered in ((MAIL, True), (MAIL.replace("sasl_plain { }\n", ""), False)):
+        with Server(text + plain, users=["anna"], layout=layout) as server, server.smtp("mx") as c:
+            c.ehlo()
+            t.equal(("AUTH" in c.features, c.auth_plain("anna@example.test", server.password).code == 235), (offered, offered),
+                    f"{layout}: AUTH is offered {'with' if offered else 'only with'} a module that answers it")
 t.done()
