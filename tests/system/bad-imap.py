@@ -6,31 +6,16 @@ import os
 import re
 
 from badinput import Memory, gentle, nested, parts_of
-from ekiden import MAIL, Server
+from ekiden import MAIL, Server, listener
 from tap import Tap
 from wire import Closed, Imap
 
-CONFIG = MAIL + """
+CONFIG = (MAIL + listener("imaps") + listener("slow", "imap", login_timeout="3s")
+          + listener("patient", "imap", tls="implicit", bad_commands_max="255") + """
 auth {
   failure_delay = 50ms
 }
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
-listener "slow" {
-  address       = "127.0.0.1:${port_slow}"
-  protocol      = imap
-  login_timeout = 3s
-}
-listener "patient" {
-  address          = "127.0.0.1:${port_patient}"
-  protocol         = imap
-  tls              = implicit
-  bad_commands_max = 255
-}
-"""
+""")
 t = Tap()
 
 

@@ -5,12 +5,14 @@
 import threading
 
 from badinput import Memory, gentle, nested, parts_of
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from sink import Sink
 from tap import Tap
 from wire import Closed
 
-CONFIG = MAIL + """
+CONFIG = (MAIL + listener("smtp") + listener("small", "smtp", message_size_limit="200K")
+          + listener("slow", "smtp", idle_timeout="3s") + listener("many", "smtp", recipients_max="100000")
+          + listener("submissions", submission="yes") + listener("imaps") + """
 trusted = 192.0.2.0/24
 static "anybody" {
   home      = "${mail}/%d/%n"
@@ -26,37 +28,7 @@ routing {
   transport = out
   relayhost = "[127.0.0.1]:SINK"
 }
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-}
-listener "small" {
-  address            = "127.0.0.1:${port_small}"
-  protocol           = smtp
-  message_size_limit = 200K
-}
-listener "slow" {
-  address      = "127.0.0.1:${port_slow}"
-  protocol     = smtp
-  idle_timeout = 3s
-}
-listener "many" {
-  address        = "127.0.0.1:${port_many}"
-  protocol       = smtp
-  recipients_max = 100000
-}
-listener "submissions" {
-  address    = "127.0.0.1:${port_submissions}"
-  protocol   = smtp
-  tls        = implicit
-  submission = yes
-}
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
-"""
+""")
 t = Tap()
 
 

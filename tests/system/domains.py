@@ -6,11 +6,11 @@ import json
 import os
 import threading
 
-from ekiden import Server, wait_for
+from ekiden import Server, listener, wait_for
 from tap import Tap
 from wire import Imap
 
-CONFIG = """
+CONFIG = listener("smtp") + listener("imap", plaintext_auth="yes") + """
 sasl_plain { }
 file "one" { path = "${dir}/one"
   home = "${mail}/%d/%n" }
@@ -31,11 +31,6 @@ auth { failure_delay = 100ms
   failure_delay_max = 200ms }
 queue { backoff_min = 1s
   backoff_max = 2s }
-listener "smtp" { address = "127.0.0.1:${port_smtp}"
-  protocol = smtp }
-listener "imap" { address = "127.0.0.1:${port_imap}"
-  protocol = imap
-  plaintext_auth = yes }
 """
 USERS = [("anna@one.test", "pa"), ("ben@two.test", "pb")]
 GONE = ("carl@away.test", "pw")

@@ -10,21 +10,13 @@ import subprocess
 import time
 from collections import Counter
 
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from images import Images, sh
 from tap import Tap
 from wire import Closed, Smtp
 
 t = Tap()
-CONFIG = MAIL + """
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-}
-listener "imap" {
-  address  = "127.0.0.1:${port_imap}"
-  protocol = imap
-}
+CONFIG = MAIL + listener("smtp") + listener("imap") + """
 queue {
   message_size_limit = 1M
   backoff_min = 1s

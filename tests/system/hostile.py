@@ -12,24 +12,14 @@ import sys
 
 sys.path.insert(0, os.path.join(os.environ["EKIDEN_TOP"], "tests/lib"))
 from channel import ANSWER, FRAME, Hostile, client, peers_of_sockets, s, sockets_of, t, u
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from tap import Tap
 
 T = Tap()
 NONSENSE, EDGE, QUEUE, STORE = 15, 2, 4, 6
 AUTH, AUTH_MORE, RCPT, VOUCH, HANDOFF, START, STREAM_TLS = 32, 33, 35, 48, 56, 64, 65
 SUBMIT, STREAM, ACCEPTING, ROUTE, DELIVER, RETIRED, HOP, REQUEST = 80, 81, 83, 96, 104, 105, 112, 128
-CONFIG = MAIL + """
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-}
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
-"""
+CONFIG = MAIL + listener("smtp") + listener("imaps")
 SECRET = "bens-word-that-no-edge-may-hear"
 PRIVATE = b"the words between anna and ben"
 seed = int(os.environ.get("EKIDEN_SEED") or random.randrange(1 << 30))

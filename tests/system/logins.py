@@ -5,11 +5,11 @@
 import os
 import time
 
-from ekiden import MAIL, Server
+from ekiden import MAIL, Server, listener
 from tap import Tap
 from wire import Imap
 
-CONFIG = """
+CONFIG = listener("smtp") + listener("imap", plaintext_auth="yes") + """
 sasl_plain { }
 file "one" { path = "${dir}/one"
   home = "${mail}/%d/%n" }
@@ -29,11 +29,6 @@ domain "away.test" { auth = away
   mailboxes = mail }
 auth { failure_delay = 200ms
   failure_delay_max = 800ms }
-listener "smtp" { address = "127.0.0.1:${port_smtp}"
-  protocol = smtp }
-listener "imap" { address = "127.0.0.1:${port_imap}"
-  protocol = imap
-  plaintext_auth = yes }
 """
 t = Tap()
 

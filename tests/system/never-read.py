@@ -8,22 +8,12 @@ import os
 import re
 import select
 
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from procs import memory, sanitized, steady
 from tap import Tap
 
 CLIENTS, MESSAGES, SIZE, LIMIT = 200, 21, 50 << 20, 50 * 1024
-CONFIG = MAIL + """
-listener "imap" {
-  address  = "127.0.0.1:${port_imap}"
-  protocol = imap
-  plaintext_auth = yes
-}
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
+CONFIG = MAIL + listener("imap", plaintext_auth="yes") + listener("imaps") + """
 store { connections_per_user = 1000 }
 """
 t = Tap()

@@ -6,21 +6,12 @@ import re
 import threading
 from collections import Counter
 
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from tap import Tap
 from wire import Closed, Imap, Smtp
 
 t = Tap()
-CONFIG = MAIL + """
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-}
-listener "imap" {
-  address  = "127.0.0.1:${port_imap}"
-  protocol = imap
-  plaintext_auth = yes
-}
+CONFIG = MAIL + listener("smtp") + listener("imap", plaintext_auth="yes") + """
 queue {
   backoff_min = 1s
   backoff_max = 2s

@@ -10,34 +10,20 @@ import shutil
 import threading
 import time
 
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from procs import descriptors, memory, sanitized, steady
 from tap import Tap
 from wire import Imap, Smtp
 
 SESSIONS, USERS, RELOADS, SENDERS = 1000, 10, 50, 8
-CONFIG = MAIL + """
+CONFIG = (MAIL + listener("smtp", banner='"ESMTP number 0"') + listener("imap", plaintext_auth="yes")
+          + listener("imaps") + """
 certificate "changing" {
   chain = "${dir}/changing.pem"
   key   = "${dir}/changing.key"
 }
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-  banner   = "ESMTP number 0"
-}
-listener "imap" {
-  address  = "127.0.0.1:${port_imap}"
-  protocol = imap
-  plaintext_auth = yes
-}
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
 store { connections_per_user = 10000 }
-"""
+""")
 t = Tap()
 users = [f"user{i}" for i in range(USERS)]
 options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1", "thread_local_quarantine_size_kb=16")))

@@ -9,21 +9,11 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.environ["EKIDEN_TOP"], "tests/lib"))
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from tap import Tap
 
 t = Tap()
-CONFIG = MAIL + """
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-}
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
-"""
+CONFIG = MAIL + listener("smtp") + listener("imaps")
 ROOT = os.geteuid() == 0
 LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1)
 with open("/proc/self/status", encoding="utf-8") as f:

@@ -9,20 +9,11 @@ import shutil
 import signal
 import subprocess
 
-from ekiden import MAIL, Server, wait_for
+from ekiden import MAIL, Server, listener, wait_for
 from sink import Sink
 from tap import Tap
 
-CONFIG = MAIL + """
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-}
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
+CONFIG = MAIL + listener("smtp") + listener("imaps") + """
 smtp "out" {
   connect_timeout = 5s
 }

@@ -12,26 +12,11 @@ import threading
 import time
 from collections import Counter
 
-from ekiden import BUILD, MAIL, Server, wait_for
+from ekiden import BUILD, MAIL, Server, listener, wait_for
 from tap import Tap
 from wire import Closed, Imap, Smtp
 
-CONFIG = MAIL + """
-listener "smtp" {
-  address  = "127.0.0.1:${port_smtp}"
-  protocol = smtp
-}
-listener "imaps" {
-  address  = "127.0.0.1:${port_imaps}"
-  protocol = imap
-  tls      = implicit
-}
-listener "imap" {
-  address  = "127.0.0.1:${port_imap}"
-  protocol = imap
-  plaintext_auth = yes
-}
-"""
+CONFIG = MAIL + listener("smtp") + listener("imaps") + listener("imap", plaintext_auth="yes")
 SENDERS, READERS, USERS = 6, 4, 3
 t = Tap()
 users = [f"user{i}" for i in range(USERS)]
