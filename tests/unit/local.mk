@@ -191,10 +191,8 @@ tests_unit_test_rows_CPPFLAGS += -DWITH_MODULES
 endif
 tests_unit_test_rows_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-smtp
-tests_unit_test_smtp_SOURCES = tests/unit/test-smtp.c
-if !BUILTIN_SMTP
-tests_unit_test_smtp_SOURCES += $(modules_smtp_smtp_la_SOURCES)
-endif
+# of its own even where the module is built in: what it calls here is in memory, what it would call there is the core
+tests_unit_test_smtp_SOURCES = tests/unit/test-smtp.c $(modules_smtp_smtp_la_SOURCES)
 tests_unit_test_smtp_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_smtp_LDADD = tests/lib/libmemsubmit.la tests/lib/libmemsession.la $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-spool-damage
@@ -202,10 +200,7 @@ tests_unit_test_spool_damage_SOURCES = tests/unit/test-spool-damage.c
 tests_unit_test_spool_damage_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_spool_damage_LDADD = tests/lib/libspoolrig.la $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-smtp-client
-tests_unit_test_smtp_client_SOURCES = tests/unit/test-smtp-client.c tests/unit/instance.h
-if !BUILTIN_SMTP
-tests_unit_test_smtp_client_SOURCES += $(modules_smtp_smtp_la_SOURCES)
-endif
+tests_unit_test_smtp_client_SOURCES = tests/unit/test-smtp-client.c tests/unit/instance.h $(modules_smtp_smtp_la_SOURCES)
 tests_unit_test_smtp_client_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_smtp_client_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-ask

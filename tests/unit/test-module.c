@@ -40,7 +40,7 @@ test_refuse (void)
   assert_refused ("otherbuild", MODS, "built with Ekiden 0.0.1-pdp11", "this is " EK_BUILD);
   assert_refused ("nomodule", MODS, "has no symbol ek_module", "nomodule.so");
   assert_refused ("badrow", MODS, "is faulty", "the range 1..65535");
-  assert_refused ("dns_unbound", MODS, "dns_unbound.so is not in " MODS, "package ekiden-dns-unbound");
+  assert_refused ("not_there", MODS, "not_there.so is not in " MODS, "package ekiden-not-there");
   assert_refused ("godo", MODS, "there is no module \"godo\"", "did you mean \"good\"?");
   assert_refused ("../good", MODS, "cannot be the name of a module", "small letters");
 }
