@@ -15,6 +15,9 @@ CONFIG = (MAIL + listener("imaps") + listener("slow", "imap", login_timeout="3s"
 auth {
   failure_delay = 50ms
 }
+store {
+  mailboxes_max = 300
+}
 """)
 t = Tap()
 
@@ -194,6 +197,9 @@ def folders(s, count):
         says(c, f"SELECT Many.f{count - 1}", "OK", "the last one can be selected")
         says(c, "RENAME Many Lots", "OK", "their parent is renamed")
         t.equal(len(c.cmd('LIST "" "Lots.%"').untagged), count, "and all have gone with it")
+        for command in ("CREATE One", "RENAME INBOX One", "CREATE Lots.one.more"):
+            answer = c.cmd(command)
+            t.ok(answer.status == "NO" and answer.text.startswith("[LIMIT] there are"), f"{command}: more than mailboxes_max are not made", answer)
     served(s, f"{count} folders")
 
 

@@ -146,6 +146,19 @@ def long_answer(server):
              "IMAP: two long answers come whole", (len(got), got[-200:]))
 
 
+def across_login(server):
+    """IMAP: the half is closed before edge and store have handed the client over."""
+    with Imap(server.port("imap"), timeout=60) as c:
+        user = server.address("anna")
+        c.send(f"a LOGIN {user} {server.password}\r\nb STATUS INBOX (MESSAGES)\r\nc LOGOUT\r\n")
+        c.sock.shutdown(socket.SHUT_WR)
+        seen = []
+        while not seen or not seen[-1].startswith("c "):
+            seen.append(c.line())
+        t.equal([line[:4] for line in seen if line[0] != "*"], ["a OK", "b OK", "c OK"], "IMAP: login, and what was sent behind it")
+        t.ok(c.closed(60), "IMAP: then the end")
+
+
 def gone(server, tls):
     """The half is closed, then all of it, while a recipient is being checked: the session ends before the answer comes."""
     how = "TLS" if tls else "plain"
@@ -173,5 +186,6 @@ for layout in ("apart", "merged"):
         at_once(server)
         cut(server)
         long_answer(server)
+        across_login(server)
         t.ok(not server.problems(), f"{layout}: no report", server.problems())
 t.done()
