@@ -17,6 +17,8 @@ import socket
 import struct
 import time
 
+from ekiden import wait_for
+
 ANSWER = 1
 FRAME = struct.Struct("=IIHBB")
 libc = ctypes.CDLL(None, use_errno=True)
@@ -115,6 +117,7 @@ class Hostile:
         self.last = 0
 
     def __enter__(self):
+        wait_for(lambda: self.name in self.server.workers().values(), 60)    # the last attack may have cost the process
         workers = self.server.workers()
         self.pid = next(pid for pid, name in workers.items() if name == self.name)
         os.kill(self.pid, signal.SIGSTOP)
