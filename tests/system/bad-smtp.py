@@ -2,6 +2,7 @@
 # bad-smtp.py - what no honest SMTP client sends: a clear refusal, bounded memory, and the next client is served
 # limit: 600
 # SPDX-License-Identifier: Apache-2.0
+import re
 import threading
 
 from badinput import Memory, gentle, nested, parts_of
@@ -311,6 +312,7 @@ def smuggling_out(s, sink):
     got = sorted(m.data.split(b"\r\n\r\n", 1)[1] for m in sink.messages if b"Subject: dots" in m.data)
     want = sorted(b.replace(b"a\n.\nb\r.\rc", b"a\r\n.\r\nb . c").replace(b"\r\n", b"\0").replace(b"\r", b" ").replace(b"\0", b"\r\n") for b in bodies)
     t.equal([g.rstrip(b"\r\n ")[:100] for g in got], [w.rstrip(b"\r\n ")[:100] for w in want], "smuggling out: lines of dots arrive as they were")
+    got = [re.sub(rb"(?<=[^\n]{997})\r\n ", b"", g) for g in got]         # lines over 998 octets are broken
     t.equal([len(g.rstrip(b"\r\n ")) for g in got], [len(w.rstrip(b"\r\n ")) for w in want], "smuggling out: every one of them")
 
 
