@@ -118,7 +118,7 @@ for layout in ("apart", "merged"):
         changes(s)
         t.ok(s.stop(), f"{layout}: the server stops")
     t.ok(not site.problems(), f"{layout}: no reports", site.problems())
-    plain = "listener \"mx\" {\n  address = \"127.0.0.1:${port_mx}\"\n  protocol = smtp\n  plaintext_auth = yes\n}\n"
+    plain = listener("mx", "smtp", plaintext_auth="yes")
     for text, offered in ((MAIL, True), (MAIL.replace("sasl_plain { }\n", ""), False)):
         with Server(text + plain, users=["anna"], layout=layout) as server, server.smtp("mx") as c:
             c.ehlo()
