@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# nofile-alone.py - store alone, then queue alone, has as many descriptors open as it may, while mail comes and is read
+# nofile-alone.py - one role alone has as many descriptors open as it may, while mail comes, goes and is read
 # SPDX-License-Identifier: Apache-2.0
 # needs: root prlimit
 # ports
@@ -11,11 +11,17 @@ import time
 from collections import Counter
 
 from ekiden import MAIL, Server, listener, wait_for
+from sink import Sink
 from tap import Tap
 from wire import Closed, Imap, Smtp
 
 t = Tap()
-CONFIG = MAIL + listener("smtp") + listener("imap", plaintext_auth="yes") + """
+CONFIG = MAIL + listener("smtp") + listener("imap", plaintext_auth="yes") + listener("imaps") + """
+smtp "out" { }
+routing {
+  transport = out
+  relayhost = "[127.0.0.1]:SINK"
+}
 queue {
   backoff_min = 1s
   backoff_max = 2s
@@ -147,7 +153,7 @@ def alone(server, role):
     squeeze(pid, SPARE[role])
     wait_for(lambda: put_off(load.told, role) >= 10, 90, 0.1)
     t.ok(put_off(load.told, role) >= 10, f"{role}: clients are put off", dict(load.told))
-    t.ok(wait_for(lambda: re.search(r"LimitNOFILE", server.log()[at:]), 20), f"{role}: the log says what to do", server.tail())
+    t.ok(wait_for(lambda: "LimitNOFILE" in server.log()[at:], 20), f"{role}: the log says what to do", server.tail())
     t.equal(reader.cmd("NOOP").status, "OK", f"{role}: who was there goes on")
     n, message = load.new()
     t.equal(old.mail("", server.address("anna"), text(n, 300)).code, 250, f"{role}: a small message is taken all the same")
@@ -170,9 +176,57 @@ def alone(server, role):
     t.equal(server.workers(), pids, f"{role}: nobody was replaced")
 
 
-for squeezed in ("store", "queue"):
-    with Server(CONFIG, users=["anna"], roles="  stores = 1", spool="  segment_size = 4M") as one:
-        alone(one, squeezed)
-        t.ok(one.stop(), "the server stops in order")
-        t.equal(one.problems(), [], "nobody died, no reports")
+def comes_in(server, listener_name):
+    """A client with TLS from the start, or by STARTTLS, who logs in; false when he is turned away."""
+    try:
+        with server.imap(listener_name, timeout=120) as c:
+            if listener_name == "imap" and c.starttls(server.tls_client(), server.hostname).status != "OK":
+                return False
+            return c.login(server.address("anna"), server.password).status == "OK"
+    except (Closed, OSError):
+        return False
+
+
+def doors(server, role):
+    """A tls, the edges: whose connection they cannot hold is turned away, who is there notices nothing."""
+    pids, at = server.workers(), len(server.log())
+    there = server.imap("imaps", "anna")
+    for pid in server.busy(role):
+        squeeze(pid, 0)
+    outcomes = Counter(comes_in(server, name) for name in ("imaps", "imap") for _ in range(10))
+    t.ok(outcomes[False] > 0, f"{role}: clients are turned away", outcomes)
+    t.ok(wait_for(lambda: "LimitNOFILE" in server.log()[at:], 20), f"{role}: the log says what to do", server.tail())
+    t.equal(there.cmd("NOOP").status, "OK", f"{role}: who was there goes on")
+    for pid in server.busy(role):
+        allow(pid, None)
+    t.ok(wait_for(lambda: comes_in(server, "imaps") and comes_in(server, "imap"), 60, 0.1), f"{role}: it recovers by itself")
+    t.equal(there.cmd("NOOP").status, "OK", f"{role}: who was there is there still")
+    there.close()
+    t.equal(server.workers(), pids, f"{role}: nobody was replaced")
+
+
+def outgoing(server, sink):
+    pids, pid = server.workers(), server.busy("relay")[0]
+    squeeze(pid, 0)
+    with server.smtp("smtp") as c:
+        c.ehlo()
+        t.equal(c.mail("a@example.org", "far@elsewhere.test", text(1, 200_000)).code, 250, "relay: a large message for elsewhere is taken")
+    t.ok(server.logged(r"status=deferred.*LimitNOFILE", 30), "relay: it is put off, and the log says what to do", server.tail())
+    allow(pid, None)
+    t.ok(sink.wait(1, 60), "relay: and goes out when there is room again")
+    t.equal(server.workers(), pids, "relay: nobody was replaced")
+
+
+with Sink() as target:
+    for squeezed in (("store",), ("queue",), ("tls", "edge", "relay")):
+        with Server(CONFIG.replace("SINK", str(target.port)), users=["anna"], roles="  stores = 1", spool="  segment_size = 4M") as one:
+            for this in squeezed:
+                if this == "relay":
+                    outgoing(one, target)
+                elif this in ("tls", "edge"):
+                    doors(one, this)
+                else:
+                    alone(one, this)
+            t.ok(one.stop(), "the server stops in order")
+            t.equal(one.problems(), [], "nobody died, no reports")
 t.done()
