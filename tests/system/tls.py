@@ -206,6 +206,11 @@ def tickets(server):
     server.replace_conf(conf)
     server.reload()
 
+    def back():
+        s_client(server, "-tls1_2", "-sess_out", path, "-servername", server.hostname)
+        return os.path.exists(path) and resumed(path, "-tls1_2") == 8
+    t.ok(wait_for(back, 30, 0.2), "tickets are back, as soon as every process goes by the new configuration")
+
 
 def facts(server):
     """What the edge is told: by a fresh handshake, by a resumed one, and over STARTTLS."""
