@@ -10,22 +10,21 @@
 #include "proc/master.h"
 #include "base/log.h"
 #include "proc/confine.h"
-#include "net/listen.h"
 #include "proc/build.h"
 #include "proc/control.h"
+#include "proc/folders.h"
 #include "proc/notify.h"
 #include "proc/pairs.h"
+#include "proc/sockets.h"
 #include "proc/spawn.h"
 #include "proc/userstores.h"
 #include "proc/workers.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -41,7 +40,6 @@ static struct {
   State    state;
   EkWatch  signals;
   EkTimer  tickets, deadline;
-  int      pidfile;
   gint64   clock_base;               /* ek_clock_base() at the start */
   guint    phase;                    /* of the stop */
   bool     again;                    /* run the new program when all have stopped */
@@ -63,149 +61,6 @@ tell_starter (const char *error)
 }
 
 /* ---- starting ---- */
-
-static bool
-make_folder (const char *path, gint64 uid, gint64 gid, mode_t mode, GError **error)
-{
-  if (g_mkdir_with_parents (path, 0755) < 0) {
-    ek_fail (error, EK_FAIL, errno, "cannot make the folder %s: %s", path, g_strerror (errno));
-    return false;
-  }
-  struct stat st;
-  if (uid >= 0 && stat (path, &st) == 0 && st.st_uid == 0 && (chown (path, (uid_t) uid, (gid_t) gid) < 0 || chmod (path, mode) < 0)) {
-    ek_fail (error, EK_FAIL, errno, "cannot hand the folder %s to its role: %s", path, g_strerror (errno));
-    return false;
-  }
-  return true;
-}
-
-/* sendmail(1) is setgid to this group.  Where it does not exist, root and queue's own user alone may send so. */
-static bool
-give_to_group (const char *path, GError **error)
-{
-  const struct group *group = ek_priv_am_root () ? getgrnam ("ekiden-drop") : NULL;
-  struct stat st;
-
-  if (group == NULL || (stat (path, &st) == 0 && st.st_gid == group->gr_gid))
-    return true;
-  if (chown (path, (uid_t) -1, group->gr_gid) == 0 && chmod (path, 0730) == 0)
-    return true;
-  ek_fail (error, EK_FAIL, errno, "cannot hand the folder %s to the group ekiden-drop: %s", path, g_strerror (errno));
-  return false;
-}
-
-static bool
-make_folders (GError **error)
-{
-  const EkPlan *p = m.plan;
-  const struct { const char *base, *name; EkRole role; mode_t mode; } rows[] = {
-    { p->top.state_dir, "spool", EK_ROLE_QUEUE, 0700 },
-    { p->top.state_dir, "events", EK_ROLE_LOG, 0750 },
-    { p->top.state_dir, "maildrop", EK_ROLE_QUEUE, 0730 },
-    { p->top.run_dir, "control", EK_ROLE_CONTROL, 0755 },
-  };
-
-  if (!make_folder (p->top.state_dir, -1, -1, 0755, error) || !make_folder (p->top.run_dir, -1, -1, 0755, error)
-      || !make_folder (p->roles.chroot, -1, -1, 0755, error))
-    return false;
-  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
-    g_autofree char *path = g_build_filename (rows[i].base, rows[i].name, NULL);
-    const EkIdentity *who = &p->who[rows[i].role];
-    if (!make_folder (path, who->uid, who->gid, rows[i].mode, error))
-      return false;
-    if (strcmp (rows[i].name, "maildrop") == 0 && !give_to_group (path, error))
-      return false;
-  }
-  return true;
-}
-
-static bool
-write_pid (GError **error)
-{
-  g_autofree char *path = g_build_filename (m.plan->top.run_dir, EK_PID_FILE, NULL);
-  char text[24];
-
-  m.pidfile = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (m.pidfile < 0) {
-    ek_fail (error, EK_FAIL, errno, "cannot write %s: %s", path, g_strerror (errno));
-    return false;
-  }
-  if (flock (m.pidfile, LOCK_EX | LOCK_NB) < 0) {
-    ek_fail (error, EK_FAIL, EBUSY, "ekidend is running already (%s is locked): ekiden stop, or another run_dir", path);
-    return false;
-  }
-  int n = g_snprintf (text, sizeof text, "%d\n", (int) getpid ());
-  if (ftruncate (m.pidfile, 0) < 0 || pwrite (m.pidfile, text, (gsize) n, 0) != n) {
-    ek_fail (error, EK_FAIL, errno, "cannot write %s: %s", path, g_strerror (errno));
-    return false;
-  }
-  return true;
-}
-
-/* A socket that an earlier self or the old plan has already. */
-static int
-inherited (const char *address)
-{
-  g_auto (GStrv) parts = g_strsplit (g_getenv ("EKIDEN_SOCKETS") ? g_getenv ("EKIDEN_SOCKETS") : "", ",", 1024);
-
-  for (guint i = 0; parts[i]; i++) {
-    char *eq = strchr (parts[i], '=');
-    if (eq == NULL)
-      continue;
-    *eq = '\0';
-    int fd = atoi (eq + 1);
-    if (strcmp (parts[i], address) == 0 && fcntl (fd, F_SETFD, FD_CLOEXEC) == 0)
-      return fd;
-  }
-  return -1;
-}
-
-/* Those that the configuration does not name any more are closed, and the list is forgotten: a descriptor's number
- * means something else later. */
-static void
-forget_inherited (void)
-{
-  g_auto (GStrv) parts = g_strsplit (g_getenv ("EKIDEN_SOCKETS") ? g_getenv ("EKIDEN_SOCKETS") : "", ",", 1024);
-
-  for (guint i = 0; parts[i]; i++) {
-    char *eq = strchr (parts[i], '=');
-    int fd = eq ? atoi (eq + 1) : -1;
-    int flags = fd > 2 ? fcntl (fd, F_GETFD) : -1;
-    if (flags >= 0 && !(flags & FD_CLOEXEC))
-      close (fd);
-  }
-  g_unsetenv ("EKIDEN_SOCKETS");
-}
-
-static EkPlanSocket *
-same_socket (EkPlan *plan, const char *address)
-{
-  for (guint i = 0; plan && i < plan->sockets->len; i++) {
-    EkPlanSocket *s = plan->sockets->pdata[i];
-    if (s->fd >= 0 && strcmp (s->address, address) == 0)
-      return s;
-  }
-  return NULL;
-}
-
-static bool
-bind_sockets (EkPlan *plan, EkPlan *old, GString *errors)
-{
-  bool ok = true;
-
-  for (guint i = 0; i < plan->sockets->len; i++) {
-    g_autoptr (GError) error = NULL;
-    EkPlanSocket *s = plan->sockets->pdata[i], *was = same_socket (old, s->address);
-    s->fd = was ? fcntl (was->fd, F_DUPFD_CLOEXEC, 3) : inherited (s->address);
-    if (s->fd < 0)
-      s->fd = ek_listen (&s->at, s->backlog, &error);
-    if (s->fd < 0) {
-      g_string_append_printf (errors, "listener \"%s\": %s\n", s->listener, error->message);
-      ok = false;
-    }
-  }
-  return ok;
-}
 
 static void
 all_ready (EkWorker *w)
@@ -267,20 +122,14 @@ static const guint32 phases[] = {    /* who stops together; the order keeps the 
 static void
 run_again (void)
 {
-  GString *sockets = g_string_new ("EKIDEN_SOCKETS=");
   g_auto (GStrv) base = ek_spawn_environment ();
   GPtrArray *env = g_ptr_array_new ();
   const char *argv[] = { "ekidend", "--foreground", "--config", m.options->conf_path, NULL };
 
-  for (guint i = 0; i < m.plan->sockets->len; i++) {
-    EkPlanSocket *s = m.plan->sockets->pdata[i];
-    if (fcntl (s->fd, F_SETFD, 0) == 0)
-      g_string_append_printf (sockets, "%s=%d,", s->address, s->fd);
-  }
   for (guint i = 0; base[i]; i++)
     if (!g_str_has_prefix (base[i], "EKIDEN_SOCKETS="))
       g_ptr_array_add (env, base[i]);
-  g_ptr_array_add (env, sockets->str);
+  g_ptr_array_add (env, ek_sockets_pass (m.plan));
   if (g_getenv ("NOTIFY_SOCKET"))
     g_ptr_array_add (env, g_strconcat ("NOTIFY_SOCKET=", g_getenv ("NOTIFY_SOCKET"), NULL));
   g_ptr_array_add (env, NULL);
@@ -518,7 +367,7 @@ ek_master_reload (void)
   EkPlan *plan = ek_plan_new (m.options->conf_path, problems);
   if (plan == NULL)
     ek_problems_print (problems, &text);
-  else if (!bind_sockets (plan, m.plan, errors))
+  else if (!ek_sockets_bind (plan, m.plan, errors))
     ek_buf_appends (&text, errors->str);
   else if (strcmp (plan->roles.layout, m.plan->roles.layout) != 0
            || memcmp (plan->workers, m.plan->workers, sizeof plan->workers) != 0)
@@ -663,11 +512,11 @@ prepare (void)
   m.plan = ek_plan_new (m.options->conf_path, problems);
   if (m.plan == NULL)
     ek_problems_print (problems, &text);
-  else if (!make_folders (&error) || !write_pid (&error))
+  else if (!ek_folders_make (m.plan, &error) || !ek_folders_write_pid (m.plan, &error))
     ek_buf_appends (&text, error->message);
-  else if (!bind_sockets (m.plan, NULL, errors))
+  else if (!ek_sockets_bind (m.plan, NULL, errors))
     ek_buf_appends (&text, errors->str);
-  forget_inherited ();
+  ek_sockets_forget ();
   g_string_free (errors, TRUE);
   bool ok = ek_buf_len (&text) == 0;
   if (!ok) {
@@ -699,7 +548,6 @@ ek_master_main (const EkMasterOptions *options)
   g_autoptr (GError) error = NULL;
 
   m.options = options;
-  m.pidfile = -1;
   umask (022);
   ek_priv_descriptors ();
   if (!ek_spawn_init ("ekidend", &error) || (m.loop = ek_loop_new (&error)) == NULL) {
