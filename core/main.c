@@ -7,6 +7,7 @@
 #include "flow/roles.h"
 #include "proc/master.h"
 #include "proc/role.h"
+#include "proc/upgrade.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -125,7 +126,7 @@ main (int argc, char **argv)
   g_autofree char *absolute = g_canonicalize_filename (options.conf_path, NULL);
   options.conf_path = absolute;
   if (check)
-    return ek_master_check (absolute);
+    return ek_upgrade_answer (absolute);
   if (!foreground) {
     int rc = to_background ();
     if (rc >= 0)

@@ -9,8 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
-static EkChannel *asker;             /* who waits for the end of a reload */
-static guint32 asked;
+typedef struct {                     /* who waits for the end of something that takes a while */
+  EkChannel *channel;                /* NULL: nobody */
+  guint32    id;
+} Asker;
+
+static Asker reloads, upgrades;
 
 static void
 answer (EkChannel *channel, guint32 id, EkStatus status, EkStr text)
@@ -29,14 +33,39 @@ ek_control_answer (EkMsg *msg, EkStatus status, EkStr text)
     answer (msg->channel, msg->id, status, text);
 }
 
-void
-ek_control_reloaded (const char *why)
+static void
+tell (Asker *asker, const char *why)
 {
   EkWorker *control = ek_workers_find (EK_ROLE_CONTROL, 0);
 
-  if (asker && control && control->channel == asker)       /* it may have died meanwhile */
-    answer (asker, asked, why ? EK_FAIL : EK_OK, ek_str (why));
-  asker = NULL;
+  if (asker->channel && control && control->channel == asker->channel) {         /* it may have died meanwhile */
+    answer (asker->channel, asker->id, why ? EK_FAIL : EK_OK, ek_str (why));
+    ek_channel_flush (asker->channel);
+  }
+  asker->channel = NULL;
+}
+
+void
+ek_control_reloaded (const char *why)
+{
+  tell (&reloads, why);
+}
+
+void
+ek_control_upgraded (const char *why)
+{
+  tell (&upgrades, why);
+}
+
+/* `why` is eaten. */
+static void
+wait_for (Asker *asker, EkMsg *msg, char *why)
+{
+  if (why)
+    ek_control_answer (msg, EK_FAIL, ek_str (why));
+  else
+    *asker = (Asker) { msg->channel, msg->id };
+  g_free (why);
 }
 
 void
@@ -53,25 +82,15 @@ ek_control_master (EkMsg *msg)
     ek_control_answer (msg, EK_OK, ek_buf_str (&text));
     ek_buf_release (&text);
   }
-  else if (strcmp (verb, "reload") == 0) {
-    g_autofree char *why = ek_master_reload ();
-    if (why)
-      ek_control_answer (msg, EK_FAIL, ek_str (why));
-    else {
-      asker = msg->channel;
-      asked = msg->id;
-    }
-  }
+  else if (strcmp (verb, "reload") == 0)
+    wait_for (&reloads, msg, ek_master_reload ());
   else if (strcmp (verb, "stop") == 0) {
     ek_control_answer (msg, EK_OK, EK_STR (""));
     ek_channel_flush (msg->channel);
     ek_master_stop (false);
   }
-  else if (strcmp (verb, "upgrade") == 0) {
-    g_autofree char *why = ek_master_upgrade ();
-    ek_control_answer (msg, why ? EK_FAIL : EK_OK, ek_str (why));
-    ek_channel_flush (msg->channel);
-  }
+  else if (strcmp (verb, "upgrade") == 0)
+    wait_for (&upgrades, msg, upgrades.channel ? g_strdup ("an upgrade is under way") : ek_master_upgrade (NULL));
   else if (strcmp (verb, "reopen") == 0) {
     kill (getpid (), SIGUSR1);
     ek_control_answer (msg, EK_OK, EK_STR (""));

@@ -14,6 +14,7 @@
 /* In master: verbs status, reload, stop, upgrade, reopen. */
 void ek_control_master (EkMsg *msg);
 void ek_control_reloaded (const char *why);      /* NULL: the new generation is active */
+void ek_control_upgraded (const char *why);      /* NULL: the program on disk takes over */
 
 /* In any role: an answer to EK_C_REQUEST. */
 void ek_control_answer (EkMsg *msg, EkStatus status, EkStr text);

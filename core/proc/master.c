@@ -17,6 +17,7 @@
 #include "proc/pairs.h"
 #include "proc/sockets.h"
 #include "proc/spawn.h"
+#include "proc/upgrade.h"
 #include "proc/userstores.h"
 #include "proc/workers.h"
 #include <errno.h>
@@ -43,6 +44,7 @@ static struct {
   gint64   clock_base;               /* ek_clock_base() at the start */
   guint    phase;                    /* of the stop */
   bool     again;                    /* run the new program when all have stopped */
+  const char *upgrade_log;           /* what the log says when it cannot; NULL: who asked is told */
   int      status;
 
   EkPlan  *next;                     /* a reload under way */
@@ -119,27 +121,6 @@ static const guint32 phases[] = {    /* who stops together; the order keeps the 
   EK_ROLE_BIT (EK_ROLE_LOG),
 };
 
-static void
-run_again (void)
-{
-  g_auto (GStrv) base = ek_spawn_environment ();
-  GPtrArray *env = g_ptr_array_new ();
-  const char *argv[] = { "ekidend", "--foreground", "--config", m.options->conf_path, NULL };
-
-  for (guint i = 0; base[i]; i++)
-    if (!g_str_has_prefix (base[i], "EKIDEN_SOCKETS="))
-      g_ptr_array_add (env, base[i]);
-  g_ptr_array_add (env, ek_sockets_pass (m.plan));
-  if (g_getenv ("NOTIFY_SOCKET"))
-    g_ptr_array_add (env, g_strconcat ("NOTIFY_SOCKET=", g_getenv ("NOTIFY_SOCKET"), NULL));
-  g_ptr_array_add (env, NULL);
-  sigset_t none;
-  sigemptyset (&none);
-  sigprocmask (SIG_SETMASK, &none, NULL);
-  execve (ek_spawn_program (), (char **) argv, (char **) env->pdata);
-  fprintf (stderr, "ekidend: cannot run %s: %s\n", ek_spawn_program (), g_strerror (errno));
-}
-
 /* Stops the next phase when the last one is down. */
 static void
 go_on (void)
@@ -204,47 +185,44 @@ ek_master_stop (bool again)
 }
 
 static void
-other_build (EkWorker *w)
+may_upgrade (const char *why)
 {
-  if (m.state == STARTING) {
-    give_up ("a worker is another build than this program: is the installation complete?");
-    return;
-  }
-  g_autofree char *why = ek_master_upgrade ();
+  if (why == NULL && m.state != RUNNING)
+    why = "the server is stopping";
+  if (why && m.upgrade_log)
+    ek_log (EK_ERR, "master", "%s: %s", m.upgrade_log, why);
+  ek_control_upgraded (why);
   if (why)
-    ek_log (EK_ERR, "master", "the program on disk was replaced by one that cannot take over (is it being installed?): %s", why);
+    return;
+  ek_log (EK_WARN, "master", "the program on disk takes over");
+  ek_master_stop (true);
 }
 
 /* The new program looks at the configuration and its modules first: what cannot start does not get the chance. */
 char *
-ek_master_upgrade (void)
+ek_master_upgrade (const char *log)
 {
-  char *why = NULL;
+  g_autoptr (GError) error = NULL;
 
   if (m.state != RUNNING)
     return g_strdup ("the server is starting or stopping");
-  if (!ek_spawn_check (m.options->conf_path, &why))
-    return why;
-  ek_log (EK_WARN, "master", "the program on disk takes over");
-  ek_master_stop (true);
-  return NULL;
+  if (ek_upgrade_asking ())
+    return NULL;                     /* one answer is for all */
+  m.upgrade_log = log;
+  if (ek_upgrade_ask (m.loop, m.options->conf_path, may_upgrade, &error))
+    return NULL;
+  if (log)
+    ek_log (EK_ERR, "master", "%s: %s", log, error->message);
+  return g_strdup (error->message);
 }
 
-int
-ek_master_check (const char *conf_path)
+static void
+other_build (EkWorker *w)
 {
-  g_autoptr (EkProblems) problems = ek_problems_new ();
-  EkBuf text = { 0 };
-  EkPlan *plan = ek_plan_new (conf_path, problems);
-
-  if (plan == NULL)
-    ek_problems_print (problems, &text);
-  if (ek_buf_len (&text) > 0)
-    fprintf (stderr, "%.*s", EK_STR_ARG (ek_buf_str (&text)));
-  ek_buf_release (&text);
-  bool good = plan != NULL;
-  ek_plan_free (plan);
-  return good ? 0 : 1;
+  if (m.state == STARTING)
+    give_up ("a worker is another build than this program: is the installation complete?");
+  else
+    g_free (ek_master_upgrade ("the program on disk was replaced by one that cannot take over (is it being installed?)"));
 }
 
 static void
@@ -279,7 +257,7 @@ reap (void)
   pid_t pid;
 
   while ((pid = waitpid (-1, &status, WNOHANG)) > 0)
-    for (guint i = 0; i < all->len; i++) {
+    for (guint i = 0; !ek_upgrade_ended (pid, status) && i < all->len; i++) {
       EkWorker *w = all->pdata[i];
       if (w->pid == pid)
         ek_worker_ended (w, status, m.plan, m.state != STOPPING && (w->place == NULL || ek_user_stores_restart (w, status)));
@@ -418,12 +396,9 @@ on_signal (EkWatch *watch, guint32 events)
       }
       break;
     }
-    case SIGUSR2: {
-      g_autofree char *why = ek_master_upgrade ();
-      if (why)
-        ek_log (EK_ERR, "master", "the program on disk cannot take over: %s", why);
+    case SIGUSR2:
+      g_free (ek_master_upgrade ("the program on disk cannot take over"));
       break;
-    }
     default:
       ek_master_stop (false);
     }
@@ -576,8 +551,9 @@ ek_master_main (const EkMasterOptions *options)
 
   ek_log_set_batching (false);
   ek_log_set_fd (-1);
+  ek_upgrade_end ();
   if (m.again)
-    run_again ();
+    ek_upgrade_run (m.options->conf_path, m.plan);
   g_autofree char *pid = g_build_filename (m.plan->top.run_dir, EK_PID_FILE, NULL);
   unlink (pid);
   ek_timer_cancel (m.loop, &m.tickets);

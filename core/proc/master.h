@@ -12,16 +12,14 @@ typedef struct {
 /* Runs until the server stops; the exit status. */
 int ek_master_main (const EkMasterOptions *options);
 
-/* Would this configuration start?  Says on stderr what not; the exit status. */
-int ek_master_check (const char *conf_path);
-
 /* ---- for control.c ---- */
 
 /* NULL: under way, ek_control_reloaded() follows.  Else what is wrong: g_free. */
 char *ek_master_reload (void);
 void  ek_master_reload_failed (const char *who, const char *why);
-/* The program on disk takes over, if it can: NULL: it will.  Else why not: g_free. */
-char *ek_master_upgrade (void);
+/* The program on disk takes over, if it can.  NULL: it is asked, ek_control_upgraded() follows.  Else why not: g_free.  `log` (kept):
+ * what the log says before the reason why not; NULL: nothing. */
+char *ek_master_upgrade (const char *log);
 /* again: then run the program that is on disk now, with the same listening sockets. */
 void  ek_master_stop (bool again);
 void  ek_master_rekey (void);                    /* a new key for session tickets, now; the next as the configuration says */

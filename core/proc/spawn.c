@@ -6,14 +6,10 @@
 #include "proc/priv.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#define CHECK_PATIENCE 60000         /* ms */
 
 static char *program;
 
@@ -134,58 +130,26 @@ check_child (char *const argv[], char *const env[], int out, int null)
   _exit (72);
 }
 
-/* What it says, until it ends or its time is over; true: it ended well. */
-static bool
-listen_to (pid_t pid, int fd, GString *said)
-{
-  gint64 end = ek_now () + CHECK_PATIENCE * 1000;
-  int status = 0;
-  char text[4096];
-
-  for (;;) {
-    struct pollfd p = { .fd = fd, .events = POLLIN };
-    gint64 left = (end - ek_now ()) / 1000;
-    if (left <= 0 || (poll (&p, 1, (int) left) < 0 && errno != EINTR)) {
-      kill (pid, SIGKILL);
-      break;
-    }
-    ssize_t n = p.revents ? read (fd, text, sizeof text) : -1;
-    if (n == 0)
-      break;
-    if (n > 0 && said->len < sizeof text)
-      g_string_append_len (said, text, n);
-  }
-  while (waitpid (pid, &status, 0) < 0 && errno == EINTR)
-    ;
-  if (WIFEXITED (status) && WEXITSTATUS (status) == 0)
-    return true;
-  if (said->len == 0)
-    g_string_append_printf (said, "%s --check ended with %s %d and without a word", program, WIFSIGNALED (status) ? "signal" : "status",
-                            WIFSIGNALED (status) ? WTERMSIG (status) : WEXITSTATUS (status));
-  return false;
-}
-
-bool
-ek_spawn_check (const char *conf_path, char **why)
+pid_t
+ek_spawn_check (const char *conf_path, int *out, GError **error)
 {
   const char *argv[] = { "ekidend", "--check", "--config", conf_path, NULL };
   g_auto (GStrv) env = ek_spawn_environment ();
-  g_autoptr (GString) said = g_string_new (NULL);
   int null = open ("/dev/null", O_RDWR | O_CLOEXEC), fds[2] = { -1, -1 };
   pid_t pid = null >= 0 && pipe2 (fds, O_CLOEXEC) == 0 ? fork () : -1;
 
   if (pid == 0)
     check_child ((char **) argv, env, fds[1], null);
+  if (pid < 0)
+    ek_fail (error, EK_DEFER, errno, "cannot start %s: %s", program, g_strerror (errno));
+  if (pid < 0 && fds[0] >= 0)
+    close (fds[0]);
+  if (pid > 0)
+    fcntl (fds[0], F_SETFL, O_NONBLOCK);
   if (fds[1] >= 0)
     close (fds[1]);
-  if (pid < 0)
-    g_string_printf (said, "cannot start %s: %s", program, g_strerror (errno));
-  bool good = pid > 0 && listen_to (pid, fds[0], said);
-  if (fds[0] >= 0)
-    close (fds[0]);
   if (null >= 0)
     close (null);
-  if (!good)
-    *why = g_strdup (said->str);
-  return good;
+  *out = fds[0];
+  return pid;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # upgrade.py - program and modules are replaced under a loaded server: the new build takes over, nobody is refused
-# limit: 420
+# limit: 600
 # ports
 # SPDX-License-Identifier: Apache-2.0
 import glob
@@ -46,6 +46,18 @@ class Site(Server):
         os.chmod(target + ".new", 0o755)
         os.replace(target + ".new", target)
         return BUILT.encode() in data
+
+    def slow_check(self):
+        """From now on `ekidend --check` says that it has begun, and goes on when the file `hold` is gone."""
+        place = f"{self.dir}/prog/bin/ekidend"
+        with open(f"{self.dir}/hold", "w", encoding="utf-8"):
+            pass
+        os.link(place, place + ".real")
+        with open(place + ".new", "w", encoding="utf-8") as f:
+            f.write(f'#!/bin/sh\nif [ "$1" = --check ]; then\n  echo $$ > "{self.dir}/begun"\n'
+                    f'  while [ -e "{self.dir}/hold" ]; do sleep 0.05; done\nfi\nexec "{place}.real" "$@"\n')
+        os.chmod(place + ".new", 0o755)
+        os.replace(place + ".new", place)
 
 
 with open(f"{BUILD}/core/build.h", encoding="utf-8") as f:
@@ -174,6 +186,24 @@ with Site(CONFIG, users=users, start=False, roles="  restart_delay = 50ms\n  res
     t.ok(server.logged(r"the program on disk was replaced by one that cannot take over", 60), "a process that cannot start for it is told in the log")
     server.install(f"{BUILD}/modules/smtp/.libs/smtp.so", four)
     t.ok(wait_for(lambda: runs(four), 90, 0.2), "when the rest is there, the fourth takes over by itself", server.status() or server.tail())
+    t.ok(progress(), "and works")
+
+    server.slow_check()
+    answers, edge = [], server.pid_of("edge.0")
+    asker = threading.Thread(target=lambda: answers.append(server.ekiden("upgrade")), daemon=True)
+    asker.start()
+    t.ok(wait_for(lambda: os.path.exists(f"{server.dir}/begun"), 30), "the new program is asked, and takes its time")
+    os.kill(edge, signal.SIGKILL)
+    t.ok(wait_for(lambda: server.pid_of("edge.0") not in (None, edge) and runs(four), 30), "meanwhile a killed process is started again", server.status())
+    generation = server.generation()
+    t.equal((server.reload(), server.generation()), ((0, ""), generation + 1), "a reload passes")
+    t.ok(progress(), "mail goes in and is read")
+    t.contains(server.ekiden("upgrade")[1], "an upgrade is under way", "who asks too is told")
+    t.equal((answers, asker.is_alive()), ([], True), "the first one still waits")
+    os.unlink(f"{server.dir}/hold")
+    asker.join(120)
+    t.equal(answers, [(0, "")], "and has his upgrade when the new program has said yes")
+    t.ok(wait_for(lambda: runs(four) and server.generation() == 1, 60, 0.2), "which begins anew", server.status())
     t.ok(progress(), "and works")
 
     stop.set()
