@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/doctor.h"
 #include "conf/option.h"
+#include "flow/domain.h"
 #include "proc/confine.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define BUILT_AFTER 1750000000       /* seconds: no clock that is right shows less */
+#define POSTMASTERS 100              /* domains whose postmaster is asked for */
 #define STEP        5                /* seconds that a clock may be set by without a word */
 
 static char *file, *probe;
@@ -82,12 +84,12 @@ check_configuration (EkDoctor *self, const char *path)
 /* ---- the running server ---- */
 
 static const EkAnswerValue *
-ask (EkDoctor *self, const char *verb, GError **error)
+ask (EkDoctor *self, const char *verb, const char *word, GError **error)
 {
   EkBuf out = { 0 };
   const EkAnswerValue *answer = NULL;
 
-  if (ek_control_ask (&self->places, (const char *const[]) { verb, NULL }, &out, error))
+  if (ek_control_ask (&self->places, (const char *const[]) { verb, word, NULL }, &out, error))
     answer = ek_answer_parse (self->pool, ek_pool_str (self->pool, ek_buf_str (&out)));
   ek_buf_release (&out);
   return answer;
@@ -123,13 +125,13 @@ check_server (EkDoctor *self)
     ek_doctor_say (self, EK_DR_WARNING, "server", "it does not run\nsystemctl start ekiden, or ekidend");
     return;
   }
-  self->status = ask (self, "status", &error);
+  self->status = ask (self, "status", NULL, &error);
   if (self->status == NULL) {
     ek_doctor_say (self, EK_DR_PROBLEM, "server", "%s\nsee the log; ekiden stop ends it", error ? error->message : "its answer cannot be understood");
     return;
   }
   check_roles (self);
-  self->queue = ask (self, "queue-status", &why);
+  self->queue = ask (self, "queue-status", NULL, &why);
   if (self->queue == NULL)
     ek_doctor_say (self, EK_DR_PROBLEM, "server", "the queue: %s\nsee the log", why ? why->message : "its answer cannot be understood");
   else if (strcmp (ek_answer_text (self->queue, "health"), "ok") != 0)
@@ -178,6 +180,53 @@ check_clock (EkDoctor *self)
                    "chrony or systemd-timesyncd slew it; make sure that nothing else sets it", step > 0 ? "forward" : "back", (gint64) llabs (step));
 }
 
+/* ---- postmaster ---- */
+
+static void
+add_postmaster (const EkBlockValues *v, gpointer data)
+{
+  const EkDomainConf *domain = v->values;
+  GPtrArray *addresses = data;
+
+  if (domain->transport == NULL && v->block->name && addresses->len < POSTMASTERS)
+    g_ptr_array_add (addresses, g_strconcat ("postmaster@", v->block->name, NULL));
+}
+
+/* RFC 5321 4.5.1: whoever has a question about a domain's mail writes to him, with the domain or without. */
+static void
+check_postmaster (EkDoctor *self)
+{
+  g_autoptr (GPtrArray) addresses = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GError) why = NULL;
+  guint nobody = 0;
+  const char *first = NULL;
+
+  if (self->gen == NULL || self->status == NULL)
+    return;
+  ek_generation_each (self->gen, &ek_domain_block, add_postmaster, addresses);
+  if (addresses->len == 0)
+    return;                          /* no mailboxes here */
+  g_ptr_array_insert (addresses, 0, g_strdup ("postmaster"));
+  for (guint i = 0; i < addresses->len; i++) {
+    const EkAnswerValue *answer = ask (self, "directory-address", addresses->pdata[i], &why);
+    const char *found = answer ? ek_answer_text (answer, "found") : NULL;
+    if (found == NULL || strcmp (found, "unknown") == 0) {
+      ek_doctor_say (self, EK_DR_OK, "postmaster", "who gets mail for %s was not told: %s", (char *) addresses->pdata[i],
+                     why ? why->message : "the domain's users cannot be asked now");
+      return;
+    }
+    if (strcmp (found, "nobody") == 0) {
+      first = first ? first : addresses->pdata[i];
+      nobody++;
+    }
+  }
+  if (nobody == 0)
+    ek_doctor_say (self, EK_DR_OK, "postmaster", "somebody gets mail for postmaster");
+  else
+    ek_doctor_say (self, EK_DR_WARNING, "postmaster", "nobody gets mail for <%s>%s: it is refused, and RFC 5321 wants it taken\n"
+                   "ekiden config set routing.postmaster USER@DOMAIN, or make that user", first, nobody > 1 ? " and others" : "");
+}
+
 /* ---- all of it ---- */
 
 static void
@@ -195,6 +244,7 @@ examine (EkDoctor *self, const char *path)
   }
   self->hostname = ek_blocks_hostname (&self->top);
   check_server (self);
+  check_postmaster (self);
   check_confinement (self);
   ek_doctor_files (self);
   ek_doctor_certificates (self);

@@ -53,6 +53,7 @@ static const Verb verbs[] = {
   { "queue-list", EK_ROLE_QUEUE, true }, { "queue-status", EK_ROLE_QUEUE, true }, { "queue-show", EK_ROLE_QUEUE, false },
   { "queue-flush", EK_ROLE_QUEUE, false }, { "queue-hold", EK_ROLE_QUEUE, false }, { "queue-release", EK_ROLE_QUEUE, false },
   { "queue-delete", EK_ROLE_QUEUE, false }, { "queue-requeue", EK_ROLE_QUEUE, false },
+  { "directory-address", EK_ROLE_DIRECTORY, false },
 };
 
 typedef struct {

@@ -206,8 +206,8 @@ ek_directory_key (EkPool *pool, EkStr address, EkName *name)
   return true;
 }
 
-void
-ek_directory_user (EkStr address, EkUserFunc func, gpointer data)
+static void
+find (EkStr address, EkUserFunc func, gpointer data)
 {
   EkPool *pool = ek_pool_new ();
   EkName name;
@@ -229,6 +229,41 @@ ek_directory_user (EkStr address, EkUserFunc func, gpointer data)
   }
   else
     hunt (h);
+}
+
+/* ---- postmaster (RFC 5321 4.5.1) ---- */
+
+typedef struct {
+  EkUserFunc func;
+  gpointer   data;
+  bool       bare;                   /* without a domain */
+} Postmaster;
+
+/* What his own name is; where nobody has it, the one that is configured gets his mail. */
+static void
+postmaster_found (const EkUserFound *f, gpointer data)
+{
+  g_autofree Postmaster *p = data;
+  bool nobody = f->status == EK_NOTFOUND || (p->bare && f->status == EK_OK && f->domain == NULL);
+
+  if (nobody && dir.routing->postmaster)
+    find (ek_str (dir.routing->postmaster), p->func, p->data);
+  else
+    p->func (f, p->data);
+}
+
+void
+ek_directory_user (EkStr address, EkUserFunc func, gpointer data)
+{
+  static const EkStr name = EK_STR ("postmaster");
+
+  if (dir.routing->postmaster == NULL || !ek_str_istarts (address, name) || (address.n > name.n && address.p[name.n] != '@')) {
+    find (address, func, data);
+    return;
+  }
+  Postmaster *p = g_new (Postmaster, 1);
+  *p = (Postmaster) { func, data, address.n == name.n };
+  find (address, postmaster_found, p);
 }
 
 /* ---- questions of edges and queue ---- */
@@ -378,6 +413,39 @@ route_found (const EkUserFound *f, gpointer data)
 }
 
 static void
+tell_control (const EkUserFound *f, gpointer data)
+{
+  Question *q = data;
+  EkChannel *control = asker (q);
+
+  if (control) {
+    EkBuf *out = ek_channel_answer (control, q->id);
+    ek_pack_u64 (out, EK_OK);
+    ek_pack_str (out, f->status == EK_OK      ? f->user ? EK_STR ("{\"found\":\"user\"}\n") : EK_STR ("{\"found\":\"elsewhere\"}\n")
+                      : f->status == EK_DEFER ? EK_STR ("{\"found\":\"unknown\"}\n")
+                                              : EK_STR ("{\"found\":\"nobody\"}\n"));
+    ek_channel_end (control);
+  }
+  g_free (q);
+}
+
+/* directory-address ADDRESS: who gets its mail */
+static void
+control (EkMsg *msg, guint index)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  const char *verb = ek_unpack_text (&msg->in, pool);
+
+  ek_unpack_u64 (&msg->in);          /* the caller's uid */
+  guint n = (guint) ek_unpack_max (&msg->in, G_MAXUINT32);
+  EkStr address = ek_str (n == 1 ? ek_unpack_text (&msg->in, pool) : NULL);
+  if (!ek_unpack_ok (&msg->in) || verb == NULL || strcmp (verb, "directory-address") != 0 || address.n == 0 || address.n > ADDRESS_MAX)
+    ek_control_answer (msg, EK_FAIL, EK_STR ("directory knows no such verb"));
+  else
+    ek_directory_user (address, tell_control, question_new (msg, EK_ROLE_CONTROL, index, false, address));
+}
+
+static void
 message (EkRole peer, guint index, EkMsg *msg)
 {
   if (peer == EK_ROLE_EDGE && msg->type == EK_D_RCPT && msg->id) {
@@ -405,7 +473,7 @@ message (EkRole peer, guint index, EkMsg *msg)
   else if (peer == EK_ROLE_EDGE)
     ek_directory_auth (msg, index);
   else if (peer == EK_ROLE_CONTROL && msg->type == EK_C_REQUEST)
-    ek_control_answer (msg, EK_FAIL, EK_STR ("directory knows no such verb"));
+    control (msg, index);
   else
     ek_channel_break (msg->channel, "a message that directory does not take");
 }

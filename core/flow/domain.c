@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "flow/domain.h"
+#include "mail/address.h"
 #include <string.h>
 
 /* They make the instances that a reference alone implies: transport = smtp, without a block of that name. */
@@ -51,13 +52,47 @@ static const EkOption routing_rows[] = {
              .allow = "transport"),
   EK_OPTION (EkRoutingConf, relayhost, "", "Where all of it goes: \"[smtp.example.com]:587\". Empty: to each domain's MX."),
   EK_OPTION (EkRoutingConf, default_domain, "", "Added to logins and local addresses that have no domain. Empty: the first domain."),
+  EK_OPTION (EkRoutingConf, postmaster, "", "A user of ours, with domain: gets mail for <postmaster> and for postmaster@ each domain with "
+             "mailboxes here that has no such user. RFC 5321 4.5.1 wants that somebody reads it; ekiden doctor tells when nobody does."),
   EK_OPTION (EkRoutingConf, cache, "5s", "How long an answer about a user is remembered.", .allow = "0..1h"),
   EK_OPTIONS_END
 };
 
+/* The block of a domain whose mailboxes are here. */
+static bool
+has_mailboxes (const EkConfBlock *root, EkPool *pool, EkStr domain)
+{
+  for (const EkConfBlock *block = root->blocks; block; block = block->next) {
+    EkStr its;
+    if (strcmp (block->kind, "domain") == 0 && block->name && ek_domain_key (pool, ek_str (block->name), &its) == NULL
+        && ek_str_eq (its, domain))
+      return ek_conf_find_setting (block, "transport") == NULL;
+  }
+  return false;
+}
+
+static void
+routing_check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
+{
+  const EkRoutingConf *c = values;
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkAddressKey key;
+
+  if (c->postmaster == NULL || block == NULL)
+    return;
+  const EkConfSetting *setting = ek_conf_find_setting (block, "postmaster");
+  const char *wrong = ek_address_key (pool, ek_str (c->postmaster), EK_KEY_FOLD, NULL, &key);
+  if (wrong == NULL && key.domain.n == 0)
+    wrong = "it has no domain: write postmaster = USER@DOMAIN";
+  if (wrong == NULL && (block->parent == NULL || !has_mailboxes (block->parent, pool, key.domain)))
+    wrong = "no domain with mailboxes here is called like that: name a user of such a domain";
+  if (wrong)
+    ek_problems_add (problems, setting ? &setting->at : &block->at, "routing.postmaster = \"%s\": %s", c->postmaster, wrong);
+}
+
 const EkBlockType ek_routing_block = {
   .kind = "routing", .doc = "Where mail goes that is not for a domain of ours.", .options = routing_rows,
-  .size = sizeof (EkRoutingConf), .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY) | WORKING,
+  .size = sizeof (EkRoutingConf), .flags = EK_BLOCK_SINGLE, .check = routing_check, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY) | WORKING,
 };
 
 void

@@ -18,6 +18,7 @@ typedef struct {                     /* routing { }: mail for other people's dom
   EkInstance *transport;
   const char *relayhost;
   const char *default_domain;
+  const char *postmaster;            /* who gets postmaster's mail where nobody has that name; NULL: nobody */
   EkTime      cache;
 } EkRoutingConf;
 

@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 import dns
-from ekiden import BUILD, MAIL, Server
+from ekiden import BUILD, MAIL, Server, wait_for
 from tap import Tap
 
 ADDRESS = "44.55.66.77"                        # never spoken to: only its names are looked up
@@ -24,7 +24,8 @@ smtp "out" {
   port = ${port_far}
 }
 routing {
-  transport = out
+  transport  = out
+  postmaster = "anna@example.test"
 }
 queue {
   message_size_limit = 1M
@@ -278,6 +279,22 @@ def permissions(doctor, server):
                                                               only=False))
 
 
+def postmaster(doctor, server):
+    """Somebody has to get his mail: the running server is asked who does."""
+    t.contains(server.ekiden("doctor", "--no-dns")[1], "ok       postmaster    somebody gets mail for postmaster", "a healthy server has one")
+    server.set_users(["anna", "postmaster"])
+    with open(server.conf, encoding="utf-8") as f:
+        text = f.read()
+    server.replace_conf(text.replace('  postmaster = "anna@example.test"\n', ""))
+    t.equal(server.reload()[0], 0, "without routing.postmaster")
+    t.ok(wait_for(lambda: doctor.findings() == [], 20, 0.5), "a user of that name will do", doctor.findings())
+    server.set_users(["anna"])
+    wait_for(lambda: doctor.findings() != [], 20, 0.5)
+    doctor.expect("nobody is postmaster", "warning", "postmaster", "nobody gets mail for <postmaster> and others", "routing.postmaster")
+    server.replace_conf(text)
+    t.equal(server.reload()[0], 0, "with it again")
+
+
 def disk(doctor, server):
     if os.geteuid() != 0:
         t.skip("a full disk", "needs root")
@@ -314,7 +331,7 @@ with dns.Dns(zones_wanted) as zones, Server(CONFIG.replace("DNS", str(zones.port
     doctor = Doctor(server, zones)
     doctor.far = Far(server.port("far"), b"220 far ESMTP\r\n")
     t.equal(doctor.findings(), [], "a healthy server has no findings")
-    t.equal(doctor.areas - {"users"}, {"configuration", "server", "confinement", "permissions", "disk", "certificate", "ports", "clock", "dns", "outbound"},
+    t.equal(doctor.areas - {"users"}, {"configuration", "server", "confinement", "permissions", "disk", "certificate", "ports", "clock", "postmaster", "dns", "outbound"},
             "and everything was looked at")
     certificates(doctor, server)
     ports(doctor, server)
@@ -323,6 +340,7 @@ with dns.Dns(zones_wanted) as zones, Server(CONFIG.replace("DNS", str(zones.port
     clock(doctor)
     permissions(doctor, server)
     disk(doctor, server)
+    postmaster(doctor, server)
     words(server)
     t.equal(doctor.findings(), [], "and it is healthy again")
     if os.geteuid() == 0:

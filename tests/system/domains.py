@@ -26,7 +26,8 @@ domain "two.test" { auth = two
   mailboxes = mail }
 domain "away.test" { auth = away
   mailboxes = mail }
-routing { cache = 0 }
+routing { cache = 0
+  postmaster = "ben@two.test" }
 auth { failure_delay = 100ms
   failure_delay_max = 200ms }
 queue { backoff_min = 1s
@@ -137,6 +138,7 @@ def play(server, name):
     os.unlink(next(e.path for sub in ("new", "cur") for e in os.scandir(f"{server.maildir(USERS[1][0])}/{sub}")))
     found = wait_for(lambda: (q := queue(server)) and q[0]["state"] == "deferred" and q, 30, 0.1)
     t.ok(found, f"{name}: for the third it waits", queue(server))
+    t.equal(send(server, "postmaster@away.test", "x").code, 451, f"{name}: whether the third has a postmaster is not known")
     together(server, name)
     t.equal(len(queue(server)), 1, f"{name}: it still waits, and nothing else does")
     t.equal(subjects(server, WAITS[0]), [], f"{name}: nothing was delivered there")
@@ -150,6 +152,21 @@ def play(server, name):
     t.ok(server.wait_messages(WAITS[0], 2), f"{name}: which is delivered")
 
 
+def postmaster(server, name):
+    """His mail goes to whom the configuration names, until a domain has a user of that name."""
+    for to in ("postmaster", "Postmaster@one.test", "postmaster@two.test"):
+        t.equal(send(server, to, f"for {to}").code, 250, f"{name}: mail for <{to}> is taken")
+        t.ok(wait_for(lambda to=to: f"for {to}" in subjects(server, USERS[1][0]), 20, 0.1), f"{name}: and goes to the one that is configured")
+    put(server, "one", "anna@one.test:{PLAIN}pa\npostmaster@one.test:{PLAIN}pp\n")
+    t.ok(wait_for(lambda: send(server, "postmaster@one.test", "his own").code == 250 and server.wait_messages("postmaster@one.test", 1, 1), 20, 0.1),
+         f"{name}: a user of that name gets it himself")
+    for wrong, why in (("ben", "it has no domain"), ("ben@far.test", "no domain with mailboxes here")):
+        server.replace_conf(text := open(server.conf, encoding="utf-8").read().replace("ben@two.test", wrong))
+        status, said = server.ekiden("config", "check")
+        t.ok(status != 0 and f'routing.postmaster = "{wrong}": {why}' in said, f"{name}: {wrong} is refused", said)
+        server.replace_conf(text.replace(f'postmaster = "{wrong}"', 'postmaster = "ben@two.test"'))
+
+
 for layout in ("apart", "merged"):
     site = Server(CONFIG, layout=layout, start=False)
     put(site, "one", "anna@one.test:{PLAIN}pa\n")
@@ -157,6 +174,7 @@ for layout in ("apart", "merged"):
     with site as s:
         s.start()
         play(s, layout)
+        postmaster(s, layout)
         t.ok(s.stop(), f"{layout}: the server stops")
     t.equal(site.problems(), [], f"{layout}: no report")
 t.done()
