@@ -208,14 +208,15 @@ ek_view_open (EkIndex *ix, const char *name, EkViewMode mode, EkView **out, GErr
     status = check_uids (view, box, error);
   if (status == EK_OK)
     status = take_recent (view, box, error);
+  if (status != EK_OK) {             /* and what could not be written has left the box as it is on disk: without keywords */
+    ek_view_free (view);
+    return status;
+  }
   view->uidnext = box->uidnext;
   view->modseq = view->gone_seen = box->modseq;
   view->n_keywords = (guint8) box->keywords->len;
-  if (status == EK_OK)
-    *out = view;
-  else
-    ek_view_free (view);
-  return status;
+  *out = view;
+  return EK_OK;
 }
 
 void

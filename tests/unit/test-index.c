@@ -3,6 +3,8 @@
 #include "unit/mailbox.h"
 #include "mail/mime.h"
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 /* ---- names ---- */
 
@@ -307,6 +309,33 @@ test_bytes (void)
   mail_free (&m);
 }
 
+/* Which messages are recent cannot be written, all else could be read. */
+static void
+test_no_room (void)
+{
+  g_autoptr (GError) error = NULL;
+  struct rlimit had, none;
+  EkView *view = NULL;
+  Mail m;
+
+  mail_new (&m);
+  g_free (mail_drop (&m, "cur", "100.x.h:2,", 1));
+  ek_view_free (mail_view (&m, "INBOX", EK_VIEW_RO));
+  signal (SIGXFSZ, SIG_IGN);
+  getrlimit (RLIMIT_FSIZE, &had);
+  none = (struct rlimit) { .rlim_cur = 1, .rlim_max = had.rlim_max };
+  setrlimit (RLIMIT_FSIZE, &none);
+  EkStatus status = ek_view_open (m.ix, "INBOX", EK_VIEW_RW, &view, &error);
+  setrlimit (RLIMIT_FSIZE, &had);
+  g_assert_cmpint (status, ==, EK_DEFER);
+  g_assert_nonnull (error);
+  g_assert_null (view);
+  view = mail_view (&m, "INBOX", EK_VIEW_RW);
+  g_assert_cmpuint (ek_view_uid (view, 1), ==, 1);
+  ek_view_free (view);
+  mail_free (&m);
+}
+
 /* A name that lies about sizes must not break the count of a literal. */
 static void
 test_lies (void)
@@ -447,6 +476,7 @@ main (int argc, char **argv)
   g_test_add_func ("/index/store", test_store);
   g_test_add_func ("/index/fetch", test_fetch);
   g_test_add_func ("/index/bytes", test_bytes);
+  g_test_add_func ("/index/no-room", test_no_room);
   g_test_add_func ("/index/lies", test_lies);
   g_test_add_func ("/index/copy", test_copy);
   g_test_add_func ("/index/append", test_append);
