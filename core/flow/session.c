@@ -117,8 +117,11 @@ ek_session_ref (EkSession *s)
 void
 ek_session_unref (EkSession *s)
 {
-  if (--s->refs > 0)
+  if (--s->refs > 0) {
+    if (s->eof && !s->closed)
+      ek_session_soon (s);           /* perhaps that was the last thing to be answered */
     return;
+  }
   g_assert (s->closed);
   if (s->task.queued) {              /* the loop holds the task: it comes back here */
     s->refs = 1;
@@ -348,7 +351,7 @@ task_run (EkTask *task)
       finish (s);
     else if (empty && s->starttls && s->watch.fd >= 0)
       begin_tls (s);
-    else if (s->eof && !s->closing && !s->waiting && !s->starttls && !s->above && ek_buf_len (&s->out) == 0)
+    else if (s->eof && s->refs == 2 + s->idle_refs && !s->closing && !s->waiting && !s->starttls && !s->above && ek_buf_len (&s->out) == 0)
       ek_session_end (s, EK_CLOSED_BY_CLIENT);
     else
       ek_session_watch_for (s);
@@ -357,7 +360,7 @@ task_run (EkTask *task)
       s->host.renew (s);
     }
   }
-  ek_session_unref (s);
+  s->refs--;                         /* the stream's is still there */
 }
 
 void

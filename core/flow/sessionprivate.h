@@ -22,7 +22,7 @@ struct EkSession {
   EkEventId      event;
   EkBuf          in, out;
   gint64         idle;               /* us; 0: none */
-  guint          refs;
+  guint          refs, idle_refs;    /* whoever works for it holds one; of them those that owe it no answer */
   EkCloseReason  why;
   bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed, stale, transaction;
   const char    *user, *mechanism;

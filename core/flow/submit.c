@@ -6,6 +6,7 @@
  * s bytes.  Answer: u status, u id, t dsn, t text.
  */
 #include "config.h"
+#include "flow/sessionprivate.h"
 #include "flow/submit.h"
 #include "flow/edge.h"
 #include "queue/spool.h"
@@ -169,6 +170,7 @@ ek_submit_new (EkSession *s)
   EkSubmit *sub = g_new0 (EkSubmit, 1);
 
   ek_session_ref (s);
+  s->idle_refs++;                    /* a message that is half there keeps nobody who sends no more */
   sub->session = s;
   sub->watch.fd = -1;
   return sub;
@@ -190,6 +192,7 @@ destroy (EkSubmit *sub)
   close_stream (sub);
   ek_buf_release (&sub->bytes);
   ek_buf_release (&sub->envelope);
+  sub->session->idle_refs--;
   ek_session_unref (sub->session);
   g_free (sub);
 }
