@@ -225,6 +225,8 @@ simple (int argc, char **argv, const char *verb, const char *what, const char *h
   if (!begin (argc, argv, entries, what, help, &places, &status))
     return status;
   bool good = ask (&places, verb, &out, &error);
+  if (good && ek_buf_len (&out) > 0)
+    ek_cli_write (STDERR_FILENO, &out);          /* done, but there is something to know */
   ek_buf_release (&out);
   return good ? done (verb) : failed (error);
 }

@@ -34,27 +34,27 @@ ek_control_answer (EkMsg *msg, EkStatus status, EkStr text)
 }
 
 static void
-tell (Asker *asker, const char *why)
+tell (Asker *asker, const char *why, const char *notes)
 {
   EkWorker *control = ek_workers_find (EK_ROLE_CONTROL, 0);
 
   if (asker->channel && control && control->channel == asker->channel) {         /* it may have died meanwhile */
-    answer (asker->channel, asker->id, why ? EK_FAIL : EK_OK, ek_str (why));
+    answer (asker->channel, asker->id, why ? EK_FAIL : EK_OK, ek_str (why ? why : notes));
     ek_channel_flush (asker->channel);
   }
   asker->channel = NULL;
 }
 
 void
-ek_control_reloaded (const char *why)
+ek_control_reloaded (const char *why, const char *notes)
 {
-  tell (&reloads, why);
+  tell (&reloads, why, notes);
 }
 
 void
 ek_control_upgraded (const char *why)
 {
-  tell (&upgrades, why);
+  tell (&upgrades, why, NULL);
 }
 
 /* `why` is eaten. */

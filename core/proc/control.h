@@ -13,7 +13,8 @@
 
 /* In master: verbs status, reload, stop, upgrade, reopen. */
 void ek_control_master (EkMsg *msg);
-void ek_control_reloaded (const char *why);      /* NULL: the new generation is active */
+/* why NULL: the new generation is active; `notes`: what its asker should know, or NULL. */
+void ek_control_reloaded (const char *why, const char *notes);
 void ek_control_upgraded (const char *why);      /* NULL: the program on disk takes over */
 
 /* In any role: an answer to EK_C_REQUEST. */

@@ -48,6 +48,7 @@ static struct {
   int      status;
 
   EkPlan  *next;                     /* a reload under way */
+  char    *kept;                     /* what it does not change, for who asked */
   guint    answers;
   GString *refusals;
 } m;
@@ -272,7 +273,7 @@ ek_master_reload_failed (const char *who, const char *why)
   if (m.next == NULL)
     return;
   ek_event ("master", 0, "reload-failed", EK_FTEXT ("role", who), EK_FTEXT ("reason", why));
-  ek_control_reloaded (why);
+  ek_control_reloaded (why, NULL);
   g_clear_pointer (&m.next, ek_plan_free);
   ek_workers_forget (m.generation + 1);
 }
@@ -301,12 +302,11 @@ reload_done (void)
   m.plan = g_steal_pointer (&m.next);
   if (m.plan->tls.ticket_lifetime.us != old->tls.ticket_lifetime.us)
     ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);
-  memcpy (m.plan->workers, old->workers, sizeof old->workers);
   ek_workers_use (m.plan, ++m.generation, old);
   ek_user_stores_use (m.plan, m.generation);
   ek_plan_free (old);
   ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
-  ek_control_reloaded (NULL);
+  ek_control_reloaded (NULL, m.kept);
   ek_log_set_level (m.plan->log_level);
   for (guint i = 0; i < ek_workers ()->len; i++)
     replace_confined (ek_workers ()->pdata[i]);
@@ -347,9 +347,10 @@ ek_master_reload (void)
     ek_problems_print (problems, &text);
   else if (!ek_sockets_bind (plan, m.plan, errors))
     ek_buf_appends (&text, errors->str);
-  else if (strcmp (plan->roles.layout, m.plan->roles.layout) != 0
-           || memcmp (plan->workers, m.plan->workers, sizeof plan->workers) != 0)
-    ek_log (EK_WARN, "master", "changes of the block roles take effect at the next start");
+  else {
+    g_free (m.kept);
+    m.kept = ek_plan_keep (plan, m.plan);
+  }
   g_string_free (errors, TRUE);
   if (ek_buf_len (&text) > 0) {
     char *why = g_strndup (ek_buf_at (&text), ek_buf_len (&text));
@@ -561,6 +562,7 @@ ek_master_main (const EkMasterOptions *options)
   ek_workers_free ();
   ek_user_stores_end ();
   ek_plan_free (m.next);
+  g_free (m.kept);
   ek_plan_free (m.plan);
   ek_loop_free (m.loop);
   return m.status;

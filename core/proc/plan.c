@@ -278,3 +278,54 @@ ek_plan_new (const char *conf_path, EkProblems *problems)
     g_clear_pointer (&plan, ek_plan_free);
   return plan;
 }
+
+/* ---- a reload ---- */
+
+/* true: they differ, and next's value is now old's. */
+static bool
+keep_option (EkPlan *next, const EkPlan *old, const EkOption *row)
+{
+  gpointer mine = (char *) &next->roles + row->offset;
+  gconstpointer was = (const char *) &old->roles + row->offset;
+
+  if (row->type == EK_STRING) {
+    const char **a = mine, *b = *(const char *const *) was;
+    if (g_strcmp0 (*a, b) == 0)
+      return false;
+    *a = b ? ek_pool_strdup (next->pool, b) : NULL;
+    return true;
+  }
+  gint64 *a = mine, b = *(const gint64 *) was;
+  if (*a == b || (a == &next->roles.user_stores && *a > 0 && b > 0))             /* how many may change, whether there are any may not */
+    return false;
+  *a = b;
+  return true;
+}
+
+char *
+ek_plan_keep (EkPlan *next, const EkPlan *old)
+{
+  static const char *const fixed[] = {
+    "layout", "tls", "smtp_edges", "login_edges", "directories", "relays", "stores", "user_tls", "user_edge", "user_directory",
+    "user_queue", "user_relay", "user_store", "user_log", "user_control", "user_stores", "chroot",
+  };
+  const EkConfBlock *block = ek_conf_find_block (next->conf->root, "roles", NULL);
+  g_autoptr (GString) said = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (fixed); i++) {
+    const EkConfSetting *setting = block ? ek_conf_find_setting (block, fixed[i]) : NULL;
+    const EkConfPos *at = setting ? &setting->at : block ? &block->at : NULL;
+    if (!keep_option (next, old, ek_options_row (ek_roles_block.options, fixed[i])))
+      continue;
+    g_autofree char *place = at && at->file ? g_strdup_printf ("%s:%u: ", at->file, at->line) : g_strdup ("");
+    ek_log (EK_WARN, "master", "%sroles.%s takes effect at the next start", place, fixed[i]);
+    g_string_append_printf (said, "%sroles.%s takes effect at the next start\n", place, fixed[i]);
+  }
+  memcpy (next->workers, old->workers, sizeof old->workers);
+  for (EkRole i = 0; i < EK_N_ROLES; i++) {
+    g_free ((char *) next->who[i].chroot);
+    next->who[i] = old->who[i];
+    next->who[i].chroot = g_strdup (old->who[i].chroot);
+  }
+  return said->len > 0 ? g_strdup (said->str) : NULL;
+}

@@ -45,4 +45,7 @@ EkPlan *ek_plan_new (const char *conf_path, EkProblems *problems);
 GPtrArray *ek_plan_reach (const EkPlan *plan, guint32 roles, bool look);
 /* The certificates and what listeners want of them, by whoever asks: files that he may not read are not his to check. */
 void    ek_plan_check_certificates (EkConf *conf, EkProblems *problems);
+/* What a running server does not change (processes, their users, whether uids have their own) is in `next` as it is in `old`.  NULL:
+ * nothing differed; else a line for each option that does, which the log has been told too: g_free. */
+char   *ek_plan_keep (EkPlan *next, const EkPlan *old);
 void    ek_plan_free (EkPlan *plan);             /* closes the sockets it still has */

@@ -236,6 +236,23 @@ def one_uid(layout, roles=""):
         t.equal(s.worker("carl"), {}, "there is no process of his own")
         if not roles:
             t.equal(len(s.log().split("handled under one uid")) - 1, 1, "the log says so once")
+        else:
+            with open(s.conf, encoding="utf-8") as f:
+                conf = f.read()
+            line = conf[:conf.index("user_stores = 0")].count("\n") + 1
+            s.replace_conf(conf.replace("user_stores = 0", "user_stores = 5").replace(f"user_store = {s.accounts['store']}", "user_store = nobody"))
+            status, text = s.reload()
+            want = f"{s.conf}:{line}: roles.user_stores takes effect at the next start"
+            t.ok(status == 0 and want in text and "roles.user_store takes effect" in text, "what a reload does not change is told, with its line", text)
+            t.ok(s.logged(f"{s.conf}:{line}: roles.user_stores takes"), "in the log too")
+            os.kill(s.pid_of("store.0"), signal.SIGKILL)
+            s.deaths_expected = True
+            s.send("carl")
+            t.equal((s.arrived("carl", 2), {os.stat(p).st_uid for p in s.files_of("carl")}), (2, {os.stat(s.mail).st_uid}),
+                    "a process that starts after that runs as it did before")
+            t.equal(s.worker("carl"), {}, "and there is none of his own")
+            s.replace_conf(conf)
+            t.equal(s.reload(), (0, ""), "as it was: nothing to tell")
         t.ok(s.stop(), "it stops in order")
         t.equal(s.problems(), [], "no reports")
 
