@@ -206,7 +206,8 @@ EkFetch *ek_fetch_new (EkView *view, const EkRange *ranges, guint n_ranges, guin
 EkStatus ek_fetch_next (EkFetch *fetch, EkRow *row, GError **error);
 /* The window is full: gives up every hold on the index.  ek_fetch_next() goes on later. */
 void     ek_fetch_pause (EkFetch *fetch);
-guint32  ek_fetch_missing (const EkFetch *fetch);         /* messages of the view that are gone */
+guint32  ek_fetch_missing (const EkFetch *fetch);         /* messages of the view that are gone, or ... */
+bool     ek_view_doubtful (EkView *view);                 /* ... some of it cannot be read yet: they are about to be delivered once more */
 void     ek_fetch_free (EkFetch *fetch);
 
 /* Names of the header fields kept in EkRow.headers, lower case, NULL-terminated. */

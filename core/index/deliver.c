@@ -103,8 +103,9 @@ guard (EkIndex *ix, const EkDelivery *d)
   pthread_mutex_unlock (&ix->set->lock);
 }
 
-void
-ek_delivery_retired (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 action)
+/* `answered`: the queue has said so, and it will not come again. */
+static void
+unguard (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 action, bool answered)
 {
   char name[64];
 
@@ -112,7 +113,15 @@ ek_delivery_retired (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 act
   pthread_mutex_lock (&set->lock);
   if (g_hash_table_remove (set->guarded, name))
     pthread_cond_broadcast (&set->retired);
+  if (answered && g_hash_table_contains (set->missed, name))
+    g_hash_table_replace (set->missed, g_strdup (name), GINT_TO_POINTER (true));
   pthread_mutex_unlock (&set->lock);
+}
+
+void
+ek_delivery_retired (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 action)
+{
+  unguard (set, queue_id, rcpt, action, true);
 }
 
 /* In "SECONDS.MmicrosQ...R..A...ekiden". */
@@ -454,6 +463,6 @@ ek_deliver (EkIndex *ix, EkSyncer *syncer, const EkDelivery *d, EkSyncedFunc fun
       status = deliver (&v, syncer, func, data);
   }
   if (status != EK_OK && d->guarded)
-    ek_delivery_retired (ix->set, d->queue_id, d->rcpt, d->action);
+    unguard (ix->set, d->queue_id, d->rcpt, d->action, false);
   return status;
 }

@@ -91,6 +91,14 @@ ek_fetch_missing (const EkFetch *fetch)
   return fetch->missing;
 }
 
+bool
+ek_view_doubtful (EkView *view)
+{
+  Box *box;
+
+  return view_box (view, &box, NULL) == EK_OK && box->doubtful;
+}
+
 void
 ek_fetch_free (EkFetch *fetch)
 {

@@ -129,6 +129,7 @@ struct EkIndexes {
   EkAskFunc       ask;               /* NULL: nobody is to be asked (unsure.c) */
   gpointer        ask_data;
   guint64         unsure_first, unsure_last;     /* queue ids of deliveries that the queue may not have recorded */
+  GHashTable     *missed;            /* guard name → whether the queue has answered: files of such that are not there */
   int             epoll_fd, inotify_fd, timer_fd, event_fd;
   GHashTable     *watches;           /* path → Watch */
   GHashTable     *by_wd;             /* inotify watch → Watch */
@@ -202,6 +203,7 @@ struct Box {
   guint64     gone_floor, gone_modseq;   /* the expunge log reaches back to; its newest entry */
   EkStamp     stamp;
   guint       touched;               /* ix->touched at the last scan */
+  bool        doubtful;              /* a row was kept whose file is not there: the queue may deliver it once more */
   GPtrArray  *keywords;              /* NULL: not loaded */
 };
 
@@ -335,6 +337,9 @@ bool     delivery_log_indexed (const Box *box, EkStr key, guint32 uid);
 /* Asks the queue about those that an earlier process delivered, all at once, and waits as delivery_wait(). */
 EkStatus deliveries_wait (Box *box, const guint32 *uids, guint n, GError **error);
 EkStatus deliveries_wait_all (EkIndex *ix, GError **error);    /* all mailboxes; and delivery_wait_all() */
+/* No file is there for a row's key.  True: the queue may be about to deliver it once more, under the same name (the power went before
+ * its file was synced), so the message is not gone; asks it, without waiting.  False: it is gone, or the queue has answered since. */
+bool     delivery_may_come (EkIndex *ix, EkStr key);
 
 /* ---- folders.c ------------------------------------------------------------------------------ */
 

@@ -505,6 +505,24 @@ disturbed (Box *box, EkPool *pool, const EkStamp *stamp)
          memcmp (now.word, stamp->word, sizeof now.word) != 0;
 }
 
+/* Takes out of `missing` what the queue may deliver once more; true: there is such. */
+static bool
+keep_doubtful (Box *box, EkPool *pool, GArray *missing)
+{
+  guint kept = 0;
+
+  for (guint i = 0; i < missing->len; i++) {
+    guint32 uid = g_array_index (missing, guint32, i);
+    Msg msg;
+    if (msg_get (box, uid, pool, &msg, NULL) == EK_OK && delivery_may_come (box->ix, msg.key))
+      kept++;
+    else
+      g_array_index (missing, guint32, i - kept) = uid;
+  }
+  g_array_set_size (missing, missing->len - kept);
+  return kept > 0;
+}
+
 /* A second, full look: what the first one missed must be missed again, while nobody changes
  * anything. */
 static EkStatus
@@ -525,8 +543,10 @@ second_look (Box *box, Look *first, Verdict *was, GError **error)
       again = true;
     } else
       part_doubles (box, first, &look);
-    if (again)
+    box->doubtful = keep_doubtful (box, look.pool, missing);
+    if (again || box->doubtful)
       memset (&stamp, 0, sizeof stamp);
+    stamp.dirty |= box->doubtful;                  /* views look again soon */
     status = write_down (box, &look, &v, missing, &stamp, error);
   }
   verdict_clear (&v);
@@ -550,6 +570,7 @@ box_scan (Box *box, GError **error)
   EkStatus status = look_at (box, &look, &stamp, error);
   if (status == EK_OK && (stamp.scanned || box->uidvalidity == 0)) {
     status = compare (box, &look, stamp.scanned, &v, error);
+    box->doubtful = false;
     if (status == EK_OK && (v.missing->len > 0 || look.doubles->len > 0))
       status = second_look (box, &look, &v, error);
     else if (status == EK_OK)

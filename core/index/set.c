@@ -42,6 +42,7 @@ ek_indexes_new (const EkIndexConfig *config, GError **error)
   pthread_cond_init (&set->called, NULL);
   set->users = g_hash_table_new (g_str_hash, g_str_equal);
   set->guarded = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  set->missed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_queue_init (&set->lru);
   if (watch_init (set, error))
     return set;
@@ -80,6 +81,7 @@ ek_indexes_free (EkIndexes *set)
   watch_finish (set);
   g_hash_table_unref (set->users);
   g_hash_table_unref (set->guarded);
+  g_hash_table_unref (set->missed);
   pthread_cond_destroy (&set->retired);
   pthread_cond_destroy (&set->called);
   pthread_mutex_destroy (&set->lock);

@@ -1,11 +1,14 @@
-/* unsure.c - deliveries of an earlier process: the queue is asked before one of them is expunged or moved
+/* unsure.c - deliveries of an earlier process: the queue is asked before one of them is expunged or moved, or believed gone
  * SPDX-License-Identifier: Apache-2.0
  *
  * A message that was written and not yet recorded when queue or store ended is sent once more, and must be found
  * then.  Deliveries of this process are guarded (deliver.c); of others only their file names tell.  The queue says
  * among which ids it still has messages, so that for nearly all mail nothing is asked.  Whoever wants to expunge or
  * move guards what is in doubt and asks; the queue's answer takes the guard away, at once or when the delivery was
- * repeated and its record is durable. */
+ * repeated and its record is durable.
+ *
+ * The other way round a row may have lost its file with the power: what the queue is going to deliver once more is not gone, and
+ * stays in its mailbox under its UID.  A client that reads it meanwhile hears "later". */
 #include "index/deliver.h"
 #include "index/index.h"
 #include <stdio.h>
@@ -32,6 +35,7 @@ ek_deliveries_unsure (EkIndexes *set, guint64 first, guint64 last)
   pthread_mutex_lock (&set->lock);
   set->unsure_first = first;
   set->unsure_last = last;
+  g_hash_table_remove_all (set->missed);           /* the next scan asks again */
   g_hash_table_iter_init (&iter, set->guarded);    /* whom one asked that is gone: it may have forgotten */
   while (g_hash_table_iter_next (&iter, &key, NULL))
     if (sscanf (key, "Q%16" G_GINT64_MODIFIER "XR%uA", &id, &rcpt) == 2)
@@ -39,26 +43,68 @@ ek_deliveries_unsure (EkIndexes *set, guint64 first, guint64 last)
   pthread_mutex_unlock (&set->lock);
 }
 
+typedef struct {                     /* what a file's name says of its delivery */
+  guint64 id;
+  guint32 rcpt;
+  char    guard[64];
+} Made;
+
+/* False: no delivery of ours. */
+static bool
+made_of (EkStr key, Made *made)
+{
+  const char *sizes = memchr (key.p, ',', key.n);
+  EkStr base = { key.p, sizes ? (gsize) (sizes - key.p) : key.n };
+
+  return ek_delivery_base_parse (base, &made->id, &made->rcpt) && delivery_guard_of (base, made->guard, sizeof made->guard);
+}
+
+static bool
+in_range (const EkIndexes *set, guint64 id)
+{
+  return id >= set->unsure_first && id <= set->unsure_last;
+}
+
+bool
+delivery_may_come (EkIndex *ix, EkStr key)
+{
+  EkIndexes *set = ix->set;
+  gpointer answered;
+  Made made;
+  bool may;
+
+  if (set->ask == NULL || !made_of (key, &made))
+    return false;
+  pthread_mutex_lock (&set->lock);
+  if (!in_range (set, made.id))
+    may = false;
+  else if (g_hash_table_lookup_extended (set->missed, made.guard, NULL, &answered))
+    may = !GPOINTER_TO_INT (answered);
+  else {
+    may = true;
+    g_hash_table_insert (set->missed, g_strdup (made.guard), GINT_TO_POINTER (false));
+    set->ask (made.id, made.rcpt, set->ask_data);
+  }
+  pthread_mutex_unlock (&set->lock);
+  return may;
+}
+
 /* Guards and asks, unless that was done; `names` gets the guard. */
 static void
 doubt (EkIndex *ix, EkStr key, GPtrArray *names)
 {
   EkIndexes *set = ix->set;
-  const char *sizes = memchr (key.p, ',', key.n);
-  EkStr base = { key.p, sizes ? (gsize) (sizes - key.p) : key.n };
-  guint64 id;
-  guint32 rcpt;
-  char name[64];
+  Made made;
 
-  if (!ek_delivery_base_parse (base, &id, &rcpt) || !delivery_guard_of (base, name, sizeof name))
+  if (!made_of (key, &made))
     return;
   pthread_mutex_lock (&set->lock);
-  bool in_doubt = id >= set->unsure_first && id <= set->unsure_last;
+  bool in_doubt = in_range (set, made.id);
   if (in_doubt)
-    g_ptr_array_add (names, g_strdup (name));
-  if (in_doubt && !g_hash_table_contains (set->guarded, name)) {
-    g_hash_table_insert (set->guarded, g_strdup (name), g_strdup (ix->root));
-    set->ask (id, rcpt, set->ask_data);
+    g_ptr_array_add (names, g_strdup (made.guard));
+  if (in_doubt && !g_hash_table_contains (set->guarded, made.guard)) {
+    g_hash_table_insert (set->guarded, g_strdup (made.guard), g_strdup (ix->root));
+    set->ask (made.id, made.rcpt, set->ask_data);
   }
   pthread_mutex_unlock (&set->lock);
 }

@@ -330,6 +330,8 @@ fetch_finish (ImapCommand *command)
   Fetch *args = command->args;
 
   end_rows (args);
+  if (args->missing > 0 && ek_view_doubtful (command->session->view))
+    return imap_no (command, "[UNAVAILABLE] Some of the requested messages cannot be read yet: try again");
   if (args->missing > 0)
     return imap_no (command, "[EXPUNGEISSUED] Some of the requested messages no longer exist");
   return imap_ok (command, "Fetch completed");

@@ -163,9 +163,9 @@ class Box:
             if self.known.shown.setdefault(key, n) != n:
                 trouble.append(f"{key} was {self.known.shown[key]} and is {n}")
 
-    def fetch(self):
+    def fetch(self, early=False):
         answer = self.c.cmd("UID FETCH 1:* (UID MODSEQ BODY.PEEK[HEADER.FIELDS (X-Number)])")
-        if answer.status != "OK":
+        if answer.status != "OK" and not (early and "cannot be read yet" in answer.text):
             raise Closed(str(answer))
         self.uids = {}
         for line in answer.untagged:
@@ -254,18 +254,19 @@ def reader(port, user):
 # ---- what a copy holds ----
 
 def uids_wrong(c, user, then, after, seen, early=False):
-    """early: what queue has still to deliver once more, as it was not synced, need not be there yet."""
+    """early: what queue has still to deliver once more, as it was not synced, cannot be read yet, but has its UID."""
     for folder in FOLDERS:
         mine = {k: n for k, n in then.shown.items() if k[:2] == (user, folder)}
         if not mine and folder != "INBOX":
             continue
         box = Box(c, user, folder, seen)
-        box.fetch()
+        box.fetch(early)
         there = {(user, folder, box.validity, uid): n for uid, n in box.uids.items()}
+        listed = {int(uid) for line in c.cmd("UID SEARCH ALL").untagged if line.startswith(b"* SEARCH") for uid in line.split()[2:]}
         for key, n in mine.items():
             if there.get(key, n) != n:
                 yield f"{key} was {n} and is {there[key]}"
-            if key not in there and key not in after.left and not early:
+            if key not in there and key not in after.left and not (early and key[3] in listed):
                 yield f"{key}, number {n}, is not there"
         if box.highest < then.modseq[user, folder]:
             yield f"{user} {folder}: HIGHESTMODSEQ {box.highest} was {then.modseq[user, folder]}"
@@ -317,7 +318,7 @@ def check(images, server, number, then, after, tight):
             os.unlink(images.path("copy.mail/ballast"))
         server.start(60)
         try:
-            wrong += all_uids_wrong(server, then, after, seen, early=tight)
+            wrong += all_uids_wrong(server, then, after, seen, early=True)
         except Closed:                           # without room an answer may be "later", but nothing that is wrong
             if not tight or number % 2:
                 raise

@@ -338,6 +338,97 @@ test_guard (void)
   mail_free (&m);
 }
 
+static void
+count_asked (guint64 queue_id, guint32 rcpt, gpointer data)
+{
+  g_assert_cmpuint (queue_id, ==, 5);
+  g_assert_cmpuint (rcpt, ==, 1);
+  ++*(guint *) data;
+}
+
+/* The process ends, the power takes a file that was not synced, and another process begins. */
+static void
+lose (Mail *m, guint *asked)
+{
+  g_autofree char *path = path_of (m, "cur");
+
+  mail_close (m);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  mail_open (m);
+  *asked = 0;
+  ek_indexes_ask (m->set, count_asked, asked);
+}
+
+/* What the queue will deliver once more is not gone: it keeps its UID, until the queue has said that it will not come. */
+static void
+test_lost (void)
+{
+  Mail m;
+  Answers a = ANSWERS;
+  EkSyncer *syncer = ek_syncer_new (0);
+  EkPiece piece = { .bytes = EK_STR ("Subject: x\r\n\r\nbody\r\n") };
+  EkDelivery d = delivery (&piece, 1, 5);
+  guint asked;
+
+  mail_new (&m);
+  g_assert_cmpint (deliver (&m, syncer, &d, &a), ==, EK_OK);
+  await (&a, 1);
+  ek_view_free (mail_view (&m, "INBOX", EK_VIEW_RW));        /* shown: UID 1, and moved to cur */
+  lose (&m, &asked);
+  for (guint i = 0; i < 3; i++) {
+    EkView *view = mail_view (&m, "INBOX", EK_VIEW_RW);
+    g_assert_cmpuint (ek_view_count (view), ==, 1);
+    ek_view_free (view);
+  }
+  g_assert_cmpuint (asked, ==, 1);
+  ek_deliveries_unsure (m.set, 1, 9);                        /* another queue: it is asked too */
+  ek_view_free (mail_view (&m, "INBOX", EK_VIEW_RW));
+  g_assert_cmpuint (asked, ==, 2);
+  d.replay = true;
+  g_assert_cmpint (deliver (&m, syncer, &d, &a), ==, EK_OK);
+  await (&a, 2);
+  ek_delivery_retired (m.set, 5, 1, 0);
+  EkView *view = mail_view (&m, "INBOX", EK_VIEW_RW);
+  g_assert_cmpuint (ek_view_count (view), ==, 1);
+  g_assert_cmpuint (ek_view_uid (view, 1), ==, 1);
+  ek_view_free (view);
+
+  lose (&m, &asked);
+  ek_view_free (mail_view (&m, "INBOX", EK_VIEW_RW));
+  g_assert_cmpuint (asked, ==, 1);
+  ek_delivery_retired (m.set, 5, 1, 0);                      /* the queue has it no more */
+  view = mail_view (&m, "INBOX", EK_VIEW_RW);
+  g_assert_cmpuint (ek_view_count (view), ==, 0);
+  ek_view_free (view);
+  ek_syncer_free (syncer);
+  mail_free (&m);
+}
+
+/* One of which the queue is sure is gone at once. */
+static void
+test_gone (void)
+{
+  Mail m;
+  Answers a = ANSWERS;
+  EkSyncer *syncer = ek_syncer_new (0);
+  EkPiece piece = { .bytes = EK_STR ("Subject: x\r\n\r\nbody\r\n") };
+  EkDelivery d = delivery (&piece, 1, 5);
+  guint asked;
+
+  mail_new (&m);
+  g_assert_cmpint (deliver (&m, syncer, &d, &a), ==, EK_OK);
+  await (&a, 1);
+  ek_view_free (mail_view (&m, "INBOX", EK_VIEW_RW));
+  lose (&m, &asked);
+  ek_deliveries_unsure (m.set, 6, 9);
+  EkView *view = mail_view (&m, "INBOX", EK_VIEW_RW);
+  g_assert_cmpuint (ek_view_count (view), ==, 0);
+  g_assert_cmpuint (asked, ==, 0);
+  ek_view_free (view);
+  ek_syncer_free (syncer);
+  mail_free (&m);
+}
+
 /* ---- many at once ---- */
 
 typedef struct { Mail *m; EkSyncer *syncer; Answers *answers; guint first; } Worker;
@@ -489,6 +580,8 @@ main (int argc, char **argv)
   g_test_add_func ("/deliver/replay", test_replay);
   g_test_add_func ("/deliver/sync-fails", test_sync_fails);
   g_test_add_func ("/deliver/guard", test_guard);
+  g_test_add_func ("/deliver/lost", test_lost);
+  g_test_add_func ("/deliver/gone", test_gone);
   g_test_add_func ("/deliver/owned", test_owned);
   g_test_add_func ("/deliver/threads", test_threads);
   return g_test_run ();

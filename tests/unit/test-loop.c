@@ -271,9 +271,14 @@ lossy (EkMsg *msg, gpointer data)
 static void
 test_channel_no_descriptors (void)
 {
+  const char *preload = g_getenv ("LD_PRELOAD");
   int fds[2];
   End end = { 0 };
 
+  if (preload && strstr (preload, "vgpreload")) {
+    g_test_skip ("memcheck keeps the limit to itself: the kernel goes on giving descriptors");
+    return;
+  }
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
   EkChannel *a = ek_channel_new (loop, fds[0], "a"), *b = ek_channel_new (loop, fds[1], "b");
   ek_channel_handle (a, echo, gone, NULL);
