@@ -490,7 +490,7 @@ suspect (EkDestination *d, EkParcel *p, bool alone)
     acts[n++] = (EkSpoolAct) { .type = EK_ACT_ATTEMPT, .rcpt = p->rcpts[i] };
   if (alone) {
     guint count = m->crashes + 1u + (p->in_company && m->crashes == 0);
-    for (guint i = m->crashes; i < count && i < m->crashes + CRASHES; i++)
+    for (guint i = m->crashes; i < count && i < m->crashes + (guint) CRASHES; i++)
       acts[n++] = (EkSpoolAct) { .type = EK_ACT_CRASH };
     if (count >= CRASHES)
       acts[n++] = (EkSpoolAct) { .type = EK_ACT_HOLD, .rcpt = EK_TO_ALL, .text = EK_STR ("it crashed its worker") };

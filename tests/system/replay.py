@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # replay.py - queue and store are killed again and again while clients expunge and move all they see: each message comes once
 # SPDX-License-Identifier: Apache-2.0
-# limit: 300
+# limit: 1200
 # ports
 """A message that was written and not yet recorded is delivered once more after a crash.  A session that comes first must not
 have expunged or moved it by then: each message appears under one UID of INBOX, ever."""
