@@ -20,6 +20,7 @@ from wire import Closed, Imap, Smtp
 t = Tap()
 seed = int(os.environ.get("EKIDEN_SEED") or random.randrange(1 << 30))
 rng = random.Random(seed)
+AHEAD = 300                          # messages in an INBOX that wait to be taken away
 KILLS = 60 if os.environ.get("EKIDEN_FULL") else 9
 CONFIG = MAIL + """
 listener "smtp" {
@@ -40,6 +41,7 @@ stop, lock = threading.Event(), threading.Lock()
 numbers, accepted, unsure = iter(range(1, 1 << 30)), set(), set()
 seen = defaultdict(set)              # number -> (user, UIDVALIDITY, UID) under which INBOX had it
 taken = {"expunged": 0, "moved": 0}
+there = dict.fromkeys(users, 0)
 
 
 def sender():
@@ -48,6 +50,9 @@ def sender():
             with Smtp(server.port("smtp"), timeout=60) as c:
                 c.ehlo()
                 while not stop.is_set():
+                    if max(there.values()) > AHEAD:          # else a round of the takers takes ever longer
+                        time.sleep(0.01)
+                        continue
                     with lock:
                         n = next(numbers)
                         unsure.add(n)
@@ -84,7 +89,9 @@ def taker(user, how):
                 c.login(server.address(user), server.password)
                 c.cmd("CREATE Kept")
                 while not stop.is_set():
-                    uids = ",".join(look(c, user))
+                    found = look(c, user)
+                    there[user] = len(found)
+                    uids = ",".join(found)
                     if not uids:
                         continue
                     if how == "moved":
