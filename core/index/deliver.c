@@ -113,8 +113,10 @@ unguard (EkIndexes *set, guint64 queue_id, guint32 rcpt, guint32 action, bool an
   pthread_mutex_lock (&set->lock);
   if (g_hash_table_remove (set->guarded, name))
     pthread_cond_broadcast (&set->retired);
-  if (answered && g_hash_table_contains (set->missed, name))
+  if (answered && g_hash_table_contains (set->missed, name)) {
     g_hash_table_replace (set->missed, g_strdup (name), GINT_TO_POINTER (true));
+    pthread_cond_broadcast (&set->retired);
+  }
   pthread_mutex_unlock (&set->lock);
 }
 

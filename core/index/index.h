@@ -339,7 +339,9 @@ EkStatus deliveries_wait (Box *box, const guint32 *uids, guint n, GError **error
 EkStatus deliveries_wait_all (EkIndex *ix, GError **error);    /* all mailboxes; and delivery_wait_all() */
 /* No file is there for a row's key.  True: the queue may be about to deliver it once more, under the same name (the power went before
  * its file was synced), so the message is not gone; asks it, without waiting.  False: it is gone, or the queue has answered since. */
-bool     delivery_may_come (EkIndex *ix, EkStr key);
+bool     delivery_may_come (EkIndex *ix, EkStr key, bool *asked);      /* *asked becomes true when the queue was asked just now */
+/* Gives the queue a second to answer: mostly it knows at once. */
+void     deliveries_await_answers (EkIndexes *set);
 
 /* ---- folders.c ------------------------------------------------------------------------------ */
 

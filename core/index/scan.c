@@ -505,16 +505,28 @@ disturbed (Box *box, EkPool *pool, const EkStamp *stamp)
          memcmp (now.word, stamp->word, sizeof now.word) != 0;
 }
 
+static bool
+is_doubtful (Box *box, EkPool *pool, guint32 uid, bool *asked)
+{
+  Msg msg;
+
+  return msg_get (box, uid, pool, &msg, NULL) == EK_OK && delivery_may_come (box->ix, msg.key, asked);
+}
+
 /* Takes out of `missing` what the queue may deliver once more; true: there is such. */
 static bool
 keep_doubtful (Box *box, EkPool *pool, GArray *missing)
 {
+  bool asked = false;
   guint kept = 0;
 
+  for (guint i = 0; i < missing->len; i++)
+    (void) is_doubtful (box, pool, g_array_index (missing, guint32, i), &asked);
+  if (asked)
+    deliveries_await_answers (box->ix->set);
   for (guint i = 0; i < missing->len; i++) {
     guint32 uid = g_array_index (missing, guint32, i);
-    Msg msg;
-    if (msg_get (box, uid, pool, &msg, NULL) == EK_OK && delivery_may_come (box->ix, msg.key))
+    if (is_doubtful (box, pool, uid, &asked))
       kept++;
     else
       g_array_index (missing, guint32, i - kept) = uid;

@@ -13,8 +13,10 @@
 #include "index/index.h"
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-#define ASK_AT_ONCE 1000
+#define ASK_AT_ONCE    1000
+#define ANSWER_SECONDS 1
 
 void
 ek_indexes_ask (EkIndexes *set, EkAskFunc ask, gpointer data)
@@ -66,7 +68,7 @@ in_range (const EkIndexes *set, guint64 id)
 }
 
 bool
-delivery_may_come (EkIndex *ix, EkStr key)
+delivery_may_come (EkIndex *ix, EkStr key, bool *asked)
 {
   EkIndexes *set = ix->set;
   gpointer answered;
@@ -81,12 +83,39 @@ delivery_may_come (EkIndex *ix, EkStr key)
   else if (g_hash_table_lookup_extended (set->missed, made.guard, NULL, &answered))
     may = !GPOINTER_TO_INT (answered);
   else {
-    may = true;
+    may = *asked = true;
     g_hash_table_insert (set->missed, g_strdup (made.guard), GINT_TO_POINTER (false));
     set->ask (made.id, made.rcpt, set->ask_data);
   }
   pthread_mutex_unlock (&set->lock);
   return may;
+}
+
+static bool
+all_answered (EkIndexes *set)
+{
+  GHashTableIter iter;
+  gpointer answered;
+
+  g_hash_table_iter_init (&iter, set->missed);
+  while (g_hash_table_iter_next (&iter, NULL, &answered))
+    if (!GPOINTER_TO_INT (answered))
+      return false;
+  return true;
+}
+
+void
+deliveries_await_answers (EkIndexes *set)
+{
+  struct timespec until;
+  int code = 0;
+
+  clock_gettime (CLOCK_MONOTONIC, &until);
+  until.tv_sec += ANSWER_SECONDS;
+  pthread_mutex_lock (&set->lock);
+  while (code == 0 && !all_answered (set))
+    code = pthread_cond_timedwait (&set->retired, &set->lock, &until);
+  pthread_mutex_unlock (&set->lock);
 }
 
 /* Guards and asks, unless that was done; `names` gets the guard. */

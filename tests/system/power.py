@@ -253,6 +253,18 @@ def reader(port, user):
 
 # ---- what a copy holds ----
 
+def complete(c, box):
+    """Whether all that the folder lists can be read."""
+    c.cmd("NOOP")
+    try:
+        box.fetch()
+    except Closed as error:
+        if "cannot be read yet" not in str(error):
+            raise
+        return False
+    return True
+
+
 def uids_wrong(c, user, then, after, seen, early=False):
     """early: what queue has still to deliver once more, as it was not synced, cannot be read yet, but has its UID."""
     for folder in FOLDERS:
@@ -260,7 +272,10 @@ def uids_wrong(c, user, then, after, seen, early=False):
         if not mine and folder != "INBOX":
             continue
         box = Box(c, user, folder, seen)
-        box.fetch(early)
+        if early:
+            box.fetch(early)
+        else:                                    # a row whose message was expunged may have come back: it takes a moment to go
+            wait_for(lambda: complete(c, box), 20, 0.2)
         there = {(user, folder, box.validity, uid): n for uid, n in box.uids.items()}
         listed = {int(uid) for line in c.cmd("UID SEARCH ALL").untagged if line.startswith(b"* SEARCH") for uid in line.split()[2:]}
         for key, n in mine.items():
@@ -316,6 +331,7 @@ def check(images, server, number, then, after, tight):
     try:
         if tight and number % 2:                 # else it starts with as little room as there was
             os.unlink(images.path("copy.mail/ballast"))
+            os.sync()                            # the room is there when the journal has been written
         server.start(60)
         try:
             wrong += all_uids_wrong(server, then, after, seen, early=True)
@@ -324,6 +340,7 @@ def check(images, server, number, then, after, tight):
                 raise
         if tight and number % 2 == 0:
             os.unlink(images.path("copy.mail/ballast"))
+            os.sync()                            # the room is there when the journal has been written
         caught_up = wait_for(lambda: server.ekiden("queue", "list", "--json")[1].strip() == "[]", 60, 0.2)
         if not caught_up:
             wrong.append("the queue is not empty")
