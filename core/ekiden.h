@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 2                     /* bumped on any change to a struct below */
+#define EK_ABI 3                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -451,6 +451,8 @@ typedef struct EkCommandOps   EkCommandOps;      /* cli/command.h: `ekiden NAME`
 enum {
   EK_EVENTED   = 1,                  /* operations run on the loop and may return EK_PENDING */
   EK_ROOT_INIT = 2,                  /* init() is also called in master, as root */
+  EK_WAITS     = 4,                  /* its operations wait for somebody else though there is no connect(): each instance has
+                                        job threads of its own, as those with a connect() have, and holds up nobody else */
 };
 
 struct EkModule {
@@ -470,7 +472,8 @@ struct EkModule {
   gboolean (*init) (EkInstance *self, GError **error);    /* without rights: options are set, check them */
   gboolean (*start) (EkInstance *self, GError **error);   /* in its role, privileges are gone */
   void     (*stop) (EkInstance *self);                    /* frees what init and start made */
-  gpointer (*connect) (EkInstance *self, GError **error); /* for each job thread; kept and retried by the core */
+  gpointer (*connect) (EkInstance *self, GError **error); /* for each of its job threads, of which there are as many as the
+                                                             block's `connections` says; kept and retried by the core */
   void     (*disconnect) (EkInstance *self, gpointer conn);
 
   const EkMapOps       *map;

@@ -73,7 +73,8 @@ module_json (EkJson *j, const char *name, const char *where, const EkModule *mod
     ek_json_bool (j, "evented", (module->flags & EK_EVENTED) != 0);
     bits_json (j, "tables", ek_module_tables (module), EK_N_TABLES, table_name);
     bits_json (j, "roles", ek_module_roles (module), EK_N_ROLES, role_name);
-    ek_doc_json (module->options, j, "options");
+    g_autofree EkOption *rows = ek_module_rows (module);
+    ek_doc_json (rows, j, "options");
     ek_doc_json (module->protocol ? module->protocol->options : NULL, j, "protocol_options");
     ek_doc_json (module->after_login ? module->after_login->options : NULL, j, "after_login_options");
   } else
@@ -141,6 +142,7 @@ show_text (const EkModule *module, const char *where, EkBuf *out)
 {
   g_autofree char *tables = bits_text (ek_module_tables (module), EK_N_TABLES, table_name);
   g_autofree char *roles = bits_text (ek_module_roles (module), EK_N_ROLES, role_name);
+  g_autofree EkOption *rows = ek_module_rows (module);
 
   ek_buf_printf (out, "%s: %s\n", module->name, module->summary ? module->summary : "");
   ek_buf_printf (out, "file      %s\n", where ? where : "(built in)");
@@ -148,7 +150,7 @@ show_text (const EkModule *module, const char *where, EkBuf *out)
   ek_buf_printf (out, "offers    %s\n", *tables ? tables : "nothing");
   ek_buf_printf (out, "roles     %s\n", *roles ? roles : "none");
   ek_buf_printf (out, "runs      %s\n", module->flags & EK_EVENTED ? "on the loop (evented)" : "on job threads");
-  list_rows ("options", module->options, out);
+  list_rows ("options", rows, out);
   if (module->protocol)
     list_rows ("options of a listener", module->protocol->options, out);
   if (module->after_login)
@@ -158,7 +160,9 @@ show_text (const EkModule *module, const char *where, EkBuf *out)
 static void
 doc_text (const EkModule *module, EkBuf *out)
 {
-  ek_doc_text (&(EkDocSection) { module->name, "NAME", module->summary, module->options }, out);
+  g_autofree EkOption *rows = ek_module_rows (module);
+
+  ek_doc_text (&(EkDocSection) { module->name, "NAME", module->summary, rows }, out);
   if (module->protocol && module->protocol->options) {
     ek_buf_appends (out, "\nIn a listener, a domain, its own block or at the top level:\n");
     ek_doc_text (&(EkDocSection) { "", NULL, NULL, module->protocol->options }, out);

@@ -236,6 +236,7 @@ check_block (EkGeneration *gen, const EkConfBlock *block)
       return;                                      /* what its script declares is not known: told */
     g_ptr_array_add (sets, (gpointer) self->module->options);
     g_ptr_array_add (sets, (gpointer) ek_instance_core (self)->own);
+    g_ptr_array_add (sets, (gpointer) ek_module_common (self->module));
     add_protocol_rows (sets, self);
     break;
   }

@@ -9,10 +9,15 @@
 #define BACKOFF_MAX ((gint64) 60000000)
 
 static EkJobPool *jobs;              /* of this process; loop thread */
+static GPtrArray *waiting;           /* EkCalls that have threads of their own; NULL: none */
+
+static void let_go (struct EkCalls *calls);
 
 void
 ek_op_use_jobs (EkJobPool *pool)
 {
+  while (pool == NULL && waiting)
+    let_go (waiting->pdata[0]);
   jobs = pool;
 }
 
@@ -31,6 +36,8 @@ struct EkCalls {
   Conn           *conns;
   gint64          next_try, backoff; /* monotonic us; 0: connecting works */
   char           *why;               /* why it does not */
+
+  EkJobPool      *jobs;              /* loop thread; made at the first question */
 };
 
 void
@@ -55,6 +62,42 @@ disconnect (EkInstance *self, gpointer conn)
 {
   if (conn && self->module->disconnect)
     self->module->disconnect (self, conn);
+}
+
+/* The threads that work for an instance: whoever waits for a server waits alone, the rest share the process's. */
+static EkJobPool *
+jobs_of (EkInstance *self)
+{
+  struct EkCalls *calls = ek_instance_core (self)->calls;
+
+  if (calls == NULL)
+    return jobs;
+  if (calls->jobs == NULL) {
+    calls->jobs = ek_job_pool_new (ek_job_pool_loop (jobs), (guint) ek_instance_core (self)->common.connections, self->name);
+    if (waiting == NULL)
+      waiting = g_ptr_array_new ();
+    g_ptr_array_add (waiting, calls);
+  }
+  return calls->jobs;
+}
+
+/* Waits for what its threads are at. */
+static void
+let_go (struct EkCalls *calls)
+{
+  if (calls->jobs == NULL)
+    return;
+  g_ptr_array_remove_fast (waiting, calls);
+  if (waiting->len == 0)
+    g_clear_pointer (&waiting, g_ptr_array_unref);
+  ek_job_pool_free (g_steal_pointer (&calls->jobs));
+}
+
+void
+ek_calls_end_threads (EkInstance *self)
+{
+  if (ek_instance_core (self)->calls)
+    let_go (ek_instance_core (self)->calls);
 }
 
 /* Nobody calls any more, so without the lock. */
@@ -389,7 +432,7 @@ ek_op_start (EkOp *op, guint64 key, EkTime timeout, EkOpRun run, gpointer data, 
     return;
   }
   op->job = (EkJob) { .key = key, .run = run_job, .done = job_done };
-  ek_job_submit (jobs, &op->job);
+  ek_job_submit (jobs_of (op->self), &op->job);
 }
 
 void

@@ -7,7 +7,9 @@
  *   ek_op_start (op, 0, timeout, ek_run_lookup, q, looked_up, session);
  *
  * Loop thread.  A blocking module's operation becomes a job: on a job thread, with a connection that
- * connect() made there.  Connections are kept for each thread and instance.  An operation that answers
+ * connect() made there.  An instance that waits for a server has threads of its own, as many as its block's
+ * `connections` says, and so hangs alone; all others share the process's.  Connections are kept for each thread and
+ * instance.  An operation that answers
  * DEFER gives up its connection; when that was an old one, it is tried once more with a new one (the
  * server may have closed it).  After a failed connect() calls answer DEFER at once, for 1 s, then
  * 2 s, ... up to 1 min, so that a dead database costs no job thread.  An evented operation is called
@@ -34,7 +36,7 @@ void    ek_op_use_jobs (EkJobPool *jobs);
 EkOp   *ek_op_new (EkInstance *self);
 EkPool *ek_op_pool (EkOp *op);
 /* Starts, and from then owns, the operation.  Jobs with the same `key` (not 0) run one after the other, in
- * order: ek_hash64() of a user's name.  `timeout` 0: none; when it runs out `done` gets DEFER.  A
+ * order, on the threads that they share: ek_hash64() of a user's name.  `timeout` 0: none; when it runs out `done` gets DEFER.  A
  * remote instance gives DEFER. */
 void    ek_op_start (EkOp *op, guint64 key, EkTime timeout, EkOpRun run, gpointer data, EkOpDone done, gpointer user);
 /* The caller has lost interest: `done` will not run.  Not after `done`. */

@@ -105,8 +105,10 @@ ek_generation_unref (EkGeneration *gen)
 
   if (gen == NULL || !g_atomic_int_dec_and_test (&gen->refs))
     return;
-  for (guint i = 0; i < gen->order->len && !open; i++)
-    open = ek_calls_open (gen->order->pdata[i]);
+  for (guint i = 0; i < gen->order->len; i++) {
+    ek_calls_end_threads (gen->order->pdata[i]);
+    open |= ek_calls_open (gen->order->pdata[i]);
+  }
   if (open)                                        /* saying goodbye to a database may take its time */
     ek_calls_offload (close_all, generation_free, gen);
   else

@@ -7,6 +7,44 @@
 
 #define INSTANCES_MAX 10000
 
+/* ---- what blocks have beside their module's own rows ---- */
+
+static const EkOption waiting_rows[] = {
+  EK_OPTION (EkCommon, connections, "4", "How many questions of this block are under way at once, each on a thread and a "
+             "connection of its own. More wait in line; other blocks do not wait for this one.", .allow = "1..64"),
+  EK_OPTIONS_END
+};
+
+const EkOption *
+ek_module_common (const EkModule *module)
+{
+  return ek_module_waits (module) ? waiting_rows : NULL;
+}
+
+static guint
+count_rows (const EkOption *rows)
+{
+  guint n = 0;
+
+  while (rows && rows[n].name)
+    n++;
+  return n;
+}
+
+EkOption *
+ek_module_rows (const EkModule *module)
+{
+  const EkOption *common = ek_module_common (module);
+  guint own = count_rows (module->options), more = count_rows (common);
+  EkOption *rows = g_new0 (EkOption, own + more + 1);
+
+  if (own)
+    memcpy (rows, module->options, sizeof *rows * own);
+  if (more)
+    memcpy (rows + own, common, sizeof *rows * more);
+  return rows;
+}
+
 /* ---- making ---- */
 
 static EkInstance *
@@ -23,7 +61,7 @@ add (EkGeneration *gen, const EkModule *module, const char *name, const EkConfBl
   self->name = name;
   self->module = module;
   self->core = core;
-  if (module && module->connect)
+  if (ek_module_waits (module))
     ek_calls_init (self);
   g_ptr_array_add (gen->instances, self);
   return self;
@@ -278,10 +316,14 @@ ek_instances_set (EkGeneration *gen)
     EkReferrer from = { gen, self };
     EkOptionContext context = { gen->pool, ek_instance_resolve, &from };
     EkLayer layer = { core->block };
-    if (self->module == NULL || self->module->options == NULL)
+    if (self->module == NULL)
       continue;
     g_autofree char *owner = g_strdup_printf ("%s \"%s\"", self->module->name, self->name);
-    core->faulty = !ek_options_apply (self->module->options, self, &layer, 1, owner, &context, gen->problems);
+    if (ek_module_common (self->module))
+      core->faulty = !ek_options_apply (ek_module_common (self->module), &core->common, &layer, 1, owner, &context, gen->problems);
+    if (self->module->options == NULL)
+      continue;
+    core->faulty |= !ek_options_apply (self->module->options, self, &layer, 1, owner, &context, gen->problems);
     if (!core->faulty && self->module->own_options)
       set_own (gen, self, &layer, owner, &context);
   }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 #include "module/load.h"
+#include "module/registry.h"
 #include "conf/option.h"
 #include "auth/scheme.h"
 #include <errno.h>
@@ -141,6 +142,9 @@ is_sound (const EkModule *module, GError **error)
   gsize size = MAX (module->instance_size, sizeof (EkInstance));
 
   ek_options_selftest (module->options, size, module->name, problems);
+  for (const EkOption *row = ek_module_common (module); row && row->name; row++)
+    if (module->options && ek_options_row (module->options, row->name))
+      ek_problems_add (problems, NULL, "its option %s is one that the core gives to every module of its kind", row->name);
   if (module->protocol)
     ek_options_selftest (module->protocol->options, module->protocol->options_size, module->name, problems);
   if (module->after_login)

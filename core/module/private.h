@@ -5,6 +5,10 @@
 
 typedef enum { EK_NEW, EK_VISITING, EK_ORDERED } EkMark;
 
+typedef struct {                     /* settings of a block that every module of its kind has */
+  gint64 connections;
+} EkCommon;
+
 typedef struct {                     /* EkInstance.core */
   EkGeneration      *gen;
   const EkConfBlock *block;
@@ -15,6 +19,7 @@ typedef struct {                     /* EkInstance.core */
   bool               faulty;         /* an error was told: init() is not called, nor that of its users */
   struct EkCalls    *calls;          /* call.c's: its connections; NULL: none yet */
   const EkOption    *own;            /* EkModule.own_options: rows of this block alone */
+  EkCommon           common;
 } EkInstanceCore;
 
 struct EkGeneration {
@@ -37,6 +42,12 @@ static inline EkInstanceCore *
 ek_instance_core (const EkInstance *self)
 {
   return self->core;
+}
+
+static inline bool
+ek_module_waits (const EkModule *module)
+{
+  return module && !(module->flags & EK_EVENTED) && (module->connect || (module->flags & EK_WAITS));
 }
 
 /* ---- instance.c ---- */
@@ -67,6 +78,7 @@ void ek_block_unknown (EkGeneration *gen, const EkConfBlock *block, const char *
 
 /* ---- call.c ---- */
 void ek_calls_init (EkInstance *self);
+void ek_calls_end_threads (EkInstance *self);      /* loop thread, before the next */
 void ek_calls_free (EkInstance *self);             /* closes its connections; may block */
 bool ek_calls_open (const EkInstance *self);       /* are there any? */
 /* Runs func (which may block) on a job thread when there are any, then done on the loop thread;

@@ -33,6 +33,10 @@ const char *ek_table_name (EkTable table);
 guint32     ek_module_tables (const EkModule *module);              /* bits 1 << EkTable */
 /* "passdb|userdb" as bits; 0 when a word is no table. */
 guint32     ek_tables_parse (const char *words);
+/* Rows that a module's blocks have beside its own; they fill the core's part of an instance.  NULL: none. */
+const EkOption *ek_module_common (const EkModule *module);
+/* Its own rows and those, as one array: g_free. */
+EkOption   *ek_module_rows (const EkModule *module);
 /* The roles in which those tables work. */
 guint32     ek_tables_roles (guint32 tables);
 /* All roles that a module may be needed in: edge: protocol filter resolver; directory: map passdb

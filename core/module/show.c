@@ -197,6 +197,7 @@ list_instances (Lister *l, const EkGeneration *gen)
     EkLayer layer = { block };
     list_rows (l, block, block->name, self->module->options, &layer, 1, self->name);
     list_rows (l, block, block->name, ek_instance_core (self)->own, &layer, 1, self->name);
+    list_rows (l, block, block->name, ek_module_common (self->module), &layer, 1, self->name);
     list_scope (l, gen, block, block->name, self->module);
   }
 }
@@ -239,8 +240,9 @@ static void
 write_module (const EkModule *module, WriteSection write, EkBuf *out)
 {
   g_autofree char *doc = g_strdup_printf ("Module %s: %s.", module->name, module->summary ? module->summary : "no summary");
+  g_autofree EkOption *rows = ek_module_rows (module);
 
-  write (&(EkDocSection) { module->name, "NAME", doc, module->options }, out);
+  write (&(EkDocSection) { module->name, "NAME", doc, rows }, out);
   if (module->protocol && module->protocol->options)
     write (&(EkDocSection) { module->name, NULL, "Settings of this protocol, also in a listener, a domain or at the top level.",
                              module->protocol->options }, out);

@@ -97,5 +97,6 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
 
 static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each };
 
-EK_MODULE (passwd, .summary = "System accounts", .options = options, .instance_size = sizeof (Passwd),
+/* the system's name service may ask a server for them */
+EK_MODULE (passwd, .summary = "System accounts", .flags = EK_WAITS, .options = options, .instance_size = sizeof (Passwd),
            .init = passwd_init, .userdb = &userdb);

@@ -241,5 +241,5 @@ static const EkFilterOps filters = { .at = {
 #ifdef EK_TEST_EVENTED
 EK_MODULE (test_evented, .summary = "Outages on request, answered on the loop", .flags = EK_EVENTED, TABLES);
 #else
-EK_MODULE (test, .summary = "Outages on request, for rehearsals", TABLES);
+EK_MODULE (test, .summary = "Outages on request, for rehearsals", .flags = EK_WAITS, TABLES);
 #endif

@@ -230,6 +230,33 @@ test_timeout (void)
   wait_closed ();
 }
 
+/* One server that hangs holds its own threads, as many as its block says, and nobody else's. */
+static void
+test_apart (void)
+{
+  EkInstance *hung = ek_test_instance ("db", "connections = 2"), *fine = ek_test_instance ("db", "");
+  Got stuck[2], behind, got;
+
+  g_atomic_int_set (&let_go, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (stuck); i++)
+    ask (hung, "slow", (EkTime) { 0 }, &stuck[i]);
+  ask (hung, "a", (EkTime) { 0 }, &behind);
+  for (guint i = 0; i < 20; i++) {
+    ask_and_wait (fine, "b", &got);
+    g_assert_cmpint (got.status, ==, EK_OK);
+  }
+  g_assert_cmpuint (behind.n_done, ==, 0);
+  g_atomic_int_set (&let_go, 1);
+  wait_for (&behind);
+  g_assert_cmpint (behind.status, ==, EK_OK);
+  for (guint i = 0; i < G_N_ELEMENTS (stuck); i++)
+    while (stuck[i].n_done == 0)
+      ek_loop_turn (loop, true);
+  ek_test_instance_free (hung);
+  ek_test_instance_free (fine);
+  wait_closed ();
+}
+
 static void
 test_evented (void)
 {
@@ -307,6 +334,7 @@ main (int argc, char **argv)
   g_test_add_func ("/call/broken", test_broken);
   g_test_add_func ("/call/backoff", test_backoff);
   g_test_add_func ("/call/timeout", test_timeout);
+  g_test_add_func ("/call/apart", test_apart);
   g_test_add_func ("/call/evented", test_evented);
   g_test_add_func ("/call/direct", test_direct);
   int failed = g_test_run ();
