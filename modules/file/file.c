@@ -37,11 +37,11 @@ file_init (EkInstance *base, GError **error)
   if (!ek_template_check ("username_format", self->username_format, error)
       || !ek_template_check ("home", self->home, error) || !ek_template_check ("mail", self->mail, error))
     return FALSE;
-  if (!file_id_parse (ek_str (self->uid), false, &self->uid_default)) {
+  if (!ek_record_id (ek_str (self->uid), false, &self->uid_default)) {
     ek_fail (error, EK_FAIL, EINVAL, "uid: \"%s\" is neither a number nor a user of this system", self->uid);
     return FALSE;
   }
-  if (!file_id_parse (ek_str (self->gid), true, &self->gid_default)) {
+  if (!ek_record_id (ek_str (self->gid), true, &self->gid_default)) {
     ek_fail (error, EK_FAIL, EINVAL, "gid: \"%s\" is neither a number nor a group of this system", self->gid);
     return FALSE;
   }
@@ -152,14 +152,14 @@ static bool
 set_user_field (EkUser *user, EkPool *pool, const char *key, EkStr value, bool *bad)
 {
   if (strcmp (key, "uid") == 0 || strcmp (key, "gid") == 0)
-    *bad |= !file_id_parse (value, key[0] == 'g', key[0] == 'g' ? &user->gid : &user->uid);
+    *bad |= !ek_record_id (value, key[0] == 'g', key[0] == 'g' ? &user->gid : &user->uid);
   else if (strcmp (key, "home") == 0)
     user->home = ek_pool_strndup (pool, value.p, value.n);
   else if (strcmp (key, "mail") == 0)
     user->mail = ek_pool_strndup (pool, value.p, value.n);
   else {
     if (strcmp (key, "quota_rule") == 0 || strcmp (key, "quota_storage_size") == 0)
-      user->quota_bytes = file_quota_parse (value);
+      user->quota_bytes = ek_record_quota (value);
     return false;
   }
   return true;
@@ -187,7 +187,7 @@ static EkStatus
 fill_user (File *self, EkPool *pool, const char *name, const FileLine *line, EkUser *user, GError **error)
 {
   *user = (EkUser) { .name = ek_pool_strdup (pool, name), .uid = -1, .gid = -1 };
-  bool known = file_id_parse (line->uid, false, &user->uid) && file_id_parse (line->gid, true, &user->gid);
+  bool known = ek_record_id (line->uid, false, &user->uid) && ek_record_id (line->gid, true, &user->gid);
   if (line->uid.n == 0)
     user->uid = self->uid_default;
   if (line->gid.n == 0)

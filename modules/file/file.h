@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include <ekiden/ekiden.h>
+#include "lookup/record.h"
 #include "lookup/tablefile.h"
 
 typedef struct {                     /* one line, borrowed from it; an empty field has n 0 */
@@ -16,12 +17,8 @@ typedef enum { FILE_BLANK, FILE_USER, FILE_WRONG } FileLineKind;
 bool file_line_split (EkStr line, FileLine *parsed);
 /* The same with all checks.  WRONG: *why says what and how to mend it (g_free). */
 FileLineKind file_line_check (EkStr line, FileLine *parsed, char **why);
-/* A number, or the name of a system account (`group`: group).  An empty text gives -1. */
-bool file_id_parse (EkStr text, bool group, gint64 *id);
 /* The next extra field, taken off the front of *extra; false: none left. */
 bool file_extra_next (EkStr *extra, EkStr *key, EkStr *value);
-/* Bytes of quota that a Dovecot rule gives ("*:storage=1G", "*:bytes=100"); 0: none. */
-guint64 file_quota_parse (EkStr rule);
 
 /* ---- the table ---- */
 

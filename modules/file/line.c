@@ -1,8 +1,6 @@
 /* line.c - one line of a passwd-file: user:password:uid:gid:gecos:home:shell:extra fields
  * SPDX-License-Identifier: Apache-2.0 */
 #include "file.h"
-#include <grp.h>
-#include <pwd.h>
 #include <string.h>
 
 #define LINE_MAX_LEN 65536
@@ -18,32 +16,6 @@ take_field (EkStr *rest)
 
   *rest = (EkStr) { rest->p + taken, rest->n - taken };
   return field;
-}
-
-bool
-file_id_parse (EkStr text, bool group, gint64 *id)
-{
-  guint64 number;
-  char name[256], buf[8192];
-  struct passwd pw, *user = NULL;
-  struct group gr, *found = NULL;
-
-  *id = -1;
-  if (text.n == 0)
-    return true;
-  if (ek_str_u64 (text, ID_MAX, &number)) {
-    *id = (gint64) number;
-    return true;
-  }
-  if (text.n >= sizeof name || g_ascii_isdigit (text.p[0]))
-    return false;
-  memcpy (name, text.p, text.n);
-  name[text.n] = '\0';
-  if (group && getgrnam_r (name, &gr, buf, sizeof buf, &found) == 0 && found)
-    *id = found->gr_gid;
-  else if (!group && getpwnam_r (name, &pw, buf, sizeof buf, &user) == 0 && user)
-    *id = user->pw_uid;
-  return *id >= 0;
 }
 
 static char *
@@ -73,7 +45,7 @@ check_id (EkStr text, bool group)
 {
   gint64 id;
 
-  if (file_id_parse (text, group, &id))
+  if (ek_record_id (text, group, &id))
     return NULL;
   return g_strdup_printf ("the %s \"%.*s\" is neither a number up to %u nor a %s of this system: write one, or "
                           "leave the field empty for the default", group ? "gid" : "uid",
@@ -90,7 +62,7 @@ check_extra (EkStr extra)
     if (key.n == 0)
       return g_strdup ("an extra field has no name before its =: write name=value, with a space between fields");
     bool gid = ek_str_eq (key, EK_STR ("userdb_gid"));
-    if ((gid || ek_str_eq (key, EK_STR ("userdb_uid"))) && !file_id_parse (value, gid, &id))
+    if ((gid || ek_str_eq (key, EK_STR ("userdb_uid"))) && !ek_record_id (value, gid, &id))
       return check_id (value, gid);
   }
   return NULL;
@@ -151,26 +123,4 @@ file_extra_next (EkStr *extra, EkStr *key, EkStr *value)
   *key = (EkStr) { rest.p, equals ? (gsize) (equals - rest.p) : n };
   *value = equals ? (EkStr) { equals + 1, n - key->n - 1 } : EK_STR ("");
   return true;
-}
-
-guint64
-file_quota_parse (EkStr rule)
-{
-  static const char units[] = "BKMGT";
-  guint64 number, unit = 1024;         /* storage= counts KB */
-
-  if (ek_str_starts (rule, EK_STR ("*:")))
-    rule = (EkStr) { rule.p + 2, rule.n - 2 };
-  if (ek_str_starts (rule, EK_STR ("storage=")))
-    rule = (EkStr) { rule.p + 8, rule.n - 8 };
-  else if (ek_str_starts (rule, EK_STR ("bytes="))) {
-    rule = (EkStr) { rule.p + 6, rule.n - 6 };
-    unit = 1;
-  }
-  const char *letter = rule.n > 1 ? strchr (units, g_ascii_toupper (rule.p[rule.n - 1])) : NULL;
-  if (letter && *letter) {
-    unit = (guint64) 1 << 10 * (letter - units);
-    rule.n--;
-  }
-  return ek_str_u64 (rule, G_MAXUINT64 / unit, &number) ? number * unit : 0;
 }

@@ -23,7 +23,7 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     EkStr extra = line.extra, key, value;
     n++;
     while (file_extra_next (&extra, &key, &value))
-      (void) file_quota_parse (value);
+      (void) ek_record_quota (value);
     g_assert (file_table_find (table, line.user, &found) && ek_str_eq (found.user, line.user));
   }
   if (table) {

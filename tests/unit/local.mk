@@ -47,6 +47,12 @@ tests_unit_test_module_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 tests_unit_test_call_SOURCES = tests/unit/test-call.c
 tests_unit_test_call_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_call_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_SQLITE
+check_PROGRAMS += tests/unit/test-sql
+endif
+tests_unit_test_sql_SOURCES = tests/unit/test-sql.c
+tests_unit_test_sql_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_sql_LDADD = tests/lib/libtesting.la $(TEST_LDADD) $(CORE_LIBS)
 include tests/unit/mods/local.mk
 check_PROGRAMS += tests/unit/test-trace
 tests_unit_test_trace_SOURCES = tests/unit/test-trace.c tests/unit/events.h

@@ -480,14 +480,14 @@ test_each_and_map (void)
 static void
 test_quota (void)
 {
-  g_assert_cmpuint (file_quota_parse (EK_STR ("*:storage=1000")), ==, 1024000);
-  g_assert_cmpuint (file_quota_parse (EK_STR ("*:storage=1G")), ==, 1 << 30);
-  g_assert_cmpuint (file_quota_parse (EK_STR ("*:bytes=5M")), ==, 5 << 20);
-  g_assert_cmpuint (file_quota_parse (EK_STR ("*:bytes=77")), ==, 77);
-  g_assert_cmpuint (file_quota_parse (EK_STR ("1T")), ==, (guint64) 1 << 40);
-  g_assert_cmpuint (file_quota_parse (EK_STR ("99999999999T")), ==, 0);
-  g_assert_cmpuint (file_quota_parse (EK_STR ("Trash:storage=1G")), ==, 0);
-  g_assert_cmpuint (file_quota_parse (EK_STR ("")), ==, 0);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("*:storage=1000")), ==, 1024000);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("*:storage=1G")), ==, 1 << 30);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("*:bytes=5M")), ==, 5 << 20);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("*:bytes=77")), ==, 77);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("1T")), ==, (guint64) 1 << 40);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("99999999999T")), ==, 0);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("Trash:storage=1G")), ==, 0);
+  g_assert_cmpuint (ek_record_quota (EK_STR ("")), ==, 0);
 }
 
 /* A million users; how long that takes is told, tests/bench judges. */

@@ -1,0 +1,285 @@
+/* sql.c - the map, passdb and userdb that every SQL module offers
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lookup/sql.h"
+#include "lookup/record.h"
+#include "lookup/template.h"
+#include <errno.h>
+#include <string.h>
+
+#define ROWS_MAX  10000
+#define BYTES_MAX (4 * 1024 * 1024)
+
+struct EkSqlQueries {
+  EkPool          *pool;             /* owns this struct */
+  EkSql           *query, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
+  EkRecordDefaults defaults;
+};
+
+/* ---- rows ---- */
+
+struct EkSqlRows {
+  EkPool   *pool;
+  EkAnswer *answer;                  /* NULL: each row goes to func */
+  guint     room;                    /* rows that cells has room for */
+  gsize     bytes;
+  guint64   changed;
+  bool      too_many;
+  bool    (*func) (EkPool *pool, const EkAnswer *row, gpointer data);
+  gpointer  data;
+};
+
+static void
+grow (EkSqlRows *rows)
+{
+  EkAnswer *a = rows->answer;
+  guint room = rows->room ? rows->room * 2 : 4;
+  EkStr *cells = ek_pool_newv (rows->pool, EkStr, (gsize) room * a->n_columns);
+
+  if (a->n_rows)
+    memcpy (cells, a->cells, sizeof *cells * a->n_rows * a->n_columns);
+  a->cells = cells;
+  rows->room = room;
+}
+
+static void
+name_columns (EkSqlRows *rows, guint n_columns, const char *const *names)
+{
+  EkAnswer *a = rows->answer;
+
+  a->n_columns = n_columns;
+  a->names = ek_pool_newv (rows->pool, const char *, n_columns + 1);
+  for (guint i = 0; i < n_columns; i++)
+    a->names[i] = ek_pool_strdup (rows->pool, names[i]);
+}
+
+bool
+ek_sql_row (EkSqlRows *rows, guint n_columns, const char *const *names, const EkStr *cells)
+{
+  EkAnswer *a = rows->answer;
+
+  if (a == NULL)
+    return rows->func (rows->pool, &(EkAnswer) { 1, n_columns, (const char **) names, (EkStr *) cells }, rows->data);
+  if (a->names == NULL)
+    name_columns (rows, n_columns, names);
+  for (guint i = 0; i < n_columns; i++)
+    rows->bytes += cells[i].n;
+  if (a->n_rows == ROWS_MAX || rows->bytes > BYTES_MAX) {
+    rows->too_many = true;
+    return false;
+  }
+  if (a->n_rows == rows->room)
+    grow (rows);
+  for (guint i = 0; i < n_columns; i++)
+    a->cells[(gsize) a->n_rows * n_columns + i] = cells[i].p ? ek_pool_str (rows->pool, cells[i]) : (EkStr) { NULL, 0 };
+  a->n_rows++;
+  return true;
+}
+
+EkStatus
+ek_sql_rows_end (EkSqlRows *rows, GError **error)
+{
+  if (rows->too_many)
+    return ek_fail (error, EK_DEFER, E2BIG, "the answer has more than %u rows or %u bytes: make the query give less", ROWS_MAX,
+                    BYTES_MAX);
+  return EK_OK;
+}
+
+void
+ek_sql_rows_changed (EkSqlRows *rows, guint64 n)
+{
+  rows->changed = n;
+}
+
+/* ---- settings ---- */
+
+static bool
+prepare (EkSqlQueries *q, EkSql **sql, const char *option, const char *text, EkSqlStyle style, GError **error)
+{
+  if (text == NULL)
+    return true;
+  *sql = ek_sql_parse (q->pool, option, text, style, error);
+  return *sql != NULL;
+}
+
+static bool
+prepare_all (EkSqlInstance *self, EkSqlQueries *q, EkSqlStyle style, GError **error)
+{
+  return prepare (q, &q->query, "query", self->query, style, error)
+         && prepare (q, &q->password_query, "password_query", self->password_query, style, error)
+         && prepare (q, &q->user_query, "user_query", self->user_query, style, error)
+         && prepare (q, &q->users_query, "users_query", self->users_query, style, error)
+         && prepare (q, &q->password_update, "password_update", self->password_update, style, error)
+         && prepare (q, &q->user_insert, "user_insert", self->user_insert, style, error)
+         && prepare (q, &q->user_delete, "user_delete", self->user_delete, style, error);
+}
+
+static bool
+read_id (const char *option, const char *text, bool group, gint64 *id, GError **error)
+{
+  if (ek_record_id (ek_str (text), group, id))
+    return true;
+  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is neither a number nor a %s of this system", option, text, group ? "group" : "user");
+  return false;
+}
+
+gboolean
+ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error)
+{
+  EkPool *pool = ek_pool_new ();
+  EkSqlQueries *q = self->queries = ek_pool_new0 (pool, EkSqlQueries);
+
+  q->pool = pool;
+  q->defaults = (EkRecordDefaults) { .scheme = self->scheme, .home = self->home, .mail = self->mail };
+  if (ek_template_check ("home", self->home, error) && ek_template_check ("mail", self->mail, error)
+      && read_id ("uid", self->uid, false, &q->defaults.uid, error) && read_id ("gid", self->gid, true, &q->defaults.gid, error)
+      && prepare_all (self, q, style, error))
+    return TRUE;
+  ek_sql_stop (self);
+  return FALSE;
+}
+
+void
+ek_sql_stop (EkSqlInstance *self)
+{
+  if (self->queries)
+    ek_pool_free (self->queries->pool);
+  self->queries = NULL;
+}
+
+/* ---- asking ---- */
+
+static EkStatus
+ask (EkSqlInstance *self, EkCall *call, const EkSql *sql, const EkQuery *query, EkSqlRows *rows)
+{
+  const EkStr *values = ek_sql_values (call->pool, sql, query);
+
+  rows->pool = call->pool;
+  return values ? self->run (self, call, sql, values, rows) : EK_NOTFOUND;
+}
+
+/* All rows; no row is NOTFOUND.  `option` names what has to be set for it. */
+static EkStatus
+select_rows (EkSqlInstance *self, EkCall *call, const EkSql *sql, const char *option, const EkQuery *query, EkAnswer *answer)
+{
+  EkSqlRows rows = { .answer = answer };
+
+  *answer = (EkAnswer) { 0 };
+  if (sql == NULL)
+    return ek_fail (&call->error, EK_DEFER, EINVAL, "%s is not set", option);
+  EkStatus status = ask (self, call, sql, query, &rows);
+  return status == EK_OK && answer->n_rows == 0 ? EK_NOTFOUND : status;
+}
+
+static EkStatus
+map_lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *answer)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+
+  return select_rows (self, call, self->queries->query, "query", query, answer);
+}
+
+static EkStatus
+pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *account)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  EkAnswer answer;
+  EkStatus status = select_rows (self, call, self->queries->password_query, "password_query", &(EkQuery) { .key = ek_str (name) },
+                                 &answer);
+
+  return status == EK_OK ? ek_record_account (call->pool, &answer, &self->queries->defaults, account, &call->error) : status;
+}
+
+static EkStatus
+user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  EkAnswer answer;
+  EkStatus status = select_rows (self, call, self->queries->user_query, "user_query", &(EkQuery) { .key = ek_str (name) }, &answer);
+
+  return status == EK_OK ? ek_record_user (call->pool, &answer, &self->queries->defaults, name, user, &call->error) : status;
+}
+
+/* ---- writing ---- */
+
+/* OK: a row was changed; NOTFOUND: none was. */
+static EkStatus
+change (EkSqlInstance *self, EkCall *call, const EkSql *sql, const char *name, EkStr stored)
+{
+  EkParam param = { "stored", stored };
+  EkSqlRows rows = { .answer = &(EkAnswer) { 0 } };
+  EkQuery query = { .key = ek_str (name), .params = &param, .n_params = stored.p ? 1 : 0 };
+  EkStatus status = ask (self, call, sql, &query, &rows);
+
+  return status == EK_OK && rows.changed == 0 ? EK_NOTFOUND : status;
+}
+
+static EkStatus
+pass_set (EkInstance *base, EkCall *call, const char *name, EkStr stored)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  const EkSqlQueries *q = self->queries;
+
+  if (q->password_update == NULL && q->user_insert == NULL)
+    return ek_fail (&call->error, EK_FAIL, EROFS, "it is read-only: set password_update, and user_insert for new users");
+  EkStatus status = q->password_update ? change (self, call, q->password_update, name, stored) : EK_NOTFOUND;
+  if (status != EK_NOTFOUND)
+    return status;
+  if (q->user_insert == NULL)
+    return ek_fail (&call->error, EK_FAIL, EROFS, "\"%s\" is not there, and user_insert is not set", name);
+  return change (self, call, q->user_insert, name, stored);
+}
+
+static EkStatus
+pass_remove (EkInstance *base, EkCall *call, const char *name)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+
+  if (self->queries->user_delete == NULL)
+    return ek_fail (&call->error, EK_FAIL, EROFS, "users cannot be taken away: user_delete is not set");
+  return change (self, call, self->queries->user_delete, name, (EkStr) { NULL, 0 });
+}
+
+/* ---- all users ---- */
+
+typedef struct {
+  EkSqlInstance *self;
+  EkCall        *call;
+  EkPool        *pool;
+  void         (*func) (const EkUser *user, gpointer data);
+  gpointer       data;
+} Each;
+
+static bool
+one_user (EkPool *pool, const EkAnswer *row, gpointer data)
+{
+  Each *e = data;
+  EkStr name = ek_answer_column (row, "user");
+  g_autoptr (GError) ignored = NULL;           /* a user whose home cannot be told is a user too */
+  EkUser user = { .uid = -1, .gid = -1 };
+
+  if (name.p == NULL)
+    name = ek_answer_column (row, NULL);
+  if (name.n == 0)
+    return true;
+  (void) ek_record_user (e->pool, row, &e->self->queries->defaults, ek_pool_strndup (e->pool, name.p, name.n), &user, &ignored);
+  e->func (&user, e->data);
+  ek_pool_clear (e->pool);
+  return !e->call->cancelled;
+}
+
+static EkStatus
+user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointer), gpointer data)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  Each each = { self, call, pool, func, data };
+  EkSqlRows rows = { .func = one_user, .data = &each };
+
+  if (self->queries->users_query == NULL)
+    return ek_fail (&call->error, EK_FAIL, EINVAL, "users_query is not set, so nobody can list its users");
+  return ask (self, call, self->queries->users_query, &(EkQuery) { .key = EK_STR ("") }, &rows);
+}
+
+const EkMapOps ek_sql_map = { .lookup = map_lookup };
+const EkPassdbOps ek_sql_passdb = { .lookup = pass_lookup, .set = pass_set, .remove = pass_remove };
+const EkUserdbOps ek_sql_userdb = { .lookup = user_lookup, .each = user_each };

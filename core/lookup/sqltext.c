@@ -1,0 +1,166 @@
+/* sqltext.c - queries with named parameters, as drivers want them
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lookup/sql.h"
+#include <errno.h>
+#include <string.h>
+
+static bool
+is_word (char c)
+{
+  return g_ascii_isalnum (c) || c == '_';
+}
+
+/* ---- what is no place for a parameter ---- */
+
+/* The end of a quoted text, NULL: it is not closed.  A doubled quote is one within. */
+static const char *
+skip_quoted (const char *p)
+{
+  char quote = *p++;
+
+  for (; *p; p++)
+    if (*p == quote && *++p != quote)
+      return p;
+  return NULL;
+}
+
+/* $$ text $$ or $tag$ text $tag$; p itself when it is none, NULL when it is not closed. */
+static const char *
+skip_dollars (const char *p)
+{
+  const char *end = p + 1;
+
+  while (is_word (*end) && !g_ascii_isdigit (p[1]))
+    end++;
+  if (*end != '$')
+    return p;
+  g_autofree char *tag = g_strndup (p, (gsize) (end + 1 - p));
+  const char *close = strstr (end + 1, tag);
+  return close ? close + strlen (tag) : NULL;
+}
+
+/* The end of a quoted text or comment that begins at p; p itself: none does; NULL: it does not end. */
+static const char *
+skip (const char *p, EkSqlStyle style)
+{
+  if (*p == '\'' || *p == '"' || *p == '`')
+    return skip_quoted (p);
+  if (*p == '$' && style == EK_SQL_DOLLAR)
+    return skip_dollars (p);
+  if (p[0] == '-' && p[1] == '-')
+    return p + strcspn (p, "\n");
+  if (p[0] == '/' && p[1] == '*') {
+    const char *close = strstr (p + 2, "*/");
+    return close ? close + 2 : NULL;
+  }
+  return p;
+}
+
+/* ---- parameters ---- */
+
+typedef struct {
+  EkPool     *pool;
+  EkSql      *sql;
+  EkSqlStyle  style;
+  EkBuf       out;
+} Parser;
+
+/* False: too many. */
+static bool
+add_param (Parser *s, const char *name, gsize n)
+{
+  EkSql *sql = s->sql;
+  guint at = sql->n_params;
+
+  for (guint i = 0; s->style == EK_SQL_DOLLAR && i < sql->n_params; i++)
+    if (strlen (sql->params[i]) == n && memcmp (sql->params[i], name, n) == 0)
+      at = i;
+  if (at == EK_SQL_PARAMS_MAX)
+    return false;
+  if (at == sql->n_params)
+    sql->params[sql->n_params++] = ek_pool_strndup (s->pool, name, n);
+  if (s->style == EK_SQL_DOLLAR)
+    ek_buf_printf (&s->out, "$%u", at + 1);
+  else
+    ek_buf_appendc (&s->out, '?');
+  return true;
+}
+
+/* NULL, or what is wrong. */
+static const char *
+parse (Parser *s, const char *text)
+{
+  char own = s->style == EK_SQL_DOLLAR ? '$' : '?';
+
+  for (const char *p = text; *p;) {
+    const char *end = skip (p, s->style);
+    if (end == NULL)
+      return "a quote or comment is not closed";
+    if (end == p && p[0] == ':' && p[1] == ':')
+      end = p + 2;
+    else if (end == p && p[0] == ':' && (g_ascii_isalpha (p[1]) || p[1] == '_')) {
+      for (end = p + 1; is_word (*end); end++)
+        ;
+      if (!add_param (s, p + 1, (gsize) (end - p) - 1))
+        return "it has too many parameters";
+      p = end;
+      continue;
+    }
+    else if (end == p && *p == own && (own == '?' || g_ascii_isdigit (p[1])))
+      return own == '?' ? "parameters are named here: write :user, not ?" : "parameters are named here: write :user, not $1";
+    end = MAX (end, p + 1);
+    ek_buf_append (&s->out, p, (gsize) (end - p));
+    p = end;
+  }
+  return NULL;
+}
+
+EkSql *
+ek_sql_parse (EkPool *pool, const char *option, const char *text, EkSqlStyle style, GError **error)
+{
+  Parser s = { .pool = pool, .style = style, .sql = ek_pool_new0 (pool, EkSql) };
+
+  s.sql->option = option;
+  s.sql->params = ek_pool_newv (pool, const char *, EK_SQL_PARAMS_MAX);
+  const char *wrong = parse (&s, text);
+  if (wrong)
+    ek_fail (error, EK_FAIL, EINVAL, "%s: %s", option, wrong);
+  s.sql->text = ek_pool_strndup (pool, ek_buf_at (&s.out), ek_buf_len (&s.out));
+  ek_buf_release (&s.out);
+  return wrong ? NULL : s.sql;
+}
+
+/* ---- values ---- */
+
+/* A parameter of the question, or one that its key gives. */
+static EkStr
+value_of (const EkQuery *query, const char *name)
+{
+  EkStr key = query->key, value = ek_param (query->params, query->n_params, name);
+  const char *at = key.n ? memrchr (key.p, '@', key.n) : NULL;
+  gsize before = at ? (gsize) (at - key.p) : key.n;
+
+  if (value.p)
+    return value;
+  if (strcmp (name, "key") == 0 || strcmp (name, "user") == 0 || strcmp (name, "address") == 0)
+    return key;
+  if (strcmp (name, "local") == 0)
+    return (EkStr) { key.p, before };
+  if (strcmp (name, "domain") == 0)
+    return at ? (EkStr) { at + 1, key.n - before - 1 } : EK_STR ("");
+  return EK_STR ("");
+}
+
+const EkStr *
+ek_sql_values (EkPool *pool, const EkSql *sql, const EkQuery *query)
+{
+  EkStr *values = ek_pool_newv (pool, EkStr, sql->n_params + 1);
+
+  for (guint i = 0; i < sql->n_params; i++) {
+    EkStr value = value_of (query, sql->params[i]);
+    if (value.n && !g_utf8_validate (value.p, (gssize) value.n, NULL))     /* nor with a NUL in it */
+      return NULL;
+    values[i] = ek_pool_str (pool, value);
+  }
+  return values;
+}

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/sqlite.la %D%/libbuiltin.la
+modules_sqlite_sqlite_la_SOURCES = %D%/sqlite.c
+modules_sqlite_sqlite_la_LDFLAGS = $(module_link)
+modules_sqlite_sqlite_la_CFLAGS = $(AM_CFLAGS)
+modules_sqlite_sqlite_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_sqlite_libbuiltin_la_SOURCES = $(modules_sqlite_sqlite_la_SOURCES)
+modules_sqlite_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_sqlite_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
