@@ -7,7 +7,7 @@
 #include "config.h"
 #include "flow/directory.h"
 #include "flow/mapask.h"
-#include "module/call.h"
+#include "module/lookup.h"
 #include <string.h>
 
 #define PENDING_MAX 2000             /* questions of one edge that wait for a map: a broken one fills no more */
@@ -16,7 +16,7 @@ typedef struct {
   EkChannel *channel;                /* whose question it is: compared with the live one */
   guint      edge;
   guint32    id;
-  EkOp      *op;
+  EkMapLookup *lookup;
 } Pending;
 
 static GHashTable *pending;          /* set of Pending */
@@ -34,17 +34,16 @@ answer (const Pending *p, EkStatus status, const EkAnswer *answer)
 }
 
 static void
-looked_up (EkStatus status, gpointer data, const GError *why, gpointer user)
+looked_up (EkStatus status, const EkAnswer *found, const GError *why, gpointer user)
 {
-  EkLookup *lookup = data;
   Pending *p = user;
 
-  if (status == EK_OK && !ek_map_answer_fits (&lookup->answer)) {
+  if (status == EK_OK && !ek_map_answer_fits (found)) {
     ek_log (EK_WARN, "directory", "an answer of a map for a filter is over %u bytes or %u cells: the filter hears \"defer\"",
             EK_MAP_ANSWER_MAX, EK_MAP_CELLS_MAX);
     status = EK_DEFER;
   }
-  answer (p, status, &lookup->answer);
+  answer (p, status, found);
   asked[p->edge]--;
   g_hash_table_remove (pending, p);
   g_free (p);
@@ -83,13 +82,8 @@ ek_directory_map (EkMsg *msg, guint edge, EkGeneration *gen)
   }
   Pending *p = g_memdup2 (&now, sizeof now);
   asked[edge]++;
-  p->op = ek_op_new (map);
-  EkLookup *lookup = ek_pool_new0 (ek_op_pool (p->op), EkLookup);
-  lookup->query = question.query;
   g_hash_table_add (pending, p);
-  /* what it asks with lives as long as the operation, which may outlive the answer */
-  ek_pool_cleanup (ek_op_pool (p->op), (GDestroyNotify) ek_pool_free, g_steal_pointer (&pool));
-  ek_op_start (p->op, 0, (EkTime) { question.ms * G_GINT64_CONSTANT (1000) }, ek_run_lookup, lookup, looked_up, p);
+  p->lookup = ek_map_lookup (map, &question.query, (EkTime) { question.ms * G_GINT64_CONSTANT (1000) }, looked_up, p);
 }
 
 void
@@ -106,7 +100,7 @@ ek_directory_map_end (void)
 
   g_hash_table_iter_init (&iter, pending);
   while (g_hash_table_iter_next (&iter, &p, NULL)) {
-    ek_op_cancel (((Pending *) p)->op);
+    ek_map_lookup_cancel (((Pending *) p)->lookup);
     g_free (p);
   }
   g_hash_table_unref (pending);

@@ -1,3 +1,3 @@
-libekiden_la_SOURCES += %D%/tablefile.c %D%/tableparts.c %D%/template.c %D%/network.c %D%/record.c %D%/sql.c %D%/sqltext.c
+libekiden_la_SOURCES += %D%/tablefile.c %D%/tableparts.c %D%/template.c %D%/network.c %D%/cache.c %D%/record.c %D%/sql.c %D%/sqltext.c
 ekiden_lookupdir = $(ekidendir)/lookup
-ekiden_lookup_HEADERS = %D%/tablefile.h %D%/template.h %D%/network.h %D%/record.h %D%/sql.h
+ekiden_lookup_HEADERS = %D%/tablefile.h %D%/template.h %D%/network.h %D%/cache.h %D%/record.h %D%/sql.h

@@ -1,6 +1,7 @@
 /* instance.c - one configured use of a module: made, referred to, initialised, started, stopped
  * SPDX-License-Identifier: Apache-2.0 */
 #include "module/private.h"
+#include "lookup/cache.h"
 #include "module/load.h"
 #include <errno.h>
 #include <string.h>
@@ -9,16 +10,29 @@
 
 /* ---- what blocks have beside their module's own rows ---- */
 
-static const EkOption waiting_rows[] = {
-  EK_OPTION (EkCommon, connections, "4", "How many questions of this block are under way at once, each on a thread and a "
-             "connection of its own. More wait in line; other blocks do not wait for this one.", .allow = "1..64"),
+#define CONNECTIONS                                                                                                           \
+  EK_OPTION (EkCommon, connections, "4", "How many questions of this block are under way at once, each on a thread and a "     \
+             "connection of its own. More wait in line; other blocks do not wait for this one.", .allow = "1..64")
+
+static const EkOption waiting_rows[] = { CONNECTIONS, EK_OPTIONS_END };
+
+static const EkOption waiting_map_rows[] = {
+  CONNECTIONS,
+  EK_OPTION (EkCommon, cache, "5s", "As a map: how long an answer is used again without asking.", .allow = "0..1d"),
+  EK_OPTION (EkCommon, cache_negative, "1s", "As a map: how long a clean \"no such key\" is.", .allow = "0..1d"),
+  EK_OPTION (EkCommon, cache_stale, "1h", "As a map: how much longer an answer counts while the server is away: without it the "
+             "question is put off.", .allow = "0..7d"),
+  EK_OPTION (EkCommon, cache_max, "10000", "As a map: how many answers are remembered; the one that was used longest ago makes "
+             "room. 0: none.", .allow = "0..10000000"),
   EK_OPTIONS_END
 };
 
 const EkOption *
 ek_module_common (const EkModule *module)
 {
-  return ek_module_waits (module) ? waiting_rows : NULL;
+  if (!ek_module_waits (module))
+    return NULL;
+  return module->map ? waiting_map_rows : waiting_rows;
 }
 
 static guint
@@ -426,6 +440,7 @@ ek_instances_stop (EkGeneration *gen)
     EkInstance *self = gen->order->pdata[i];
     EkInstanceCore *core = ek_instance_core (self);
     ek_calls_free (self);
+    ek_cache_free (g_steal_pointer (&core->answers));
     if (core->inited && self->module->stop)
       self->module->stop (self);
     core->inited = core->started = false;

@@ -6,7 +6,8 @@
 typedef enum { EK_NEW, EK_VISITING, EK_ORDERED } EkMark;
 
 typedef struct {                     /* settings of a block that every module of its kind has */
-  gint64 connections;
+  gint64 connections, cache_max;
+  EkTime cache, cache_negative, cache_stale;
 } EkCommon;
 
 typedef struct {                     /* EkInstance.core */
@@ -20,6 +21,7 @@ typedef struct {                     /* EkInstance.core */
   struct EkCalls    *calls;          /* call.c's: its connections; NULL: none yet */
   const EkOption    *own;            /* EkModule.own_options: rows of this block alone */
   EkCommon           common;
+  struct EkCache    *answers;        /* lookup.c's; NULL: none yet */
 } EkInstanceCore;
 
 struct EkGeneration {

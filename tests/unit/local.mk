@@ -47,6 +47,10 @@ tests_unit_test_module_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 tests_unit_test_call_SOURCES = tests/unit/test-call.c
 tests_unit_test_call_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_call_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-cache
+tests_unit_test_cache_SOURCES = tests/unit/test-cache.c
+tests_unit_test_cache_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_cache_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_SQLITE
 check_PROGRAMS += tests/unit/test-sql
 endif
