@@ -47,6 +47,12 @@ tests_unit_test_module_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 tests_unit_test_call_SOURCES = tests/unit/test-call.c
 tests_unit_test_call_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_call_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_CHAIN
+check_PROGRAMS += tests/unit/test-chain
+endif
+tests_unit_test_chain_SOURCES = tests/unit/test-chain.c
+tests_unit_test_chain_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_chain_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-cache
 tests_unit_test_cache_SOURCES = tests/unit/test-cache.c
 tests_unit_test_cache_CPPFLAGS = $(EK_TEST_CPPFLAGS)

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/chain.la %D%/libbuiltin.la
+modules_chain_chain_la_SOURCES = %D%/chain.c
+modules_chain_chain_la_LDFLAGS = $(module_link)
+modules_chain_chain_la_CFLAGS = $(AM_CFLAGS)
+modules_chain_chain_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_chain_libbuiltin_la_SOURCES = $(modules_chain_chain_la_SOURCES)
+modules_chain_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_chain_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
