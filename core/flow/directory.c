@@ -1,8 +1,5 @@
 /* directory.c - the directory role: who is who and where mail goes
  * SPDX-License-Identifier: Apache-2.0
- *
- * A backend that does not answer makes its own domains wait (DEFER); nothing here ever turns that into "no
- * such user".  Answers are remembered for a few seconds, so that one message does not ask twice.
  */
 #include "config.h"
 #include "auth/auth.h"
@@ -15,37 +12,16 @@
 #include "proc/control.h"
 #include <string.h>
 
-#define CACHE_MAX 50000
 #define ADDRESS_MAX 4096
 #define ASKED_MAX 10000              /* questions of one edge under way: a broken one fills no more */
-
-typedef struct {                     /* an answer that is remembered */
-  EkPool  *pool;
-  EkStatus status;
-  EkUser   user;
-  gint64   until;
-} Cached;
 
 static struct {
   EkGeneration        *generation;
   const EkRoutingConf *routing;
-  char                *default_domain;
-  GHashTable          *cache;        /* key -> Cached */
-  EkTimer              sweep;
-  GHashTable          *hunts;        /* set of Hunt */
   guint                asked[EK_INDEX_MAX + 1];      /* questions of each edge under way */
 } dir;
 
 /* ---- configuration ---- */
-
-static void
-first_domain (const EkBlockValues *v, gpointer data)
-{
-  char **name = data;
-
-  if (*name == NULL && v->block->name)
-    *name = g_ascii_strdown (v->block->name, -1);
-}
 
 static void
 configure (void)
@@ -53,217 +29,21 @@ configure (void)
   ek_generation_unref (dir.generation);
   dir.generation = ek_generation_ref (ek_role_generation ());
   dir.routing = ek_generation_values (dir.generation, &ek_routing_block, NULL);
-  g_free (dir.default_domain);
-  dir.default_domain = g_strdup (dir.routing->default_domain);
-  if (dir.default_domain == NULL)
-    ek_generation_each (dir.generation, &ek_domain_block, first_domain, &dir.default_domain);
-  g_hash_table_remove_all (dir.cache);
+  ek_directory_names_configure (dir.generation);
+  ek_directory_users_configure (dir.generation);
   ek_directory_auth_configure (dir.generation);
-}
-
-static void
-cached_free (gpointer data)
-{
-  ek_pool_free (((Cached *) data)->pool);
-}
-
-static gboolean
-is_old (gpointer key, gpointer value, gpointer data)
-{
-  return ((Cached *) value)->until < ek_now ();
-}
-
-static void
-sweep (EkTimer *timer)
-{
-  g_hash_table_foreach_remove (dir.cache, is_old, NULL);
-  ek_timer_set (ek_role_loop (), timer, 10 * G_USEC_PER_SEC);
 }
 
 static bool
 start (GError **error)
 {
-  dir.cache = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, cached_free);
-  dir.hunts = g_hash_table_new (NULL, NULL);
-  dir.sweep.func = sweep;
-  ek_timer_set (ek_role_loop (), &dir.sweep, 10 * G_USEC_PER_SEC);
   ek_op_use_jobs (ek_role_jobs ());
   ek_directory_auth_start ();
+  ek_directory_users_start ();
   ek_directory_map_start ();
   ek_directory_stores_start ();
   configure ();
   return true;
-}
-
-/* ---- users ---- */
-
-typedef struct {                     /* one lookup under way; those that wait for a backend are in dir.hunts */
-  EkPool             *pool;
-  EkUserFunc          func;
-  gpointer            data;
-  const EkDomainConf *domain;
-  const char         *domain_name, *key;
-  EkGeneration       *generation;
-  EkInstance        **dbs;
-  EkAuthRun          *run;
-} Hunt;
-
-static void
-remember (const char *key, EkStatus status, const EkUser *user)
-{
-  EkPool *pool;
-  gint64 keep = status == EK_OK ? dir.routing->cache.us : MIN (dir.routing->cache.us, G_USEC_PER_SEC);
-
-  if (keep == 0 || status == EK_DEFER || g_hash_table_size (dir.cache) >= CACHE_MAX)
-    return;
-  pool = ek_pool_new ();
-  Cached *c = ek_pool_new0 (pool, Cached);
-  *c = (Cached) { .pool = pool, .status = status, .until = ek_now () + keep };
-  if (user)
-    ek_user_copy (pool, &c->user, user);
-  g_hash_table_replace (dir.cache, ek_pool_strdup (pool, key), c);
-}
-
-static void
-hunt_free (Hunt *h)
-{
-  g_free (h->dbs);
-  ek_generation_unref (h->generation);
-  ek_pool_free (h->pool);
-}
-
-static void
-hunt_end (Hunt *h, EkStatus status, const EkUser *user)
-{
-  EkUserFound found = { .status = status, .domain = h->domain, .domain_name = h->domain_name, .key = h->key, .user = user };
-
-  if (h->generation == dir.generation && h->domain)
-    remember (h->key, status, user);
-  h->func (&found, h->data);
-  if (h->run)
-    g_hash_table_remove (dir.hunts, h);
-  hunt_free (h);
-}
-
-static void
-asked (EkStatus status, const EkUser *user, const char *why, gpointer data)
-{
-  hunt_end (data, status, user);
-}
-
-/* Asks the domain's userdbs; whom they only assume, its passdbs have to know. */
-static void
-hunt (Hunt *h)
-{
-  EkAuthChain chain = { .passdbs = h->domain->auth, .userdbs = h->dbs = ek_domain_userdbs (h->domain) };
-
-  g_hash_table_add (dir.hunts, h);
-  h->run = ek_auth_user (ek_directory_auth_state (), ek_generation_values (h->generation, &ek_auth_block, NULL), &chain, h->key,
-                         asked, h);
-}
-
-static void
-hunt_cancel (gpointer data)
-{
-  Hunt *h = data;
-
-  ek_auth_cancel (g_steal_pointer (&h->run));
-  hunt_end (h, EK_DEFER, NULL);
-}
-
-/* What the cache knows, at once and without a copy. */
-static bool
-from_cache (const char *key, const EkDomainConf *domain, const char *domain_name, EkUserFunc func, gpointer data)
-{
-  Cached *c = g_hash_table_lookup (dir.cache, key);
-
-  if (c == NULL || c->until < ek_now ())
-    return false;
-  EkUserFound found = { .status = c->status, .domain = domain, .domain_name = domain_name, .key = key,
-                        .user = c->status == EK_OK ? &c->user : NULL };
-  func (&found, data);
-  return true;
-}
-
-bool
-ek_directory_key (EkPool *pool, EkStr address, EkName *name)
-{
-  EkAddressKey key;
-  const char *wrong = ek_address_key (pool, address, EK_KEY_FOLD, NULL, &key);
-
-  *name = (EkName) { 0 };
-  if (wrong == NULL && key.domain.n == 0 && dir.default_domain) {
-    EkStr full = ek_str (ek_pool_printf (pool, "%.*s@%s", EK_STR_ARG (address), dir.default_domain));
-    wrong = ek_address_key (pool, address = full, EK_KEY_FOLD, NULL, &key);
-  }
-  if (wrong)
-    return false;
-  name->domain_name = ek_pool_strndup (pool, key.domain.p, key.domain.n);
-  name->domain = ek_domain_find (dir.generation, name->domain_name);
-  if (name->domain)
-    ek_address_key (pool, address, name->domain->fold_case ? EK_KEY_FOLD : 0, name->domain->tag_delimiters, &key);
-  name->key = key.key.p;
-  return true;
-}
-
-static void
-find (EkStr address, EkUserFunc func, gpointer data)
-{
-  EkPool *pool = ek_pool_new ();
-  EkName name;
-
-  if (!ek_directory_key (pool, address, &name)) {
-    EkUserFound none = { .status = EK_NOTFOUND };
-    func (&none, data);
-    ek_pool_free (pool);
-    return;
-  }
-  Hunt *h = ek_pool_new0 (pool, Hunt);
-  *h = (Hunt) { .pool = pool, .func = func, .data = data, .domain = name.domain, .domain_name = name.domain_name, .key = name.key,
-                .generation = ek_generation_ref (dir.generation) };
-  if (name.domain == NULL || name.domain->transport)
-    hunt_end (h, EK_OK, NULL);
-  else if (from_cache (h->key, name.domain, name.domain_name, func, data)) {
-    ek_generation_unref (h->generation);
-    ek_pool_free (pool);
-  }
-  else
-    hunt (h);
-}
-
-/* ---- postmaster (RFC 5321 4.5.1) ---- */
-
-typedef struct {
-  EkUserFunc func;
-  gpointer   data;
-  bool       bare;                   /* without a domain */
-} Postmaster;
-
-/* What his own name is; where nobody has it, the one that is configured gets his mail. */
-static void
-postmaster_found (const EkUserFound *f, gpointer data)
-{
-  g_autofree Postmaster *p = data;
-  bool nobody = f->status == EK_NOTFOUND || (p->bare && f->status == EK_OK && f->domain == NULL);
-
-  if (nobody && dir.routing->postmaster)
-    find (ek_str (dir.routing->postmaster), p->func, p->data);
-  else
-    p->func (f, p->data);
-}
-
-void
-ek_directory_user (EkStr address, EkUserFunc func, gpointer data)
-{
-  static const EkStr name = EK_STR ("postmaster");
-
-  if (dir.routing->postmaster == NULL || !ek_str_istarts (address, name) || (address.n > name.n && address.p[name.n] != '@')) {
-    find (address, func, data);
-    return;
-  }
-  Postmaster *p = g_new (Postmaster, 1);
-  *p = (Postmaster) { func, data, address.n == name.n };
-  find (address, postmaster_found, p);
 }
 
 /* ---- questions of edges and queue ---- */
@@ -297,17 +77,16 @@ asker (const Question *q)
 }
 
 static void
-rcpt_found (const EkUserFound *f, gpointer data)
+rcpt_found (const EkRcptFound *f, gpointer data)
 {
   Question *q = data;
   EkChannel *edge = asker (q);
   EkRcptClass class = f->domain == NULL ? EK_RCPT_REMOTE : f->domain->transport ? EK_RCPT_RELAY : EK_RCPT_LOCAL;
   EkStatus status = f->status;
   const char *dsn = NULL, *text = NULL;
-  g_autofree char *wrong = status == EK_OK && f->user ? ek_directory_store_wrong (dir.generation, f->user) : NULL;
 
-  if (wrong) {                       /* before it is in the queue, where it would wait for days */
-    ek_log (EK_WARN, "directory", "%s gets no mail now: %s", f->user->name, wrong);
+  if (f->wrong) {                    /* before it is in the queue, where it would wait for days */
+    ek_log (EK_WARN, "directory", "%s gets no mail now: %s", q->address, f->wrong);
     status = EK_DEFER;
   }
   if (status == EK_DEFER) {
@@ -325,6 +104,9 @@ rcpt_found (const EkUserFound *f, gpointer data)
     ek_pack_u64 (out, class);
     ek_pack_text (out, dsn);
     ek_pack_text (out, text);
+    ek_pack_u64 (out, status == EK_OK ? f->n_targets : 0);
+    for (guint i = 0; status == EK_OK && i < f->n_targets; i++)
+      ek_pack_text (out, f->targets[i]);
     ek_channel_end (edge);
   }
   dir.asked[q->index]--;
@@ -456,9 +238,9 @@ message (EkRole peer, guint index, EkMsg *msg)
       g_free (q);
     }
     else if (++dir.asked[index] > ASKED_MAX)
-      rcpt_found (&(EkUserFound) { .status = EK_DEFER }, q);
+      rcpt_found (&(EkRcptFound) { .status = EK_DEFER }, q);
     else
-      ek_directory_user (address, rcpt_found, q);
+      ek_directory_rcpt (address, rcpt_found, q);
   }
   else if (peer == EK_ROLE_EDGE && msg->type == EK_D_MAP && msg->id)
     ek_directory_map (msg, index, dir.generation);
@@ -494,21 +276,14 @@ stop (gint64 deadline)
 static void
 end (void)
 {
-  GHashTableIter iter;
-  gpointer h;
-
-  g_hash_table_iter_init (&iter, dir.hunts);
-  while (g_hash_table_iter_next (&iter, &h, NULL))
-    hunt_cancel (h);
-  g_hash_table_unref (dir.hunts);
+  ek_directory_users_end ();
+  ek_directory_rcpts_end ();
   ek_directory_auth_end ();
   ek_directory_map_end ();
   ek_directory_stores_end ();
   ek_op_use_jobs (NULL);
-  ek_timer_cancel (ek_role_loop (), &dir.sweep);
-  g_hash_table_unref (dir.cache);
+  ek_directory_names_end ();
   ek_generation_unref (dir.generation);
-  g_free (dir.default_domain);
   memset (&dir, 0, sizeof dir);
 }
 

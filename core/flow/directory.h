@@ -20,6 +20,20 @@ typedef void (*EkUserFunc) (const EkUserFound *found, gpointer data);
 /* Finds the domain of an address or login and asks its userdbs, with the cache.  func may run before this returns. */
 void  ek_directory_user (EkStr address, EkUserFunc func, gpointer data);
 
+/* directoryalias.c: what RCPT wants to know of an address, its aliases followed. */
+typedef struct {                     /* borrowed until the callback returns */
+  EkStatus            status;        /* OK, NOTFOUND (our domain, nobody of that name), DEFER */
+  const EkDomainConf *domain;        /* NULL: not our domain (status OK) */
+  const char         *domain_name;
+  const char         *wrong;         /* why its user's mail cannot be delivered now; NULL: it can */
+  guint               n_targets;     /* who gets the mail in its place; 0: itself */
+  const char *const  *targets;
+} EkRcptFound;
+typedef void (*EkRcptFunc) (const EkRcptFound *found, gpointer data);
+/* func may run before this returns. */
+void  ek_directory_rcpt (EkStr address, EkRcptFunc func, gpointer data);
+void  ek_directory_rcpts_end (void);
+
 /* userstore.c: the store worker that owns a user's mailboxes. */
 typedef struct EkStoreAsk EkStoreAsk;
 /* OK, and its index; or DEFER and why, which is in the log already.  Borrowed until it returns. */
@@ -34,12 +48,27 @@ void  ek_directory_master (EkMsg *msg);
 void  ek_directory_stores_start (void);
 void  ek_directory_stores_end (void);
 
-typedef struct {                     /* a name's canonical form and its domain */
-  const char         *key, *domain_name;
+void  ek_directory_users_start (void);
+void  ek_directory_users_configure (EkGeneration *gen);
+void  ek_directory_users_end (void);
+
+/* directoryname.c: a name's canonical form and its domain */
+typedef struct {
+  const char         *key;           /* without the tag */
+  const char         *full;          /* with it */
+  const char         *domain_name;
   const EkDomainConf *domain;        /* NULL: not ours */
 } EkName;
-/* False: no name at all.  Strings in the pool. */
-bool  ek_directory_key (EkPool *pool, EkStr address, EkName *keyed);
+typedef struct EkNaming EkNaming;
+/* OK; NOTFOUND: no name at all; DEFER: nobody can tell now whether the domain is ours. */
+typedef void (*EkNamed) (EkStatus status, const EkName *name, gpointer data);
+/* NULL: func ran already.  Strings live in the pool. */
+EkNaming *ek_directory_name (EkPool *pool, EkStr address, EkNamed func, gpointer data);
+void  ek_directory_name_cancel (EkNaming *naming);         /* func will not run; NULL: nothing */
+bool  ek_directory_is_default (const char *domain);        /* the one that names without a domain are in */
+void  ek_directory_names_configure (EkGeneration *gen);
+void  ek_directory_names_end (void);
+
 /* directorymap.c: EK_D_MAP of an edge */
 void  ek_directory_map_start (void);
 void  ek_directory_map (EkMsg *msg, guint edge, EkGeneration *gen);

@@ -35,6 +35,7 @@ typedef struct {                     /* one login under way */
   EkGeneration *generation;
   EkUser      user;                  /* logged in, waits for a store worker */
   EkStoreAsk *ask;
+  EkNaming   *naming;                /* under way */
 } Login;
 
 static GHashTable *logins;           /* key -> Login */
@@ -49,6 +50,7 @@ login_free (gpointer data)
   under_way[l->edge]--;
   if (l->run)
     ek_auth_cancel (l->run);
+  ek_directory_name_cancel (l->naming);
   ek_directory_store_cancel (l->ask);
   ek_timer_cancel (ek_role_loop (), &l->delay);
   ek_sasl_free (l->sasl);
@@ -163,25 +165,39 @@ logged_in (const EkLoginResult *r, gpointer data)
 static const EkAuthChain nobody = { .passdbs = (EkInstance *const[]) { NULL }, .userdbs = (EkInstance *const[]) { NULL } };
 
 static void
-verify (Login *l)
+named (EkStatus status, const EkName *name, gpointer data)
 {
+  Login *l = data;
   const EkSaslFacts *facts = ek_sasl_facts (l->sasl);
   const EkAuthConf *conf = ek_generation_values (l->generation, &ek_auth_block, NULL);
-  EkName keyed;
   EkAuthChain chain = nobody;
 
-  bool known = ek_directory_key (l->pool, facts->authcid, &keyed);
-  l->name = known ? keyed.key : "(malformed name)";
-  if (known && keyed.domain && keyed.domain->transport == NULL) {
-    l->domain = keyed.domain;
-    l->userdbs = ek_domain_userdbs (keyed.domain);
-    chain = (EkAuthChain) { .passdbs = keyed.domain->auth, .userdbs = l->userdbs };
+  l->naming = NULL;
+  if (status == EK_DEFER) {
+    ek_log (EK_INFO, "auth", "%s: cannot tell from %s, %s: whether the domain is ours", l->service, l->client.address, name->key);
+    finish (l, EK_AUTH_UNAVAILABLE, "Temporary authentication failure");
+    return;
+  }
+  l->name = status == EK_OK ? name->key : "(malformed name)";
+  if (status == EK_OK && name->domain && name->domain->transport == NULL) {
+    l->domain = name->domain;
+    l->userdbs = ek_domain_userdbs (name->domain);
+    chain = (EkAuthChain) { .passdbs = name->domain->auth, .userdbs = l->userdbs };
   }
   EkLogin login = {
     .service = l->service, .name = l->name, .given = facts->authcid.p, .secret = facts->secret, .client = l->client.address,
     .tls = l->client.tls,
   };
   l->run = ek_auth_login (auth, conf, &chain, &login, logged_in, l);
+}
+
+static void
+verify (Login *l)
+{
+  EkNaming *naming = ek_directory_name (l->pool, ek_sasl_facts (l->sasl)->authcid, named, l);
+
+  if (naming)                        /* else l may be gone */
+    l->naming = naming;
 }
 
 static void

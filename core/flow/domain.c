@@ -9,6 +9,11 @@
 #define WORKING (EK_ROLE_BIT (EK_ROLE_RELAY) | EK_ROLE_BIT (EK_ROLE_STORE))
 
 static const EkOption domain_rows[] = {
+  EK_OPTION (EkDomainConf, names, "", "A map that is asked whether a domain is ours: the block then stands for each domain which it knows, "
+             "and its own name is only a name. Domains with a block of their own are not asked for.", .allow = "map"),
+  EK_OPTION (EkDomainConf, aliases, "[]", "Maps that say who gets an address's mail in its place: one address or several, here or "
+             "elsewhere. Asked for the whole address, for the address without its tag, and, when nobody has that name, for "
+             "\"@domain\". A mailbox that shall get a copy stands among its own aliases.", .allow = "map"),
   EK_OPTION (EkDomainConf, auth, "[]", "Instances that check this domain's passwords, asked in this order.", .allow = "passdb"),
   EK_OPTION (EkDomainConf, users, "[]", "Instances that know this domain's users, asked in this order. Empty: those of auth "
              "that know users.", .allow = "userdb"),
@@ -36,7 +41,7 @@ domain_check (gconstpointer values, const EkConfBlock *block, EkProblems *proble
   if (c->transport == NULL && c->mailboxes == NULL)
     ek_problems_add (problems, &block->at, "domain \"%s\" has neither mailboxes nor a transport: add mailboxes = INSTANCE, where "
                      "INSTANCE is a block that keeps mailboxes", block->name ? block->name : "");
-  else if (c->mailboxes && c->auth[0] == NULL && c->users[0] == NULL)
+  else if (c->mailboxes && c->auth[0] == NULL && c->users[0] == NULL && c->aliases[0] == NULL)
     ek_problems_add (problems, &block->at, "domain \"%s\" has mailboxes but nobody knows its users: add auth = INSTANCE or users = "
                      "INSTANCE", block->name ? block->name : "");
 }
@@ -55,6 +60,8 @@ static const EkOption routing_rows[] = {
   EK_OPTION (EkRoutingConf, postmaster, "", "A user of ours, with domain: gets mail for <postmaster> and for postmaster@ each domain with "
              "mailboxes here that has no such user. RFC 5321 4.5.1 wants that somebody reads it; ekiden doctor tells when nobody does."),
   EK_OPTION (EkRoutingConf, cache, "5s", "How long an answer about a user is remembered.", .allow = "0..1h"),
+  EK_OPTION (EkRoutingConf, cache_stale, "1h", "How much longer it counts while the backend that gave it is away: mail for him is "
+             "still taken. 0: it is put off.", .allow = "0..7d"),
   EK_OPTIONS_END
 };
 

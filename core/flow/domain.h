@@ -5,6 +5,8 @@
 #include "module/generation.h"
 
 typedef struct {                     /* domain "example.com" { } */
+  EkInstance  *names;                /* a map: this block stands for each domain that it knows */
+  EkInstance **aliases;              /* maps: who gets an address's mail in its place */
   EkInstance **auth;                 /* passdbs, asked in this order */
   EkInstance **users;                /* userdbs; empty: those of `auth` that are userdbs too */
   EkInstance  *mailboxes;            /* in directory a remote instance: its name counts */
@@ -19,7 +21,7 @@ typedef struct {                     /* routing { }: mail for other people's dom
   const char *relayhost;
   const char *default_domain;
   const char *postmaster;            /* who gets postmaster's mail where nobody has that name; NULL: nobody */
-  EkTime      cache;
+  EkTime      cache, cache_stale;
 } EkRoutingConf;
 
 extern const EkBlockType ek_domain_block, ek_routing_block;

@@ -18,6 +18,7 @@
 #define BACKLOG (4u << 20)           /* bytes on the channel above which MAIL is put off */
 #define WINDOW  65536                /* bytes that wait for a stream before the client does */
 
+#define TARGETS_MAX 1000             /* of one alias: directory's own bound */
 #define PATIENCE (5 * G_USEC_PER_SEC)      /* for the queue's process to come (back) */
 
 static bool accepting, heard;        /* heard: since the queue's process came */
@@ -58,6 +59,11 @@ rcpt_answer (EkMsg *msg, gpointer data)
     got.class = (EkRcptClass) ek_unpack_max (&msg->in, EK_RCPT_REMOTE);
     got.dsn = ek_unpack_text (&msg->in, pool);
     got.text = ek_unpack_text (&msg->in, pool);
+    got.n_targets = (guint) ek_unpack_max (&msg->in, TARGETS_MAX);
+    const char **targets = ek_pool_newv (pool, const char *, got.n_targets + 1);
+    for (guint i = 0; i < got.n_targets; i++)
+      targets[i] = ek_unpack_text (&msg->in, pool);
+    got.targets = targets;
     if (ek_unpack_ok (&msg->in))
       a = got;
   }

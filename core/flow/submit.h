@@ -29,6 +29,8 @@ typedef struct {                     /* borrowed until the callback returns */
   EkRcptClass class;                 /* also set with NOTFOUND */
   const char *dsn;                   /* enhanced code with DEFER and FAIL, else NULL */
   const char *text;                  /* reason with DEFER and FAIL, else NULL */
+  guint       n_targets;             /* with OK: the addresses that get the mail in its place; 0: itself */
+  const char *const *targets;
 } EkRcptAnswer;
 
 /* `address` is local@domain as parsed (no <>), or "postmaster".  The session is not made to wait: several

@@ -4,6 +4,7 @@
  * directory is asked about several pipelined recipients at once; the replies keep the commands' order.
  */
 #include "smtp.h"
+#include "mail/dsn.h"
 #include "queue/spool.h"
 #include <string.h>
 
@@ -98,16 +99,40 @@ parse_params (Smtp *self, EkStr rest, SmtpCheck *check)
 
 /* ---- the answers, in order ---- */
 
+/* Twice the same is once. */
 static void
-accept_rcpt (Smtp *self, const EkRcpt *rcpt)
+add_rcpt (Smtp *self, const EkRcpt *rcpt)
 {
   SmtpTx *tx = self->tx;
 
-  tx->taken++;
   if (tx->named == NULL)
     tx->named = g_hash_table_new (g_str_hash, g_str_equal);
   if (g_hash_table_add (tx->named, ek_pool_strndup (self->pool, rcpt->address.p, rcpt->address.n)))
-    g_array_append_vals (tx->rcpts, rcpt, 1);        /* twice the same is once */
+    g_array_append_vals (tx->rcpts, rcpt, 1);
+}
+
+/* An alias stands for those it leads to; reports name it as the original recipient (RFC 3461 4.2). */
+static void
+accept_rcpt (Smtp *self, const SmtpCheck *check)
+{
+  EkRcpt rcpt = check->rcpt;
+
+  self->tx->taken++;
+  if (check->n_targets == 0) {
+    add_rcpt (self, &rcpt);
+    return;
+  }
+  if (rcpt.orcpt == NULL) {
+    EkBuf text = { 0 };
+    ek_buf_appends (&text, "rfc822;");
+    ek_xtext_encode (&text, rcpt.address);
+    rcpt.orcpt = ek_pool_strndup (self->pool, ek_buf_at (&text), ek_buf_len (&text));
+    ek_buf_release (&text);
+  }
+  for (guint i = 0; i < check->n_targets; i++) {
+    rcpt.address = ek_str (check->targets[i]);
+    add_rcpt (self, &rcpt);
+  }
 }
 
 static void
@@ -117,7 +142,7 @@ answer (Smtp *self, SmtpCheck *check)
 
   self->command = SMTP_RCPT;
   if (check->good)
-    accept_rcpt (self, &check->rcpt);
+    accept_rcpt (self, check);
   if (check->quiet && check->code == 452) {      /* too many: told, and not held against him at once */
     if (++self->overshoot <= SMTP_OVERSHOOT && self->errors > 0)
       self->errors--;
@@ -181,8 +206,12 @@ judge (SmtpCheck *check, const EkRcptAnswer *a)
   else if (a->status == EK_FAIL)
     settle (check, 550, a->dsn ? a->dsn : "5.7.1", "<%s>: Recipient address rejected: %s", shown,
             a->text ? a->text : "Access denied");
-  else
+  else {
+    check->targets = ek_pool_newv (self->pool, const char *, a->n_targets + 1);
+    for (check->n_targets = 0; check->n_targets < a->n_targets; check->n_targets++)
+      check->targets[check->n_targets] = ek_pool_strdup (self->pool, a->targets[check->n_targets]);
     settle (check, 250, "2.1.5", "Ok");
+  }
 }
 
 static void

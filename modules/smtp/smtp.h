@@ -64,6 +64,8 @@ typedef struct {                     /* one recipient that is being checked */
   int     code;                      /* the reply, when answered */
   char    dsn[12];
   char   *text;                      /* in the transaction's pool */
+  guint   n_targets;                 /* who gets it in its place; 0: itself */
+  const char **targets;
 } SmtpCheck;
 
 typedef struct {                     /* where body.c is in the content */

@@ -1,0 +1,316 @@
+/* directoryalias.c - who gets the mail for an address: its aliases and theirs, down to mailboxes and other hosts
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The maps of a domain are asked in Postfix's order (virtual(5)): the whole address, the address without its tag, and, for a domain
+ * that is the default one, its local part; whoever is not found that way and has no mailbox gets what the catch-all entry
+ * "@domain" says.  (There a catch-all takes the mail of mailboxes too, unless each has an entry of its own.)  A value may hold several
+ * addresses.  One that leads back to an address which was met before is that address itself, so that `anna@ -> anna@, archive@` gives
+ * her a copy and "anna@ -> anna@", as PostfixAdmin has it for each mailbox, is no loop.
+ *
+ * It is done once, while the sender waits: what is in the queue are the addresses that were found.
+ */
+#include "config.h"
+#include "flow/directory.h"
+#include "mail/address.h"
+#include "module/lookup.h"
+#include <string.h>
+
+#define TARGETS_MAX 1000             /* that one address may have, aliases on the way counted */
+
+typedef struct {                     /* one address under way, in a pool of its own */
+  EkPool      *pool;
+  EkRcptFunc   func;
+  gpointer     data;
+  EkGeneration *generation;
+  EkRcptFound  found;                /* what is told: of the address itself */
+  EkStr        address;              /* it, as it was given */
+  GPtrArray   *todo;                 /* addresses that may be aliases, the next one is todo[at] */
+  guint        at;
+  GHashTable  *met;                  /* set of what ever was in todo, by its key */
+  char        *wrong;                /* found.wrong */
+  GPtrArray   *targets;              /* what was found */
+
+  EkName       name;                 /* of todo[at] */
+  EkNaming    *naming;
+  EkMapLookup *lookup;
+  guint        step, map;            /* which key, which of the maps is asked */
+  bool         running, again, over; /* what is known at once is worked off in a loop, not in itself */
+  GList        link;                 /* in `all` */
+} Expansion;
+
+static GQueue all;
+
+static void next (Expansion *x);
+static void ask (Expansion *x);
+
+/* ---- the end ---- */
+
+static void
+tell (Expansion *x)
+{
+  g_queue_unlink (&all, &x->link);
+  x->func (&x->found, x->data);
+  g_free (x->wrong);
+  g_ptr_array_unref (x->todo);
+  g_ptr_array_unref (x->targets);
+  g_hash_table_unref (x->met);
+  ek_generation_unref (x->generation);
+  ek_pool_free (x->pool);            /* x with it */
+}
+
+static void
+end (Expansion *x, EkStatus status)
+{
+  x->found.status = status;
+  x->found.n_targets = status == EK_OK ? x->targets->len : 0;
+  x->found.targets = (const char *const *) x->targets->pdata;
+  x->over = true;
+  if (!x->running)
+    tell (x);
+}
+
+static bool
+is_first (const Expansion *x)
+{
+  return x->at == 0;
+}
+
+/* todo[at] has no aliases: it gets the mail.  The address itself, when it has none at all, is not told as its own target. */
+static void
+take_itself (Expansion *x)
+{
+  if (!is_first (x))
+    g_ptr_array_add (x->targets, x->todo->pdata[x->at]);
+  x->at++;
+  next (x);
+}
+
+/* ---- values ---- */
+
+/* "user+tag@there" when the tag was not in the key that was found. */
+static const char *
+with_tag (Expansion *x, const char *target)
+{
+  const char *full = x->name.full, *at = strrchr (target, '@'), *delimiters = x->name.domain->tag_delimiters;
+  gsize local = strcspn (x->name.key, "@");
+
+  if (strcmp (full, x->name.key) == 0 || at == NULL || delimiters == NULL || strpbrk (target, delimiters))
+    return target;
+  gsize tag = strlen (full) - strlen (x->name.key);        /* the delimiter and the tag, behind the local part */
+  return ek_pool_printf (x->pool, "%.*s%.*s%s", (int) (at - target), target, (int) tag, full + local, at);
+}
+
+/* One address of a value; false: too many. */
+static bool
+add_target (Expansion *x, EkStr text, bool tagged)
+{
+  EkAddressKey key;
+  const char *target = ek_pool_strndup (x->pool, text.p, text.n);
+
+  if (strchr (target, '@') == NULL)
+    target = ek_pool_printf (x->pool, "%s@%s", target, x->name.domain_name);
+  if (!tagged)
+    target = with_tag (x, target);
+  if (ek_address_key (x->pool, ek_str (target), EK_KEY_FOLD, NULL, &key)) {
+    ek_log (EK_WARN, "directory", "alias %s: \"%s\" is no address: left out", x->name.key, target);
+    return true;
+  }
+  if (g_hash_table_contains (x->met, key.key.p)) {
+    if (strcmp (key.key.p, x->name.key) == 0 || strcmp (key.key.p, x->name.full) == 0)
+      g_ptr_array_add (x->targets, (gpointer) target);     /* its own mailbox too */
+    return true;
+  }
+  if (x->todo->len + x->targets->len >= TARGETS_MAX)
+    return false;
+  g_hash_table_add (x->met, (gpointer) key.key.p);
+  g_ptr_array_add (x->todo, (gpointer) target);
+  return true;
+}
+
+/* "a@example.com, b@example.com" in each row. */
+static bool
+add_targets (Expansion *x, const EkAnswer *answer, bool tagged)
+{
+  for (guint i = 0; i < answer->n_rows; i++) {
+    EkStr rest = answer->cells[(gsize) i * answer->n_columns];
+    while (rest.n > 0) {
+      gsize n = 0;
+      while (n < rest.n && rest.p[n] != ',' && !g_ascii_isspace (rest.p[n]))
+        n++;
+      if (n > 0 && !add_target (x, (EkStr) { rest.p, n }, tagged))
+        return false;
+      n = MIN (n + 1, rest.n);
+      rest = (EkStr) { rest.p + n, rest.n - n };
+    }
+  }
+  return true;
+}
+
+/* ---- one address ---- */
+
+enum { WHOLE, UNTAGGED, LOCAL, USER, CATCH_ALL, N_STEPS };
+
+/* The key of a step; NULL: it has none that was not asked before. */
+static const char *
+key_of (Expansion *x)
+{
+  switch (x->step) {
+  case WHOLE:
+    return x->name.full;
+  case UNTAGGED:
+    return strcmp (x->name.full, x->name.key) ? x->name.key : NULL;
+  case LOCAL:
+    return ek_directory_is_default (x->name.domain_name) ? ek_pool_strndup (x->pool, x->name.key, strcspn (x->name.key, "@")) : NULL;
+  default:
+    return ek_pool_printf (x->pool, "@%s", x->name.domain_name);
+  }
+}
+
+static void
+user_found (const EkUserFound *f, gpointer data)
+{
+  Expansion *x = data;
+
+  if (is_first (x) && f->status == EK_OK && f->user)
+    x->found.wrong = x->wrong = ek_directory_store_wrong (x->generation, f->user);
+  if (f->status == EK_DEFER)
+    end (x, EK_DEFER);
+  else if (f->status == EK_OK)
+    take_itself (x);
+  else {
+    x->step = CATCH_ALL;
+    x->map = 0;
+    ask (x);
+  }
+}
+
+/* Nobody has the name. */
+static void
+nobody (Expansion *x)
+{
+  if (is_first (x))
+    end (x, EK_NOTFOUND);
+  else {                             /* an alias that leads nowhere: its sender hears of it */
+    ek_log (EK_WARN, "directory", "%.*s has the alias %s, which is nobody", EK_STR_ARG (x->address), (const char *) x->todo->pdata[x->at]);
+    take_itself (x);
+  }
+}
+
+static void
+answered (EkStatus status, const EkAnswer *answer, const GError *why, gpointer user)
+{
+  Expansion *x = user;
+
+  x->lookup = NULL;
+  if (status == EK_OK) {
+    if (!add_targets (x, answer, x->step == WHOLE || x->step == CATCH_ALL)) {
+      ek_log (EK_ERR, "directory", "%.*s leads to more than %u addresses: split it", EK_STR_ARG (x->address), TARGETS_MAX);
+      end (x, EK_DEFER);
+      return;
+    }
+    x->at++;
+    next (x);
+  }
+  else if (status == EK_NOTFOUND) {
+    x->map++;
+    ask (x);
+  }
+  else
+    end (x, EK_DEFER);
+}
+
+/* From this step and map on. */
+static void
+ask (Expansion *x)
+{
+  EkInstance *const *maps = x->name.domain->aliases;
+  const char *key = NULL;
+
+  for (; x->step < N_STEPS; x->step++, x->map = 0) {
+    if (x->step == USER) {
+      ek_directory_user (ek_str (x->todo->pdata[x->at]), user_found, x);
+      return;
+    }
+    if (maps[x->map] && (key = key_of (x)))
+      break;
+  }
+  if (x->step == N_STEPS)
+    nobody (x);
+  else
+    x->lookup = ek_map_lookup (maps[x->map], &(EkQuery) { .key = ek_str (key) }, (EkTime) { 30 * G_USEC_PER_SEC }, answered, x);
+}
+
+static void
+named (EkStatus status, const EkName *name, gpointer data)
+{
+  Expansion *x = data;
+  bool ours = status == EK_OK && name->domain && name->domain->transport == NULL;
+
+  x->naming = NULL;
+  x->name = *name;
+  if (is_first (x)) {
+    x->found.domain = name->domain;
+    x->found.domain_name = name->domain_name;
+  }
+  if (status == EK_DEFER || (status != EK_OK && is_first (x)))
+    end (x, status);
+  else if (!ours)
+    take_itself (x);
+  else {
+    x->step = name->domain->aliases[0] ? WHOLE : USER;
+    x->map = 0;
+    ask (x);
+  }
+}
+
+/* todo[at], or the end. */
+static void
+next (Expansion *x)
+{
+  x->again = true;
+  if (x->running)
+    return;
+  x->running = true;
+  while (x->again && !x->over) {
+    x->again = false;
+    if (x->at == x->todo->len)
+      end (x, EK_OK);
+    else
+      x->naming = ek_directory_name (x->pool, ek_str (x->todo->pdata[x->at]), named, x);
+  }
+  x->running = false;
+  if (x->over)
+    tell (x);
+}
+
+void
+ek_directory_rcpt (EkStr address, EkRcptFunc func, gpointer data)
+{
+  EkPool *pool = ek_pool_new ();
+  Expansion *x = ek_pool_new0 (pool, Expansion);
+  EkAddressKey key;
+
+  *x = (Expansion) { .pool = pool, .func = func, .data = data, .generation = ek_generation_ref (ek_role_generation ()) };
+  x->address = ek_pool_str (pool, address);
+  x->todo = g_ptr_array_new ();
+  x->targets = g_ptr_array_new ();
+  x->met = g_hash_table_new (g_str_hash, g_str_equal);
+  x->link.data = x;
+  g_queue_push_tail_link (&all, &x->link);
+  g_ptr_array_add (x->todo, (gpointer) x->address.p);
+  if (ek_address_key (pool, address, EK_KEY_FOLD, NULL, &key) == NULL)
+    g_hash_table_add (x->met, (gpointer) key.key.p);
+  next (x);
+}
+
+void
+ek_directory_rcpts_end (void)
+{
+  while (all.head) {
+    Expansion *x = all.head->data;
+    ek_directory_name_cancel (g_steal_pointer (&x->naming));
+    if (x->lookup)
+      ek_map_lookup_cancel (g_steal_pointer (&x->lookup));
+    end (x, EK_DEFER);
+  }
+}

@@ -1,0 +1,172 @@
+/* directoryname.c - an address or login's domain, and its canonical name there
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A domain has a block of its own, or it is one of those that a block's map of names knows.  The maps are asked only for domains
+ * without a block, so what is written down needs no database.
+ */
+#include "config.h"
+#include "auth/auth.h"
+#include "flow/directory.h"
+#include "mail/address.h"
+#include "module/lookup.h"
+#include <string.h>
+
+static struct {
+  EkGeneration *generation;
+  char         *default_domain;
+  GPtrArray    *mapped;              /* EkDomainConf with names, in the order of the files */
+  EkTime        timeout;
+} d;
+
+struct EkNaming {                    /* one address under way, in the caller's pool */
+  EkPool       *pool;
+  EkStr         address;             /* with a domain */
+  EkName        name;
+  guint         at;                  /* of d.mapped */
+  bool          away;                /* a map could not answer */
+  EkGeneration *generation;          /* whose blocks these are */
+  GPtrArray    *mapped;
+  EkMapLookup  *lookup;
+  EkNamed       func;
+  gpointer      data;
+};
+
+/* ---- configuration ---- */
+
+static void
+take_domain (const EkBlockValues *v, gpointer data)
+{
+  const EkDomainConf *conf = v->values;
+
+  if (conf->names)
+    g_ptr_array_add (d.mapped, (gpointer) conf);
+  else if (d.default_domain == NULL && v->block->name)
+    d.default_domain = g_ascii_strdown (v->block->name, -1);
+}
+
+void
+ek_directory_names_configure (EkGeneration *gen)
+{
+  const EkRoutingConf *routing = ek_generation_values (gen, &ek_routing_block, NULL);
+  const EkAuthConf *auth = ek_generation_values (gen, &ek_auth_block, NULL);
+
+  ek_directory_names_end ();
+  d.generation = ek_generation_ref (gen);
+  d.timeout = auth->timeout;
+  d.mapped = g_ptr_array_new ();
+  d.default_domain = g_strdup (routing->default_domain);
+  ek_generation_each (gen, &ek_domain_block, take_domain, NULL);
+}
+
+void
+ek_directory_names_end (void)
+{
+  g_clear_pointer (&d.mapped, g_ptr_array_unref);
+  g_clear_pointer (&d.default_domain, g_free);
+  g_clear_pointer (&d.generation, ek_generation_unref);
+}
+
+bool
+ek_directory_is_default (const char *domain)
+{
+  return d.default_domain && strcmp (d.default_domain, domain) == 0;
+}
+
+/* ---- names ---- */
+
+/* By the rules of its domain. */
+static void
+make_key (EkNaming *n)
+{
+  const EkDomainConf *conf = n->name.domain;
+  EkAddressKey key;
+
+  if (ek_address_key (n->pool, n->address, conf->fold_case ? EK_KEY_FOLD : 0, conf->tag_delimiters, &key) == NULL) {
+    n->name.key = key.key.p;
+    n->name.full = key.full.p ? key.full.p : key.key.p;
+  }
+}
+
+static void
+end (EkNaming *n, EkStatus status)
+{
+  if (n->name.domain)
+    make_key (n);
+  if (n->generation)
+    ek_generation_unref (n->generation);
+  if (n->mapped)
+    g_ptr_array_unref (n->mapped);
+  n->func (status, &n->name, n->data);
+}
+
+static void ask (EkNaming *n);
+
+static void
+answered (EkStatus status, const EkAnswer *answer, const GError *why, gpointer user)
+{
+  EkNaming *n = user;
+
+  n->lookup = NULL;
+  if (status == EK_OK) {
+    n->name.domain = n->mapped->pdata[n->at];
+    end (n, EK_OK);
+    return;
+  }
+  n->away |= status != EK_NOTFOUND;
+  n->at++;
+  ask (n);
+}
+
+/* The maps that have not been asked.  A domain that one of them knows is found even while another is away. */
+static void
+ask (EkNaming *n)
+{
+  if (n->at == n->mapped->len)
+    end (n, n->away ? EK_DEFER : EK_OK);
+  else {
+    const EkDomainConf *conf = n->mapped->pdata[n->at];
+    n->lookup = ek_map_lookup (conf->names, &(EkQuery) { .key = ek_str (n->name.domain_name) }, d.timeout, answered, n);
+  }
+}
+
+EkNaming *
+ek_directory_name (EkPool *pool, EkStr address, EkNamed func, gpointer data)
+{
+  EkNaming *n = ek_pool_new0 (pool, EkNaming);
+  EkAddressKey key;
+  const char *wrong = ek_address_key (pool, address, EK_KEY_FOLD, NULL, &key);
+
+  *n = (EkNaming) { .pool = pool, .address = address, .func = func, .data = data };
+  if (wrong == NULL && key.domain.n == 0 && d.default_domain) {
+    n->address = ek_str (ek_pool_printf (pool, "%.*s@%s", EK_STR_ARG (address), d.default_domain));
+    wrong = ek_address_key (pool, n->address, EK_KEY_FOLD, NULL, &key);
+  }
+  if (wrong) {
+    end (n, EK_NOTFOUND);
+    return NULL;
+  }
+  n->address = ek_pool_str (pool, n->address);
+  n->name.key = n->name.full = key.key.p;
+  n->name.domain_name = ek_pool_strndup (pool, key.domain.p, key.domain.n);
+  n->name.domain = ek_domain_find (d.generation, n->name.domain_name);
+  if (n->name.domain && n->name.domain->names)     /* a block's mere name */
+    n->name.domain = NULL;
+  if (n->name.domain || d.mapped->len == 0 || *n->name.domain_name == '\0') {
+    end (n, EK_OK);
+    return NULL;
+  }
+  n->generation = ek_generation_ref (d.generation);
+  n->mapped = g_ptr_array_ref (d.mapped);
+  ask (n);
+  return n;
+}
+
+void
+ek_directory_name_cancel (EkNaming *n)
+{
+  if (n == NULL || n->lookup == NULL)
+    return;
+  ek_map_lookup_cancel (g_steal_pointer (&n->lookup));
+  ek_generation_unref (n->generation);
+  g_ptr_array_unref (n->mapped);
+}

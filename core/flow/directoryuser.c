@@ -1,0 +1,199 @@
+/* directoryuser.c - who gets an address's mail: its domain, then the userdbs, and what is remembered of them
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A backend that does not answer makes its own domains wait (DEFER); nothing here ever turns that into "no such user".  Answers are
+ * remembered for a few seconds, so that one message does not ask twice, and much longer for the time that a backend is away.
+ */
+#include "config.h"
+#include "auth/auth.h"
+#include "flow/directory.h"
+#include "flow/facts.h"
+#include "lookup/cache.h"
+#include <string.h>
+
+#define CACHE_MAX 50000
+
+static struct {
+  EkGeneration        *generation;
+  const EkRoutingConf *routing;
+  EkCache             *cache;        /* key -> EkUser */
+  GHashTable          *hunts;        /* set of Hunt: those that wait for a backend */
+} u;
+
+typedef struct {                     /* one lookup under way */
+  EkPool             *pool;
+  EkUserFunc          func;
+  gpointer            data;
+  EkName              name;
+  EkGeneration       *generation;
+  EkInstance        **dbs;
+  EkNaming           *naming;
+  EkAuthRun          *run;
+} Hunt;
+
+/* ---- configuration ---- */
+
+void
+ek_directory_users_configure (EkGeneration *gen)
+{
+  const EkRoutingConf *routing = ek_generation_values (gen, &ek_routing_block, NULL);
+
+  ek_generation_unref (u.generation);
+  u.generation = ek_generation_ref (gen);
+  u.routing = routing;
+  ek_cache_free (u.cache);
+  u.cache = ek_cache_new (&(EkCacheConf) { .fresh = routing->cache, .stale = routing->cache_stale, .entries_max = CACHE_MAX,
+                                           .fresh_negative = { MIN (routing->cache.us, G_USEC_PER_SEC) } });
+}
+
+void
+ek_directory_users_start (void)
+{
+  u.hunts = g_hash_table_new (NULL, NULL);
+}
+
+/* ---- the hunt ---- */
+
+static void
+remember (const Hunt *h, EkStatus status, const EkUser *user)
+{
+  EkCached *c = h->generation == u.generation && status != EK_DEFER ? ek_cache_put (u.cache, ek_str (h->name.key), status, ek_now ()) : NULL;
+
+  if (c && status == EK_OK) {
+    c->data = ek_pool_new0 (c->pool, EkUser);
+    ek_user_copy (c->pool, c->data, user);
+  }
+}
+
+static void
+hunt_end (Hunt *h, EkStatus status, const EkUser *user)
+{
+  EkUserFound found = {
+    .status = status, .domain = h->name.domain, .domain_name = h->name.domain_name, .key = h->name.key, .user = user,
+  };
+
+  g_hash_table_remove (u.hunts, h);
+  h->func (&found, h->data);
+  g_free (h->dbs);
+  ek_generation_unref (h->generation);
+  ek_pool_free (h->pool);            /* h with it */
+}
+
+/* True: what is remembered was told. */
+static bool
+from_cache (Hunt *h, bool stale)
+{
+  const EkCached *c = ek_cache_find (u.cache, ek_str (h->name.key), ek_now ());
+
+  if (c == NULL || !(c->fresh || stale))
+    return false;
+  EkUser user = { 0 };
+  if (c->status == EK_OK)              /* the caller may look for somebody else, which may push this one out */
+    ek_user_copy (h->pool, &user, c->data);
+  hunt_end (h, c->status, c->status == EK_OK ? &user : NULL);
+  return true;
+}
+
+static void
+asked (EkStatus status, const EkUser *user, const char *why, gpointer data)
+{
+  Hunt *h = data;
+
+  h->run = NULL;
+  if (status == EK_DEFER && from_cache (h, true))
+    return;
+  remember (h, status, user);
+  hunt_end (h, status, user);
+}
+
+/* Asks the domain's userdbs; whom they only assume, its passdbs have to know. */
+static void
+named (EkStatus status, const EkName *name, gpointer data)
+{
+  Hunt *h = data;
+
+  h->naming = NULL;
+  h->name = *name;
+  if (status != EK_OK || name->domain == NULL || name->domain->transport)
+    hunt_end (h, status, NULL);
+  else if (!from_cache (h, false)) {
+    EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = h->dbs = ek_domain_userdbs (name->domain) };
+    g_hash_table_add (u.hunts, h);
+    h->run = ek_auth_user (ek_directory_auth_state (), ek_generation_values (h->generation, &ek_auth_block, NULL), &chain, name->key,
+                           asked, h);
+  }
+}
+
+static void
+find (EkStr address, EkUserFunc func, gpointer data)
+{
+  EkPool *pool = ek_pool_new ();
+  Hunt *h = ek_pool_new0 (pool, Hunt);
+
+  *h = (Hunt) { .pool = pool, .func = func, .data = data, .generation = ek_generation_ref (u.generation) };
+  EkNaming *naming = ek_directory_name (pool, address, named, h);
+  if (naming) {
+    h->naming = naming;
+    g_hash_table_add (u.hunts, h);
+  }
+}
+
+static void
+hunt_cancel (Hunt *h)
+{
+  ek_directory_name_cancel (g_steal_pointer (&h->naming));
+  if (h->run)
+    ek_auth_cancel (g_steal_pointer (&h->run));
+  hunt_end (h, EK_DEFER, NULL);
+}
+
+void
+ek_directory_users_end (void)
+{
+  while (g_hash_table_size (u.hunts) > 0) {
+    GHashTableIter iter;
+    gpointer h;
+    g_hash_table_iter_init (&iter, u.hunts);
+    g_hash_table_iter_next (&iter, &h, NULL);
+    hunt_cancel (h);
+  }
+  g_hash_table_unref (u.hunts);
+  ek_cache_free (u.cache);
+  ek_generation_unref (u.generation);
+  memset (&u, 0, sizeof u);
+}
+
+/* ---- postmaster (RFC 5321 4.5.1) ---- */
+
+typedef struct {
+  EkUserFunc func;
+  gpointer   data;
+  bool       bare;                   /* without a domain */
+} Postmaster;
+
+/* What his own name is; where nobody has it, the one that is configured gets his mail. */
+static void
+postmaster_found (const EkUserFound *f, gpointer data)
+{
+  g_autofree Postmaster *p = data;
+  bool nobody = f->status == EK_NOTFOUND || (p->bare && f->status == EK_OK && f->domain == NULL);
+
+  if (nobody && u.routing->postmaster)
+    find (ek_str (u.routing->postmaster), p->func, p->data);
+  else
+    p->func (f, p->data);
+}
+
+void
+ek_directory_user (EkStr address, EkUserFunc func, gpointer data)
+{
+  static const EkStr name = EK_STR ("postmaster");
+
+  if (u.routing->postmaster == NULL || !ek_str_istarts (address, name) || (address.n > name.n && address.p[name.n] != '@')) {
+    find (address, func, data);
+    return;
+  }
+  Postmaster *p = g_new (Postmaster, 1);
+  *p = (Postmaster) { func, data, address.n == name.n };
+  find (address, postmaster_found, p);
+}
