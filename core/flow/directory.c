@@ -109,7 +109,8 @@ rcpt_found (const EkRcptFound *f, gpointer data)
       ek_pack_text (out, f->targets[i]);
     ek_channel_end (edge);
   }
-  dir.asked[q->index]--;
+  if (q->role == EK_ROLE_EDGE)
+    dir.asked[q->index]--;
   g_free (q);
 }
 
@@ -241,6 +242,13 @@ message (EkRole peer, guint index, EkMsg *msg)
       rcpt_found (&(EkRcptFound) { .status = EK_DEFER }, q);
     else
       ek_directory_rcpt (address, rcpt_found, q);
+  }
+  else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_RCPT && msg->id) {
+    EkStr address = ek_unpack_str (&msg->in);
+    if (ek_unpack_ok (&msg->in) && address.n <= ADDRESS_MAX)
+      ek_directory_rcpt (address, rcpt_found, question_new (msg, peer, index, false, address));
+    else
+      ek_channel_break (msg->channel, "a damaged question");
   }
   else if (peer == EK_ROLE_EDGE && msg->type == EK_D_MAP && msg->id)
     ek_directory_map (msg, index, dir.generation);

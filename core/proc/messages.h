@@ -48,7 +48,7 @@ enum {
                            (flow/facts.h); answer: u outcome, s challenge, t user, t text, s token, u store */
   EK_D_AUTH_MORE,       /* edge => directory: u session, s response; answer as EK_D_AUTH */
   EK_D_AUTH_ABORT,      /* edge -> directory: u session */
-  EK_D_RCPT,            /* edge => directory: s address; answer: u status, u class, t dsn, t text */
+  EK_D_RCPT,            /* edge, queue => directory: s address; answer: u status, u class, t dsn, t text, u n, n times t target */
   EK_D_MAP,             /* edge => directory: t map, s key, u ms, u n, n times t name, s value; answer: u status,
                            u rows, u columns, u named, t names, cells: u there, s value (flow/mapask.h) */
 

@@ -185,10 +185,17 @@ durable (EkCall *call, EkStatus status, gpointer user)
   drop_free (d);                     /* DEFER: the next look tries it again */
 }
 
+/* Its recipients' aliases are known, or nobody can tell them now: then the file stays for the next look. */
 static void
-submit (Drop *d)
+submit (bool known, gpointer data)
 {
+  Drop *d = data;
   EkBuf attrs = { 0 };
+
+  if (!known || p.busy == NULL) {
+    drop_free (d);
+    return;
+  }
 
   write_front (d);
   ek_spool_attr_add (&attrs, EK_ATTR_MESSAGE_ID, d->drop.message_id);
@@ -295,7 +302,7 @@ job_done (EkJob *job)
   if (d->wrong)
     set_aside (d, d->wrong);
   else if (d->got == 0)
-    submit (d);
+    ek_expand (d->pool, d->drop.to, submit, d);
   else
     resume (&d->pause);
 }

@@ -54,6 +54,12 @@ void ek_route (EkStr address, EkStr sender, EkRouteFunc func, gpointer data);
 void ek_route_flush (void);          /* forgets: the configuration changed */
 void ek_route_end (void);
 
+/* ---- expand.c ---- */
+typedef void (*EkExpandFunc) (bool known, gpointer data);
+/* Puts their aliases' targets into `to` (of EkSpoolTo) in place of recipients, each address once; the strings live in the pool.  func runs
+ * once, perhaps before this returns; `known` false: directory cannot tell now, and `to` is as it was. */
+void ek_expand (EkPool *pool, GArray *to, EkExpandFunc func, gpointer data);
+
 /* ---- lines.c ---- */
 typedef struct EkDestination EkDestination;
 typedef struct EkParcel EkParcel;

@@ -131,6 +131,14 @@ def aliases(server, sink):
     t.equal([there(server, *box, "many") for box in BOXES], [1, 1, 1, 0], "each gets it once")
 
 
+def dropped(server):
+    """What sendmail(1) leaves goes the same way."""
+    status, text = server.ekiden("-f", "anna@one.test", "all@one.test", program_name="sendmail", stdin=b"Subject: dropped\n\nx\n")
+    t.equal(status, 0, "sendmail takes a message", text)
+    t.ok(wait_for(lambda: [there(server, *box, "dropped") for box in BOXES] == [1, 1, 1, 0], 20), "and it goes to who the alias names",
+         [there(server, *box, "dropped") for box in BOXES])
+
+
 def refused(server):
     for address in ("nobody@one.test", "former@one.test", "round", "x@gone.test", "x' OR '1'='1@one.test", "%@one.test"):
         code = send(server, address)[0].code
@@ -178,6 +186,7 @@ with Sink() as sink_:
         server_.give(database, "directory")
         server_.start()
         aliases(server_, sink_)
+        dropped(server_)
         refused(server_)
         logins(server_)
         outage(server_, database)
