@@ -9,6 +9,12 @@ static const EkOption options[] = {
   EK_OPTION (EkAuthConf, failure_delay, "2s", "How long the answer to a wrong name or password is held back. It doubles with "
              "each further failure from the same address.", .allow = "0..1m"),
   EK_OPTION (EkAuthConf, failure_delay_max, "16s", "The longest such delay.", .allow = "0..5m"),
+  EK_OPTION (EkAuthConf, cache, "0", "How long a login that succeeded counts again without asking: a password that was taken away is good "
+             "for so long. A new password counts at once.", .allow = "0..1d"),
+  EK_OPTION (EkAuthConf, cache_stale, "1h", "How much longer it counts while its backends are away. 0: then nobody can log in.",
+             .allow = "0..7d"),
+  EK_OPTION (EkAuthConf, cache_max, "10000", "How many logins are remembered; the one that was used longest ago makes room. 0: none.",
+             .allow = "0..10000000"),
   EK_OPTIONS_END
 };
 
@@ -31,6 +37,7 @@ ek_auth_new (EkJobPool *jobs)
 
   auth->jobs = jobs;
   auth->penalty = ek_penalty_new ();
+  ek_random (auth->key, sizeof auth->key);
   auth->likes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_secret);
   return auth;
 }
@@ -41,6 +48,8 @@ ek_auth_free (EkAuth *auth)
   if (auth == NULL)
     return;
   ek_penalty_free (auth->penalty);
+  ek_cache_free (auth->logins);
+  ek_wipe (auth->key, sizeof auth->key);
   g_hash_table_unref (auth->likes);
   g_free (auth);
 }
@@ -211,12 +220,14 @@ end (EkAuthRun *run, const EkLoginResult *result)
 void
 ek_auth_end_ok (EkAuthRun *run)
 {
+  ek_auth_remember (run);
   end (run, &(EkLoginResult) { .outcome = EK_LOGIN_OK, .user = &run->user });
 }
 
 void
 ek_auth_end_refused (EkAuthRun *run, const char *why)
 {
+  ek_auth_forget (run);
   guint n = ek_penalty_count (run->auth->penalty, run->login.client, ek_now (), true);
 
   end (run, &(EkLoginResult) { .outcome = EK_LOGIN_REFUSED, .why = why, .delay = delay_of (n, run->delay, run->delay_max) });
@@ -225,5 +236,10 @@ ek_auth_end_refused (EkAuthRun *run, const char *why)
 void
 ek_auth_end_unavailable (EkAuthRun *run, const char *why)
 {
+  if (!run->recalled && ek_auth_recall (run, true)) {
+    ek_log (EK_INFO, "auth", "%s: %s: the last login with this password counts", run->login.name, why);
+    ek_auth_accepted (run);
+    return;
+  }
   end (run, &(EkLoginResult) { .outcome = EK_LOGIN_UNAVAILABLE, .why = why });
 }

@@ -29,6 +29,8 @@ typedef struct EkAuthRun EkAuthRun;
 typedef struct {                     /* auth { }: register it for the directory role */
   EkTime timeout;                    /* of each question to an instance */
   EkTime failure_delay, failure_delay_max;
+  EkTime cache, cache_stale;         /* of logins that succeeded (remember.c) */
+  gint64 cache_max;
 } EkAuthConf;
 extern const EkBlockType ek_auth_block;
 
@@ -41,6 +43,7 @@ typedef struct {
 
 /* `jobs`: where secrets are compared. */
 EkAuth *ek_auth_new (EkJobPool *jobs);
+void    ek_auth_configure (EkAuth *auth, const EkAuthConf *conf);    /* before: no login is remembered */
 void    ek_auth_free (EkAuth *auth);               /* nothing is under way; NULL is fine */
 
 /* ---- a login ---- */

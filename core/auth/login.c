@@ -129,9 +129,8 @@ wrong_password (EkAuthRun *run)
   ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", passdb));
 }
 
-/* The secret is right. */
-static void
-accepted (EkAuthRun *run)
+void
+ek_auth_accepted (EkAuthRun *run)
 {
   const EkAccount *account = &run->account;
   EkStr nets = ek_param (account->fields, account->n_fields, "allow_nets");
@@ -150,7 +149,10 @@ accepted (EkAuthRun *run)
     return;
   }
   run->name = user.n > 0 ? ek_pool_strndup (run->pool, user.p, user.n) : run->login.name;
-  ek_auth_run_users (run);
+  if (run->recalled)
+    ek_auth_end_ok (run);
+  else
+    ek_auth_run_users (run);
 }
 
 static void
@@ -161,7 +163,7 @@ after_compare (EkAuthRun *run)
   else if (run->wrong)
     wrong_password (run);
   else
-    accepted (run);
+    ek_auth_accepted (run);
 }
 
 static void
@@ -188,7 +190,7 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
   else if (compares (passdb) && (passdb->module->flags & EK_EVENTED))
     ek_auth_run_job (run, work_compare, after_compare);
   else
-    accepted (run);
+    ek_auth_accepted (run);
 }
 
 static void
@@ -217,6 +219,8 @@ ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, c
   run->login_done = done;
   if (login->secret.n == 0)            /* an LDAP server would take it for an anonymous bind, and agree */
     ek_auth_run_job (run, NULL, refused_unknown);
+  else if (ek_auth_recall (run, false))
+    ek_auth_run_job (run, NULL, ek_auth_accepted);
   else
     ask_passdb (run);
   return run;

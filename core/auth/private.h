@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "auth/auth.h"
+#include "lookup/cache.h"
 
 typedef struct EkPenalty EkPenalty;
 EkPenalty *ek_penalty_new (void);
@@ -10,6 +11,9 @@ void       ek_penalty_free (EkPenalty *penalty);
 guint      ek_penalty_count (EkPenalty *penalty, const char *client, gint64 now, bool add);
 
 struct EkAuth {
+  EkCache    *logins;                /* remember.c's; NULL: none are kept */
+  EkCacheConf logins_conf;
+  guchar      key[32];               /* of this process: secrets are kept as HMACs under it */
   EkJobPool  *jobs;
   EkPenalty  *penalty;
   GHashTable *likes;                 /* passdb's name -> the stored secret it gave last, for dummies */
@@ -28,6 +32,7 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   EkAccount   account;
   EkLoginDone login_done;            /* NULL: not a login */
   bool        wrong;                 /* a compare said so */
+  bool        recalled;              /* account and user are remembered ones */
 
   const char *name;                  /* the user looked for in the userdbs */
   EkUser      user;
@@ -40,6 +45,8 @@ void       ek_auth_run_free (EkAuthRun *run);
 /* Runs `work` (NULL: nothing) on a job thread, then `after` on the loop unless cancelled. */
 void       ek_auth_run_job (EkAuthRun *run, void (*work) (EkAuthRun *run), void (*after) (EkAuthRun *run));
 
+/* The secret of run->account is right: its fields are obeyed, then the userdbs are asked, unless the user is remembered. */
+void ek_auth_accepted (EkAuthRun *run);
 /* Asks the userdbs for run->name, from the first on; then the end of the run. */
 void ek_auth_run_users (EkAuthRun *run);
 /* The ends of a login: they call `done` and free the run.  `why` is copied. */
@@ -50,3 +57,9 @@ void ek_auth_end_unavailable (EkAuthRun *run, const char *why);
 EkAccount ek_auth_copy_account (EkPool *pool, const EkAccount *account);
 EkUser    ek_auth_copy_user (EkPool *pool, const EkUser *user);
 EkStr     ek_auth_copy_secret (EkPool *pool, EkStr secret);      /* wiped with the pool */
+
+/* ---- remember.c ---- */
+/* Takes account and user of the last login with this secret; `stale`: the backends are away. */
+bool ek_auth_recall (EkAuthRun *run, bool stale);
+void ek_auth_remember (EkAuthRun *run);            /* the login succeeded */
+void ek_auth_forget (EkAuthRun *run);              /* the backends refuse this secret */

@@ -321,6 +321,7 @@ ek_directory_auth_gone (guint edge)
 void
 ek_directory_auth_configure (EkGeneration *gen)
 {
+  ek_auth_configure (auth, ek_generation_values (gen, &ek_auth_block, NULL));
   for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
     EkInstance *instance = ek_generation_instance_at (gen, i);
     if (ek_instance_is_remote (instance))

@@ -30,6 +30,8 @@ bind_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *ac
     return ek_fail (&call->error, EK_FAIL, 0, "no such base");
   if (strcmp (login->name, "bound@c.example") != 0)
     return EK_NOTFOUND;
+  if (strcmp (bind_state, "changed") == 0)
+    return ek_str_eq (login->secret, EK_STR ("newpass")) ? EK_OK : EK_FAIL;
   if (!ek_str_eq (login->secret, EK_STR ("bindpass")))
     return EK_FAIL;
   static const EkParam fields[] = { { "userdb_home", { "/bound", 6 } }, { "userdb_uid", { "7", 1 } }, { "x", { "y", 1 } } };
@@ -347,6 +349,57 @@ test_users (void)
   g_assert_cmpint (find_user ("one", "", "nobody@a.example").status, ==, EK_NOTFOUND);
 }
 
+static EkLoginOutcome
+bound (const char *secret)
+{
+  return login_from ("binder", "", "bound@c.example", secret, "192.0.2.9").outcome;
+}
+
+/* While the backend is away the last login with the same secret counts, and nothing else; a clean answer always does. */
+static void
+test_remember (void)
+{
+  EkAuthConf stale = conf, fresh = conf;
+
+  stale.cache_stale = (EkTime) { 60 * G_USEC_PER_SEC };
+  fresh.cache = stale.cache_stale;
+  stale.cache_max = fresh.cache_max = 10;
+  ek_auth_configure (auth, &stale);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  Got got = login_from ("binder", "", "bound@c.example", "bindpass", "192.0.2.9");
+  g_assert_cmpint (got.outcome, ==, EK_LOGIN_OK);
+  g_assert_cmpstr (got.home, ==, "/bound");
+  g_assert_cmpint (got.uid, ==, 7);
+  g_assert_cmpint (bound ("bindpas"), ==, EK_LOGIN_UNAVAILABLE);          /* not "wrong password": who knows */
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_assert_cmpint (login_from ("binder", "", "other@c.example", "bindpass", "192.0.2.9").outcome, ==, EK_LOGIN_UNAVAILABLE);
+  ek_auth_configure (auth, &stale);                                       /* a reload changes nothing */
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  g_assert_cmpint (bound ("wrong"), ==, EK_LOGIN_REFUSED);
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "changed", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_REFUSED);             /* asked, though it is remembered: and forgotten */
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
+  g_strlcpy (bind_state, "changed", sizeof bind_state);
+  g_assert_cmpint (bound ("newpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  g_assert_cmpint (bound ("newpass"), ==, EK_LOGIN_OK);
+
+  ek_auth_configure (auth, &fresh);
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  n_binds = 0;
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_assert_cmpuint (n_binds, ==, 0);
+  g_assert_cmpint (bound ("x"), ==, EK_LOGIN_REFUSED);
+  g_assert_cmpuint (n_binds, ==, 1);
+  ek_auth_configure (auth, &conf);
+}
+
 static void
 test_cancel (void)
 {
@@ -484,6 +537,7 @@ main (int argc, char **argv)
   g_test_add_func ("/auth/fields", test_fields);
   g_test_add_func ("/auth/dummy", test_dummy);
   g_test_add_func ("/auth/users", test_users);
+  g_test_add_func ("/auth/remember", test_remember);
   g_test_add_func ("/auth/cancel", test_cancel);
   g_test_add_func ("/auth/delays", test_delays);
   g_test_add_func ("/auth/penalty", test_penalty);

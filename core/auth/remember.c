@@ -1,0 +1,99 @@
+/* remember.c - logins that succeeded, for the time that a backend is away
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What is kept of a secret is its HMAC under a key that this process made for itself.  Only a right secret is kept, and only a clean
+ * answer of the backends changes or removes it: an outage empties nothing.  Another secret than the one that is remembered always asks
+ * them, so that a new password counts at once; the old one goes with the first login that hears "wrong password" for it, or when its
+ * time is over. */
+#include "auth/private.h"
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <string.h>
+
+typedef struct {
+  guchar    hmac[32];
+  EkAccount account;                 /* fields alone */
+  EkUser    user;
+} Remembered;
+
+void
+ek_auth_configure (EkAuth *auth, const EkAuthConf *conf)
+{
+  EkCacheConf want = { .fresh = conf->cache, .stale = conf->cache_stale, .entries_max = (guint) conf->cache_max };
+
+  if (auth->logins && memcmp (&want, &auth->logins_conf, sizeof want) == 0)
+    return;                          /* a reload in the middle of an outage must not end what bridges it */
+  ek_cache_free (auth->logins);
+  auth->logins = ek_cache_new (&want);
+  auth->logins_conf = want;
+}
+
+/* Of the name and of who is asked about it: another listener may bind others. */
+static EkStr
+key_of (EkAuthRun *run)
+{
+  EkBuf out = { 0 };
+
+  ek_buf_appends (&out, run->login.name);
+  for (guint i = 0; run->chain.passdbs[i]; i++)
+    ek_buf_printf (&out, "\n%s", run->chain.passdbs[i]->name);
+  EkStr key = ek_pool_str (run->pool, ek_buf_str (&out));
+  ek_buf_release (&out);
+  return key;
+}
+
+static void
+make_hmac (const EkAuthRun *run, guchar hmac[static 32])
+{
+  guint n = 32;
+
+  HMAC (EVP_sha256 (), run->auth->key, sizeof run->auth->key, (const guchar *) run->login.secret.p, run->login.secret.n, hmac, &n);
+}
+
+/* The entry when it holds this secret. */
+static const Remembered *
+find (EkAuthRun *run, bool stale)
+{
+  const EkCached *c = run->auth->logins ? ek_cache_find (run->auth->logins, key_of (run), ek_now ()) : NULL;
+  guchar hmac[32];
+
+  if (c == NULL || !(c->fresh || stale))
+    return NULL;
+  const Remembered *r = c->data;
+  make_hmac (run, hmac);
+  return ek_str_same_secret ((EkStr) { (const char *) hmac, sizeof hmac }, (EkStr) { (const char *) r->hmac, sizeof r->hmac }) ? r : NULL;
+}
+
+bool
+ek_auth_recall (EkAuthRun *run, bool stale)
+{
+  const Remembered *r = find (run, stale);
+
+  if (r == NULL)
+    return false;
+  run->account = ek_auth_copy_account (run->pool, &r->account);
+  run->user = ek_auth_copy_user (run->pool, &r->user);
+  run->recalled = true;
+  return true;
+}
+
+void
+ek_auth_remember (EkAuthRun *run)
+{
+  EkCached *c = run->auth->logins && !run->recalled ? ek_cache_put (run->auth->logins, key_of (run), EK_OK, ek_now ()) : NULL;
+
+  if (c == NULL)
+    return;
+  Remembered *r = c->data = ek_pool_new0 (c->pool, Remembered);
+  EkAccount fields = { .fields = run->account.fields, .n_fields = run->account.n_fields };
+  make_hmac (run, r->hmac);
+  r->account = ek_auth_copy_account (c->pool, &fields);
+  r->user = ek_auth_copy_user (c->pool, &run->user);
+}
+
+void
+ek_auth_forget (EkAuthRun *run)
+{
+  if (find (run, true))
+    ek_cache_remove (run->auth->logins, key_of (run));
+}
