@@ -8,7 +8,6 @@
 #include "auth/private.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <string.h>
 
 typedef struct {
   guchar    hmac[32];
@@ -16,12 +15,18 @@ typedef struct {
   EkUser    user;
 } Remembered;
 
+static bool
+same (const EkCacheConf *a, const EkCacheConf *b)
+{
+  return a->fresh.us == b->fresh.us && a->stale.us == b->stale.us && a->entries_max == b->entries_max;
+}
+
 void
 ek_auth_configure (EkAuth *auth, const EkAuthConf *conf)
 {
   EkCacheConf want = { .fresh = conf->cache, .stale = conf->cache_stale, .entries_max = (guint) conf->cache_max };
 
-  if (auth->logins && memcmp (&want, &auth->logins_conf, sizeof want) == 0)
+  if (auth->logins && same (&want, &auth->logins_conf))
     return;                          /* a reload in the middle of an outage must not end what bridges it */
   ek_cache_free (auth->logins);
   auth->logins = ek_cache_new (&want);
