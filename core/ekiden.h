@@ -198,8 +198,10 @@ EkStr ek_answer_column (const EkAnswer *answer, const char *name);
 
 typedef struct {
   EkStatus (*lookup) (EkInstance *self, EkCall *call, const EkQuery *query, EkAnswer *answer);
-  EkStatus (*update) (EkInstance *self, EkCall *call, EkStr key, EkStr value);   /* NULL: read-only */
-  EkStatus (*remove) (EkInstance *self, EkCall *call, EkStr key);
+  /* The rest is for administrators' commands; NULL: the map cannot.  A key may have several values. */
+  EkStatus (*add) (EkInstance *self, EkCall *call, EkStr key, EkStr value);      /* OK, DEFER; FAIL: it is refused */
+  EkStatus (*remove) (EkInstance *self, EkCall *call, EkStr key, EkStr value);   /* OK, NOTFOUND, DEFER; an empty value: all of the key's */
+  EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (EkStr key, EkStr value, gpointer data), gpointer data);
 } EkMapOps;
 
 /* How a module at the edge (a filter) asks a map that an option of its block refers to.  Maps work in directory, so

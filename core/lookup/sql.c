@@ -11,7 +11,7 @@
 
 struct EkSqlQueries {
   EkPool          *pool;             /* owns this struct */
-  EkSql           *query, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
+  EkSql           *query, *list_query, *insert, *remove, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
   EkRecordDefaults defaults;
 };
 
@@ -105,6 +105,9 @@ static bool
 prepare_all (EkSqlInstance *self, EkSqlQueries *q, EkSqlStyle style, GError **error)
 {
   return prepare (q, &q->query, "query", self->query, style, error)
+         && prepare (q, &q->list_query, "list_query", self->list_query, style, error)
+         && prepare (q, &q->insert, "insert", self->insert, style, error)
+         && prepare (q, &q->remove, "remove", self->remove, style, error)
          && prepare (q, &q->password_query, "password_query", self->password_query, style, error)
          && prepare (q, &q->user_query, "user_query", self->user_query, style, error)
          && prepare (q, &q->users_query, "users_query", self->users_query, style, error)
@@ -136,6 +139,12 @@ ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error)
     return TRUE;
   ek_sql_stop (self);
   return FALSE;
+}
+
+bool
+ek_sql_writes (const EkSqlInstance *self)
+{
+  return self->insert || self->remove || self->password_update || self->user_insert || self->user_delete;
 }
 
 void
@@ -201,16 +210,38 @@ user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
 
 /* ---- writing ---- */
 
-/* OK: a row was changed; NOTFOUND: none was. */
+/* OK: a row was changed; NOTFOUND: none was.  `value` is the parameter of that name. */
 static EkStatus
-change (EkSqlInstance *self, EkCall *call, const EkSql *sql, const char *name, EkStr stored)
+change (EkSqlInstance *self, EkCall *call, const EkSql *sql, EkStr key, const char *name, EkStr value)
 {
-  EkParam param = { "stored", stored };
+  EkParam param = { name, value.p ? value : EK_STR ("") };
   EkSqlRows rows = { .answer = &(EkAnswer) { 0 } };
-  EkQuery query = { .key = ek_str (name), .params = &param, .n_params = stored.p ? 1 : 0 };
+  EkQuery query = { .key = key, .params = &param, .n_params = 1 };
   EkStatus status = ask (self, call, sql, &query, &rows);
 
   return status == EK_OK && rows.changed == 0 ? EK_NOTFOUND : status;
+}
+
+static EkStatus
+read_only (EkCall *call, const char *option)
+{
+  return ek_fail (&call->error, EK_FAIL, EROFS, "it cannot be changed: %s is not set", option);
+}
+
+static EkStatus
+map_add (EkInstance *base, EkCall *call, EkStr key, EkStr value)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+
+  return self->queries->insert ? change (self, call, self->queries->insert, key, "value", value) : read_only (call, "insert");
+}
+
+static EkStatus
+map_remove (EkInstance *base, EkCall *call, EkStr key, EkStr value)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+
+  return self->queries->remove ? change (self, call, self->queries->remove, key, "value", value) : read_only (call, "remove");
 }
 
 static EkStatus
@@ -221,12 +252,12 @@ pass_set (EkInstance *base, EkCall *call, const char *name, EkStr stored)
 
   if (q->password_update == NULL && q->user_insert == NULL)
     return ek_fail (&call->error, EK_FAIL, EROFS, "it is read-only: set password_update, and user_insert for new users");
-  EkStatus status = q->password_update ? change (self, call, q->password_update, name, stored) : EK_NOTFOUND;
+  EkStatus status = q->password_update ? change (self, call, q->password_update, ek_str (name), "stored", stored) : EK_NOTFOUND;
   if (status != EK_NOTFOUND)
     return status;
   if (q->user_insert == NULL)
     return ek_fail (&call->error, EK_FAIL, EROFS, "\"%s\" is not there, and user_insert is not set", name);
-  return change (self, call, q->user_insert, name, stored);
+  return change (self, call, q->user_insert, ek_str (name), "stored", stored);
 }
 
 static EkStatus
@@ -235,11 +266,40 @@ pass_remove (EkInstance *base, EkCall *call, const char *name)
   EkSqlInstance *self = (EkSqlInstance *) base;
 
   if (self->queries->user_delete == NULL)
-    return ek_fail (&call->error, EK_FAIL, EROFS, "users cannot be taken away: user_delete is not set");
-  return change (self, call, self->queries->user_delete, name, (EkStr) { NULL, 0 });
+    return read_only (call, "user_delete");
+  return change (self, call, self->queries->user_delete, ek_str (name), "stored", EK_STR (""));
 }
 
-/* ---- all users ---- */
+/* ---- all of them ---- */
+
+typedef struct {
+  EkCall  *call;
+  void   (*func) (EkStr key, EkStr value, gpointer data);
+  gpointer data;
+} EachPair;
+
+static bool
+one_pair (EkPool *pool, const EkAnswer *row, gpointer data)
+{
+  EachPair *e = data;
+  EkStr key = ek_answer_column (row, "key"), value = ek_answer_column (row, "value");
+
+  if (key.p)
+    e->func (key, value.p ? value : EK_STR (""), e->data);
+  return !e->call->cancelled;
+}
+
+static EkStatus
+map_each (EkInstance *base, EkCall *call, void (*func) (EkStr, EkStr, gpointer), gpointer data)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  EachPair each = { call, func, data };
+  EkSqlRows rows = { .func = one_pair, .data = &each };
+
+  if (self->queries->list_query == NULL)
+    return ek_fail (&call->error, EK_FAIL, EINVAL, "list_query is not set, so nobody can list it");
+  return ask (self, call, self->queries->list_query, &(EkQuery) { .key = EK_STR ("") }, &rows);
+}
 
 typedef struct {
   EkSqlInstance *self;
@@ -280,6 +340,6 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
   return ask (self, call, self->queries->users_query, &(EkQuery) { .key = EK_STR ("") }, &rows);
 }
 
-const EkMapOps ek_sql_map = { .lookup = map_lookup };
+const EkMapOps ek_sql_map = { .lookup = map_lookup, .add = map_add, .remove = map_remove, .each = map_each };
 const EkPassdbOps ek_sql_passdb = { .lookup = pass_lookup, .set = pass_set, .remove = pass_remove };
 const EkUserdbOps ek_sql_userdb = { .lookup = user_lookup, .each = user_each };

@@ -62,7 +62,7 @@ typedef EkStatus (*EkSqlRun) (EkSqlInstance *self, EkCall *call, const EkSql *sq
 typedef struct EkSqlQueries EkSqlQueries;
 struct EkSqlInstance {               /* a module's struct begins with it, and its rows are EK_SQL_ROWS and its own */
   EkInstance    base;
-  const char   *query, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
+  const char   *query, *list_query, *insert, *remove, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
   const char   *scheme, *home, *mail, *uid, *gid;
   EkSqlRun      run;                 /* set before ek_sql_init() */
   EkSqlQueries *queries;
@@ -72,6 +72,12 @@ struct EkSqlInstance {               /* a module's struct begins with it, and it
   EK_OPTION (EkSqlInstance, query, "", "As a map: the query whose rows are the answer: \"SELECT goto FROM alias WHERE address = "   \
              ":key\". Parameters are bound, never put into the text: :key (also :user or :address), :local and :domain (what is " \
              "before and behind its @), and others that a question brings, as :service or :client."),                            \
+  EK_OPTION (EkSqlInstance, list_query, "", "Gives the columns key and value for all there are, for `ekiden alias list` and its like: "  \
+             "\"SELECT address AS key, goto AS value FROM alias\"."),                                                            \
+  EK_OPTION (EkSqlInstance, insert, "", "Adds a pair: \"INSERT INTO alias (address, goto) VALUES (:key, :value)\". Empty: no command " \
+             "can."),                                                                                                           \
+  EK_OPTION (EkSqlInstance, remove, "", "Takes a pair away, or all of a key's when :value is empty: \"DELETE FROM alias WHERE "   \
+             "address = :key AND (:value = '' OR goto = :value)\"."),                                                            \
   EK_OPTION (EkSqlInstance, password_query, "", "As a passdb: gives the column password, and others that the login obeys "       \
              "(nologin, allow_nets, user, userdb_...): \"SELECT password FROM mailbox WHERE username = :user\"."),               \
   EK_OPTION (EkSqlInstance, user_query, "", "As a userdb: gives home, mail, uid, gid, quota_rule and whatever else is known of a " \
@@ -92,6 +98,7 @@ struct EkSqlInstance {               /* a module's struct begins with it, and it
 /* Checks the settings and prepares the queries; behind the module's own checks.  ek_sql_stop() frees. */
 gboolean ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error);
 void     ek_sql_stop (EkSqlInstance *self);
+bool     ek_sql_writes (const EkSqlInstance *self);        /* whether one of its queries changes something */
 
 extern const EkMapOps    ek_sql_map;
 extern const EkPassdbOps ek_sql_passdb;

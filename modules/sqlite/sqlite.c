@@ -59,7 +59,7 @@ static gpointer
 connect (EkInstance *base, GError **error)
 {
   const Sqlite *self = (Sqlite *) base;
-  bool writes = self->sql.password_update || self->sql.user_insert || self->sql.user_delete;
+  bool writes = ek_sql_writes (&self->sql);
   struct stat st;
   Conn *conn = g_new0 (Conn, 1);
 
