@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/password.h"
+#include "cli/target.h"
 #include "conf/option.h"
 #include "mail/address.h"
 #include "module/call.h"
@@ -37,48 +38,6 @@ target_clear (Target *target)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Target, target_clear)
 
-/* ---- the configuration ---- */
-
-static EkGeneration *
-open_generation (void)
-{
-  g_autoptr (EkProblems) problems = ek_problems_new ();
-  EkGeneration *gen = ek_generation_new (ek_conf_load (file ? file : ek_conf_default_path (), 0, problems), EK_ROLES_ALL,
-                                         problems);
-  EkBuf out = { 0 };
-
-  if (gen)
-    for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
-      const EkModule *module = ek_generation_instance_at (gen, i)->module;
-      if (module && module->scheme)
-        ek_scheme_register (module->scheme);
-    }
-  ek_problems_print (problems, &out);
-  ek_cli_write (STDERR_FILENO, &out);
-  return gen;
-}
-
-/* The block of a domain's key; `key` empty: the default domain's, else the first. */
-static const EkConfBlock *
-find_domain (const EkGeneration *gen, EkPool *pool, EkStr key)
-{
-  const EkConfBlock *root = ek_generation_conf (gen)->root;
-
-  if (key.n == 0) {
-    const EkConfBlock *routing = ek_conf_find_block (root, "routing", NULL);
-    const EkConfSetting *dflt = routing ? ek_conf_find_setting (routing, "default_domain") : NULL;
-    if (dflt && dflt->n_items == 1 && ek_domain_key (pool, dflt->items[0].text, &key) != NULL)
-      return NULL;
-  }
-  for (const EkConfBlock *block = root->blocks; block; block = block->next) {
-    EkStr its;
-    if (strcmp (block->kind, "domain") == 0 && block->name && ek_domain_key (pool, ek_str (block->name), &its) == NULL
-        && (key.n == 0 || ek_str_eq (its, key)))
-      return block;
-  }
-  return NULL;
-}
-
 /* A domain's setting as one text; `dflt` when it has none. */
 static EkStr
 setting_of (const EkConfBlock *domain, const char *name, const char *dflt)
@@ -86,15 +45,6 @@ setting_of (const EkConfBlock *domain, const char *name, const char *dflt)
   const EkConfSetting *setting = ek_conf_find_setting (domain, name);
 
   return setting && setting->n_items == 1 ? setting->items[0].text : ek_str (dflt);
-}
-
-/* The i-th instance of a domain's list of passdbs or userdbs; NULL behind the last. */
-static EkInstance *
-bound_instance (EkGeneration *gen, const EkConfBlock *domain, const char *list, EkTable table, guint i)
-{
-  const EkConfSetting *setting = ek_conf_find_setting (domain, list);
-
-  return setting && i < setting->n_items ? ek_generation_instance (gen, setting->items[i].text.p, 1u << table) : NULL;
 }
 
 /* The key of what was typed, by the domain's own rules. */
@@ -125,10 +75,10 @@ find_passdb (Target *target, const EkConfBlock *domain, GError **error)
 {
   EkInstance *passdb;
 
-  for (guint i = 0; (passdb = bound_instance (target->gen, domain, "auth", EK_TABLE_PASSDB, i)); i++)
+  for (guint i = 0; (passdb = ek_cli_bound (target->gen, domain, "auth", EK_TABLE_PASSDB, i)); i++)
     if (passdb->module->passdb && passdb->module->passdb->set && passdb->module->passdb->lookup) {
       target->passdb = passdb;
-      return passdb->module->start == NULL || passdb->module->start (passdb, error);
+      return ek_instance_start (passdb, error);
     }
   ek_fail (error, EK_FAIL, ENOTSUP, "%s:%u: none of the instances in `auth` of domain \"%s\" can be written: change its users "
            "where they are kept", domain->at.file, domain->at.line, domain->name);
@@ -145,15 +95,15 @@ target_open (Target *target, const char *given, int *status)
 
   *status = EK_EXIT_FAILED;
   target->pool = ek_pool_new ();
-  target->gen = open_generation ();
+  target->gen = ek_cli_generation (file);
   if (target->gen == NULL)
     return false;
   const char *why = at ? ek_domain_key (target->pool, ek_str (at + 1), &domain_key) : NULL;
-  const EkConfBlock *domain = why ? NULL : find_domain (target->gen, target->pool, domain_key);
-  if (domain == NULL)
+  const EkConfBlock *domain = why ? NULL : ek_cli_domain_block (target->gen, target->pool, domain_key, &error);
+  if (domain == NULL && error == NULL)
     ek_fail (&error, EK_FAIL, ENOENT, "\"%s\" is in no domain of ours%s%s: add `domain \"%s\" { ... }` to the configuration",
              given, why ? ": " : "", why ? why : "", at ? at + 1 : "example.com");
-  else if ((target->name = make_name (target->pool, domain, ek_str (given), &error)) != NULL
+  else if (domain && (target->name = make_name (target->pool, domain, ek_str (given), &error)) != NULL
            && find_passdb (target, domain, &error))
     return true;
   *status = ek_cli_failed (error);
@@ -324,10 +274,9 @@ user_delete (int argc, char **argv)
 typedef struct {
   EkBuf        out;
   EkJson       json;
-  const char  *domain;               /* its key */
+  const char  *domain;               /* its key; NULL: the block stands for those that a map knows */
   const char  *pattern;              /* or NULL */
   GHashTable  *seen;                 /* names */
-  GHashTable  *started;              /* instances; the generation stops them */
 } Listing;
 
 static void
@@ -336,8 +285,8 @@ list_user (const EkUser *user, gpointer data)
   Listing *l = data;
   const char *at = strrchr (user->name, '@');
 
-  if (at && strcmp (at + 1, l->domain) != 0)
-    return;                            /* of another domain that shares the instance */
+  if (at ? l->domain && strcmp (at + 1, l->domain) != 0 : l->domain == NULL)
+    return;                            /* of another domain that shares the instance, or of nobody knows which */
   g_autofree char *name = at ? g_strdup (user->name) : g_strdup_printf ("%s@%s", user->name, l->domain);
   if ((l->pattern && !g_pattern_match_simple (l->pattern, name)) || !g_hash_table_add (l->seen, g_strdup (name)))
     return;
@@ -363,10 +312,10 @@ list_bound (EkGeneration *gen, const EkConfBlock *domain, const char *list, List
   g_autoptr (EkPool) pool = ek_pool_new ();
 
   for (guint i = 0; bound && i < bound->n_items; i++) {
-    EkInstance *self = bound_instance (gen, domain, list, EK_TABLE_USERDB, i);
+    EkInstance *self = ek_cli_bound (gen, domain, list, EK_TABLE_USERDB, i);
     if (self == NULL || self->module->userdb == NULL || self->module->userdb->each == NULL)
       continue;
-    if (g_hash_table_add (listing->started, self) && self->module->start && !self->module->start (self, error))
+    if (!ek_instance_start (self, error))
       return false;
     EkStatus status = ek_op_call (self, pool, 0, run_each, listing, error);
     if (status != EK_OK && status != EK_NOTFOUND)
@@ -382,9 +331,10 @@ list_domain (EkGeneration *gen, const EkConfBlock *domain, Listing *listing, GEr
   g_autoptr (EkPool) pool = ek_pool_new ();
   EkStr key;
 
-  if (ek_domain_key (pool, ek_str (domain->name), &key) != NULL)
+  bool mapped = ek_conf_find_setting (domain, "names") != NULL;
+  if (!mapped && ek_domain_key (pool, ek_str (domain->name), &key) != NULL)
     return true;
-  listing->domain = key.p;
+  listing->domain = mapped ? NULL : key.p;
   return list_bound (gen, domain, "users", listing, error) && list_bound (gen, domain, "auth", listing, error);
 }
 
@@ -403,13 +353,12 @@ user_list (int argc, char **argv)
     return status;
   if (argc > 2)
     return ek_cli_usage ("user list takes at most one word, a pattern");
-  target.gen = open_generation ();
+  target.gen = ek_cli_generation (file);
   if (target.gen == NULL)
     return EK_EXIT_FAILED;
   Listing listing = { .pattern = argc == 2 ? argv[1] : NULL };
   listing.json.out = &listing.out;
   listing.seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  listing.started = g_hash_table_new (NULL, NULL);
   if (json)
     ek_json_array (&listing.json, NULL);
   const EkConfBlock *block = ek_generation_conf (target.gen)->root->blocks;
@@ -422,7 +371,6 @@ user_list (int argc, char **argv)
     ek_buf_appendc (&listing.out, '\n');
   ek_cli_write (STDOUT_FILENO, &listing.out);
   g_hash_table_unref (listing.seen);
-  g_hash_table_unref (listing.started);
   return error ? ek_cli_failed (error) : EK_EXIT_OK;
 }
 

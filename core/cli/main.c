@@ -20,6 +20,8 @@ static const EkCli commands[] = {
   { "config", "check, show and change the configuration", ek_cli_config },
   { "module", "list and explain the modules", ek_cli_module },
   { "trace", "tell the whole story of a message", ek_cli_trace },
+  { "domain", "add, list and delete the domains that a map knows", ek_cli_domain },
+  { "alias", "add, list, show and delete aliases", ek_cli_alias },
   { "user", "add, list and delete users, set their passwords", ek_cli_user },
   { "pw", "make and test stored passwords", ek_cli_pw },
   { NULL, NULL, NULL },

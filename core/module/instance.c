@@ -417,19 +417,25 @@ ek_instances_init (EkGeneration *gen)
 }
 
 bool
+ek_instance_start (EkInstance *self, GError **error)
+{
+  EkInstanceCore *core = ek_instance_core (self);
+  g_autoptr (GError) why = NULL;
+
+  if (!core->started && self->module->start && !self->module->start (self, &why)) {
+    explain (self, "cannot start", why, error);
+    return false;
+  }
+  core->started = true;
+  return true;
+}
+
+bool
 ek_generation_start (EkGeneration *gen, GError **error)
 {
-  for (guint i = 0; i < gen->order->len; i++) {
-    EkInstance *self = gen->order->pdata[i];
-    g_autoptr (GError) why = NULL;
-    if (ek_instance_core (self)->started)
-      continue;
-    if (self->module->start && !self->module->start (self, &why)) {
-      explain (self, "cannot start", why, error);
+  for (guint i = 0; i < gen->order->len; i++)
+    if (!ek_instance_start (gen->order->pdata[i], error))
       return false;
-    }
-    ek_instance_core (self)->started = true;
-  }
   return true;
 }
 

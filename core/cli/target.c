@@ -1,0 +1,95 @@
+/* target.c - what commands that change users, domains and aliases need of the configuration
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli/target.h"
+#include "auth/scheme.h"
+#include "cli/cli.h"
+#include "mail/address.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+EkGeneration *
+ek_cli_generation (const char *file)
+{
+  g_autoptr (EkProblems) problems = ek_problems_new ();
+  EkGeneration *gen = ek_generation_new (ek_conf_load (file ? file : ek_conf_default_path (), 0, problems), EK_ROLES_ALL,
+                                         problems);
+  EkBuf out = { 0 };
+
+  if (gen)
+    for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
+      const EkModule *module = ek_generation_instance_at (gen, i)->module;
+      if (module && module->scheme)
+        ek_scheme_register (module->scheme);
+    }
+  ek_problems_print (problems, &out);
+  ek_cli_write (STDERR_FILENO, &out);
+  return gen;
+}
+
+EkInstance *
+ek_cli_bound (EkGeneration *gen, const EkConfBlock *block, const char *name, EkTable table, guint i)
+{
+  const EkConfSetting *setting = ek_conf_find_setting (block, name);
+
+  return setting && i < setting->n_items ? ek_generation_instance (gen, setting->items[i].text.p, 1u << table) : NULL;
+}
+
+/* ---- domains ---- */
+
+static bool
+is_domain (const EkConfBlock *block)
+{
+  return strcmp (block->kind, "domain") == 0 && block->name;
+}
+
+/* Asks a block's map of names.  DEFER: it cannot tell. */
+static EkStatus
+knows (EkGeneration *gen, const EkConfBlock *block, EkPool *pool, EkStr key, GError **error)
+{
+  EkInstance *map = ek_cli_bound (gen, block, "names", EK_TABLE_MAP, 0);
+  EkLookup lookup = { .query.key = key };
+
+  if (map == NULL)
+    return EK_NOTFOUND;
+  if (!ek_instance_start (map, error))
+    return EK_DEFER;
+  return ek_op_call (map, pool, 0, ek_run_lookup, &lookup, error);
+}
+
+static const EkConfBlock *
+find_mapped (EkGeneration *gen, EkPool *pool, EkStr key, GError **error)
+{
+  g_autoptr (GError) why = NULL;
+
+  for (const EkConfBlock *block = ek_generation_conf (gen)->root->blocks; block; block = block->next) {
+    if (!is_domain (block) || ek_conf_find_setting (block, "names") == NULL)
+      continue;
+    EkStatus status = knows (gen, block, pool, key, why ? NULL : &why);
+    if (status == EK_OK)
+      return block;
+  }
+  if (why)
+    g_propagate_error (error, g_steal_pointer (&why));
+  return NULL;
+}
+
+const EkConfBlock *
+ek_cli_domain_block (EkGeneration *gen, EkPool *pool, EkStr key, GError **error)
+{
+  const EkConfBlock *root = ek_generation_conf (gen)->root;
+
+  if (key.n == 0) {
+    const EkConfBlock *routing = ek_conf_find_block (root, "routing", NULL);
+    const EkConfSetting *dflt = routing ? ek_conf_find_setting (routing, "default_domain") : NULL;
+    if (dflt && dflt->n_items == 1 && ek_domain_key (pool, dflt->items[0].text, &key) != NULL)
+      return NULL;
+  }
+  for (const EkConfBlock *block = root->blocks; block; block = block->next) {
+    EkStr its;
+    if (is_domain (block) && ek_conf_find_setting (block, "names") == NULL && ek_domain_key (pool, ek_str (block->name), &its) == NULL
+        && (key.n == 0 || ek_str_eq (its, key)))
+      return block;
+  }
+  return key.n > 0 ? find_mapped (gen, pool, key, error) : NULL;
+}
