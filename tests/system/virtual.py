@@ -142,6 +142,37 @@ def logins(server):
         t.contains(login(server, user, password), want, f"{user} with {password}: {want}")
 
 
+def commands(server):
+    """Domains, users and aliases come and go by command, and the running server takes them at once."""
+    def run(*words, stdin=b""):
+        return server.ekiden(*words, stdin=stdin)
+
+    t.equal(run("domain", "add", "New.Test")[0], 0, "domain add")
+    t.ok(run("domain", "add", "new.test")[0] != 0, "not twice")
+    t.contains(run("domain", "list")[1], "new.test\n", "domain list")
+    t.equal(run("user", "add", "zoe@new.test", "--scheme", "PLAIN", stdin=b"pz\n")[0], 0, "user add, in a domain that a map knows")
+    t.ok(run("user", "add", "zoe@none.test", "--scheme", "PLAIN", stdin=b"pz\n")[0] != 0, "and in no other")
+    t.contains(run("user", "list", "*@new.test")[1], "zoe@new.test\n", "user list")
+    t.equal(run("alias", "add", "info@new.test", "zoe@new.test", "anna@one.test")[0], 0, "alias add")
+    t.equal(json.loads(run("alias", "show", "info@new.test", "--json")[1]),
+            [{"key": "info@new.test", "value": v} for v in ("zoe@new.test", "anna@one.test")], "alias show")
+    t.contains(run("alias", "list", "*@new.test")[1], "info@new.test  anna@one.test\n", "alias list")
+    t.ok(run("alias", "add", "info@elsewhere.test", "zoe@new.test")[0] != 0, "no alias in a domain that is not ours")
+    t.ok(wait_for(lambda: send(server, "info@new.test", subject="by command")[-1].code == 250, 10, 0.2) and idle(server), "mail is taken")
+    t.ok(there(server, "zoe", "new.test", "by command") >= 1 and there(server, "anna", "one.test", "by command") >= 1, "and delivered to both")
+    t.contains(login(server, "zoe@new.test", "pz"), "OK", "she logs in")
+    t.equal(run("user", "passwd", "zoe@new.test", "--scheme", "PLAIN", stdin=b"pz2\n")[0], 0, "user passwd")
+    t.contains(login(server, "zoe@new.test", "pz2"), "OK", "with her new password")
+    t.contains(login(server, "zoe@new.test", "pz"), "AUTHENTICATIONFAILED", "not with the old one")
+    t.equal(run("alias", "delete", "info@new.test", "anna@one.test")[0], 0, "alias delete, one target")
+    t.equal(json.loads(run("alias", "list", "*@new.test", "--json")[1]), [{"key": "info@new.test", "value": "zoe@new.test"}], "the other stays")
+    t.equal(run("alias", "delete", "info@new.test")[0], 0, "alias delete, all")
+    t.ok(run("alias", "delete", "info@new.test")[0] != 0, "what is not there cannot go")
+    t.equal(run("user", "delete", "zoe@new.test")[0], 0, "user delete")
+    t.equal(run("domain", "delete", "new.test")[0], 0, "domain delete")
+    t.ok(wait_for(lambda: send(server, "zoe@new.test")[0].code in (550, 554), 20, 0.5), "and it is no domain of ours any more")
+
+
 def login(server, user, password):
     with Imap(server.port("imap"), name=server.hostname) as c:
         return str(c.login(user, password))
@@ -182,6 +213,7 @@ with Sink() as sink_:
         dropped(server_)
         refused(server_)
         logins(server_)
+        commands(server_)
         outage(server_, database)
         t.ok(idle(server_), "the queue is empty")
         server_.stop()
