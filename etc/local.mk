@@ -7,6 +7,8 @@ logrotatedir = $(sysconfdir)/logrotate.d
 bashcompdir = $(datadir)/bash-completion/completions
 zshcompdir = $(datadir)/zsh/site-functions
 doc_DATA = etc/reference.conf
+presetsdir = $(datadir)/ekiden/presets
+presets_DATA = etc/presets/sqlite.conf
 EXTRA_DIST += %D%/ekiden.service.in %D%/ekiden.sysusers %D%/ekiden.tmpfiles.in
 CLEANFILES += %D%/ekiden.service %D%/ekiden.tmpfiles
 

@@ -65,17 +65,22 @@ static const EkOption routing_rows[] = {
   EK_OPTIONS_END
 };
 
-/* The block of a domain whose mailboxes are here. */
+/* Whether a domain's mailboxes are here; true also where only a map of names could tell. */
 static bool
 has_mailboxes (const EkConfBlock *root, EkPool *pool, EkStr domain)
 {
+  bool mapped = false;
+
   for (const EkConfBlock *block = root->blocks; block; block = block->next) {
     EkStr its;
-    if (strcmp (block->kind, "domain") == 0 && block->name && ek_domain_key (pool, ek_str (block->name), &its) == NULL
-        && ek_str_eq (its, domain))
+    if (strcmp (block->kind, "domain") || block->name == NULL)
+      continue;
+    if (ek_conf_find_setting (block, "names"))
+      mapped |= ek_conf_find_setting (block, "transport") == NULL;
+    else if (ek_domain_key (pool, ek_str (block->name), &its) == NULL && ek_str_eq (its, domain))
       return ek_conf_find_setting (block, "transport") == NULL;
   }
-  return false;
+  return mapped;
 }
 
 static void
