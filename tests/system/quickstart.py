@@ -5,12 +5,14 @@
 # alone
 # limit: 2400
 import os
+import re
 import shlex
 import shutil
 import socket
 import ssl
 import subprocess
 
+from ekiden import wait_for
 from tap import Tap
 from treefiles import tree_files
 from wire import Imap, Smtp
@@ -69,8 +71,8 @@ def uids(pidfile):
     return found
 
 
-def session(who, prefix, user=None, tree=None):
-    status, output = quickstart("--prefix", prefix, user=user, tree=tree)
+def session(who, prefix, user=None, tree=None, words=(), more=None):
+    status, output = quickstart("--prefix", prefix, *words, user=user, tree=tree)
     if not t.ok(status == 0, f"{who}: ./quickstart --prefix DIR", output[-3000:]):
         return
     for text in ("STARTTLS", "AUTH PLAIN", "queued as", "LOGIN", "UID FETCH", "Ben!"):
@@ -93,6 +95,8 @@ def session(who, prefix, user=None, tree=None):
         t.equal(c.login(env["USER1"], env["PASS"]).status, "OK", f"{who}: IMAP with STARTTLS")
     for tool in ("ekiden", "ekidend"):
         t.ok(os.access(f"{env['BIN']}/{tool}", os.X_OK), f"{who}: BIN has {tool}")
+    if more:
+        more(who, env, context)
     status, output = quickstart("--prefix", prefix, user=user, tree=tree)
     t.ok(status == 0, f"{who}: again", output[-3000:])
     t.equal(variables(prefix), env, f"{who}: with the same ports and password")
@@ -100,6 +104,19 @@ def session(who, prefix, user=None, tree=None):
     t.ok(status == 0 and not alive(env["PIDFILE"]), f"{who}: stop", output)
     status, output = quickstart("stop", "--prefix", prefix, user=user, tree=tree)
     t.ok(status == 0, f"{who}: stop again is no error", output)
+
+
+def alias(who, env, context):
+    """An alias in SQL: both users get it."""
+    with Smtp(int(env["SMTP_PORT"]), name="localhost") as c:
+        c.ehlo()
+        t.equal(c.mail("x@elsewhere.test", f"info@{env['ADDR1'].split('@')[1]}", b"Subject: to the alias\r\n\r\nx\r\n").code, 250,
+                f"{who}: mail for an alias")
+    for user in (env["USER1"], env["USER2"]):
+        with Imap(int(env["IMAPS_PORT"]), tls=context, name="localhost") as c:
+            c.login(user, env["PASS"])
+            t.ok(wait_for(lambda: c.cmd("SELECT INBOX").status == "OK" and re.search(
+                rb"^\* SEARCH \d", b"\n".join(c.cmd('SEARCH SUBJECT "to the alias"').untagged), re.M), 20), f"{who}: {user} has it")
 
 
 def refusals(prefix, user):
@@ -128,6 +145,8 @@ clone(TREE)
 os.makedirs(f"{RUN}/closed", mode=0o755)
 session("root" if os.geteuid() == 0 else "user", f"{RUN}/a")
 refusals(f"{RUN}/a", "65534" if os.geteuid() == 0 else None)
+os.unlink(f"{RUN}/a/etc/ekiden.conf")                      # the same programs with users, domains and aliases in SQL
+session("sqlite", f"{RUN}/a", words=("--with", "sqlite"), more=alias)
 if os.geteuid() == 0:
     os.mkdir(f"{RUN}/b")
     clone(f"{RUN}/b/tree", "65534")
