@@ -5,7 +5,6 @@
 #include "auth/auth.h"
 #include "flow/directory.h"
 #include "flow/facts.h"
-#include "flow/route.h"
 #include "flow/submit.h"
 #include "mail/address.h"
 #include "module/call.h"
@@ -53,16 +52,15 @@ typedef struct {
   EkRole     role;
   guint      index;
   guint32    id;
-  bool       route;
   char       address[];
 } Question;
 
 static Question *
-question_new (EkMsg *msg, EkRole role, guint index, bool route, EkStr address)
+question_new (EkMsg *msg, EkRole role, guint index, EkStr address)
 {
   Question *q = g_malloc0 (sizeof *q + address.n + 1);
 
-  *q = (Question) { .channel = msg->channel, .role = role, .index = index, .id = msg->id, .route = route };
+  *q = (Question) { .channel = msg->channel, .role = role, .index = index, .id = msg->id };
   memcpy (q->address, address.p, address.n);
   return q;
 }
@@ -115,87 +113,6 @@ rcpt_found (const EkRcptFound *f, gpointer data)
 }
 
 static void
-pack_route (EkBuf *out, const EkUserFound *f)
-{
-  if (f->status == EK_DEFER || (f->status == EK_OK && f->domain == NULL && dir.routing->transport == NULL)) {
-    ek_pack_u64 (out, EK_ROUTE_DEFER);
-    ek_pack_text (out, "4.3.0");
-    ek_pack_text (out, f->status == EK_DEFER ? "user lookup failed temporarily" : "no transport for other domains is configured");
-  }
-  else if (f->status != EK_OK) {
-    ek_pack_u64 (out, EK_ROUTE_NOTFOUND);
-    ek_pack_text (out, "5.1.1");
-    ek_pack_text (out, "User unknown in virtual mailbox table");
-  }
-  else {
-    const char *hop = f->domain ? f->domain->next_hop : dir.routing->relayhost;
-    ek_pack_u64 (out, EK_ROUTE_REMOTE);
-    ek_pack_text (out, f->domain ? f->domain->transport->name : dir.routing->transport->name);
-    ek_pack_text (out, hop ? hop : f->domain_name);
-  }
-}
-
-typedef struct {                     /* waits for a store worker */
-  Question *question;
-  EkPool   *pool;
-  EkUser    user;
-  char     *instance;
-} Place;
-
-static void
-placed (EkStatus status, guint index, const char *why, gpointer data)
-{
-  Place *p = data;
-  EkChannel *queue = asker (p->question);
-
-  if (queue) {
-    EkBuf *out = ek_channel_answer (queue, p->question->id);
-    ek_pack_u64 (out, status == EK_OK ? EK_ROUTE_LOCAL : EK_ROUTE_DEFER);
-    if (status == EK_OK) {
-      ek_pack_user (out, &p->user);
-      ek_pack_text (out, p->instance);
-      ek_pack_u64 (out, index);
-      ek_pack_text (out, NULL);
-    }
-    else {
-      ek_pack_text (out, "4.3.0");
-      ek_pack_text (out, why);
-    }
-    ek_channel_end (queue);
-  }
-  g_free (p->question);
-  ek_pool_free (p->pool);            /* p with it */
-}
-
-static void
-place (Question *q, const EkUserFound *f)
-{
-  EkPool *pool = ek_pool_new ();
-  Place *p = ek_pool_new0 (pool, Place);
-
-  *p = (Place) { .question = q, .pool = pool, .instance = ek_pool_strdup (pool, f->domain->mailboxes->name) };
-  ek_user_copy (pool, &p->user, f->user);
-  ek_directory_store (&p->user, placed, p);
-}
-
-static void
-route_found (const EkUserFound *f, gpointer data)
-{
-  Question *q = data;
-  EkChannel *queue = asker (q);
-
-  if (queue && f->status == EK_OK && f->domain && f->domain->transport == NULL) {
-    place (q, f);
-    return;
-  }
-  if (queue) {
-    pack_route (ek_channel_answer (queue, q->id), f);
-    ek_channel_end (queue);
-  }
-  g_free (q);
-}
-
-static void
 tell_control (const EkUserFound *f, gpointer data)
 {
   Question *q = data;
@@ -225,7 +142,7 @@ control (EkMsg *msg, guint index)
   if (!ek_unpack_ok (&msg->in) || verb == NULL || strcmp (verb, "directory-address") != 0 || address.n == 0 || address.n > ADDRESS_MAX)
     ek_control_answer (msg, EK_FAIL, EK_STR ("directory knows no such verb"));
   else
-    ek_directory_user (address, tell_control, question_new (msg, EK_ROLE_CONTROL, index, false, address));
+    ek_directory_user (address, tell_control, question_new (msg, EK_ROLE_CONTROL, index, address));
 }
 
 static void
@@ -233,7 +150,7 @@ message (EkRole peer, guint index, EkMsg *msg)
 {
   if (peer == EK_ROLE_EDGE && msg->type == EK_D_RCPT && msg->id) {
     EkStr address = ek_unpack_str (&msg->in);
-    Question *q = question_new (msg, peer, index, false, address);
+    Question *q = question_new (msg, peer, index, address);
     if (!ek_unpack_ok (&msg->in) || address.n > ADDRESS_MAX) {
       ek_channel_break (msg->channel, "a damaged question");
       g_free (q);
@@ -246,20 +163,14 @@ message (EkRole peer, guint index, EkMsg *msg)
   else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_RCPT && msg->id) {
     EkStr address = ek_unpack_str (&msg->in);
     if (ek_unpack_ok (&msg->in) && address.n <= ADDRESS_MAX)
-      ek_directory_rcpt (address, rcpt_found, question_new (msg, peer, index, false, address));
+      ek_directory_rcpt (address, rcpt_found, question_new (msg, peer, index, address));
     else
       ek_channel_break (msg->channel, "a damaged question");
   }
   else if (peer == EK_ROLE_EDGE && msg->type == EK_D_MAP && msg->id)
     ek_directory_map (msg, index, dir.generation);
-  else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_ROUTE && msg->id) {
-    EkStr address = ek_unpack_str (&msg->in);
-    ek_unpack_str (&msg->in);
-    if (ek_unpack_ok (&msg->in))
-      ek_directory_user (address, route_found, question_new (msg, peer, index, true, address));
-    else
-      ek_channel_break (msg->channel, "a damaged question");
-  }
+  else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_ROUTE && msg->id)
+    ek_directory_route (msg, index);
   else if (peer == EK_ROLE_EDGE)
     ek_directory_auth (msg, index);
   else if (peer == EK_ROLE_CONTROL && msg->type == EK_C_REQUEST)
@@ -286,6 +197,7 @@ end (void)
 {
   ek_directory_users_end ();
   ek_directory_rcpts_end ();
+  ek_directory_routes_end ();
   ek_directory_auth_end ();
   ek_directory_map_end ();
   ek_directory_stores_end ();

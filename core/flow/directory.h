@@ -34,6 +34,10 @@ typedef void (*EkRcptFunc) (const EkRcptFound *found, gpointer data);
 void  ek_directory_rcpt (EkStr address, EkRcptFunc func, gpointer data);
 void  ek_directory_rcpts_end (void);
 
+/* directoryroute.c: EK_D_ROUTE */
+void  ek_directory_route (EkMsg *msg, guint queue);
+void  ek_directory_routes_end (void);
+
 /* userstore.c: the store worker that owns a user's mailboxes. */
 typedef struct EkStoreAsk EkStoreAsk;
 /* OK, and its index; or DEFER and why, which is in the log already.  Borrowed until it returns. */

@@ -12,7 +12,7 @@
 #include "config.h"
 #include "flow/directory.h"
 #include "mail/address.h"
-#include "module/lookup.h"
+#include "module/search.h"
 #include <string.h>
 
 #define TARGETS_MAX 1000             /* that one address may have, aliases on the way counted */
@@ -32,8 +32,8 @@ typedef struct {                     /* one address under way, in a pool of its 
 
   EkName       name;                 /* of todo[at] */
   EkNaming    *naming;
-  EkMapLookup *lookup;
-  guint        step, map;            /* which key, which of the maps is asked */
+  EkSearch    *search;
+  bool         caught;               /* what is asked is the catch-all: it has no mailbox */
   bool         running, again, over; /* what is known at once is worked off in a loop, not in itself */
   GList        link;                 /* in `all` */
 } Expansion;
@@ -41,7 +41,6 @@ typedef struct {                     /* one address under way, in a pool of its 
 static GQueue all;
 
 static void next (Expansion *x);
-static void ask (Expansion *x);
 
 /* ---- the end ---- */
 
@@ -148,23 +147,7 @@ add_targets (Expansion *x, const EkAnswer *answer, bool tagged)
 
 /* ---- one address ---- */
 
-enum { WHOLE, UNTAGGED, LOCAL, USER, CATCH_ALL, N_STEPS };
-
-/* The key of a step; NULL: it has none that was not asked before. */
-static const char *
-key_of (Expansion *x)
-{
-  switch (x->step) {
-  case WHOLE:
-    return x->name.full;
-  case UNTAGGED:
-    return strcmp (x->name.full, x->name.key) ? x->name.key : NULL;
-  case LOCAL:
-    return ek_directory_is_default (x->name.domain_name) ? ek_pool_strndup (x->pool, x->name.key, strcspn (x->name.key, "@")) : NULL;
-  default:
-    return ek_pool_printf (x->pool, "@%s", x->name.domain_name);
-  }
-}
+static void look (Expansion *x, guint what);
 
 static void
 user_found (const EkUserFound *f, gpointer data)
@@ -177,11 +160,8 @@ user_found (const EkUserFound *f, gpointer data)
     end (x, EK_DEFER);
   else if (f->status == EK_OK)
     take_itself (x);
-  else {
-    x->step = CATCH_ALL;
-    x->map = 0;
-    ask (x);
-  }
+  else
+    look (x, EK_SEARCH_CATCH_ALL);
 }
 
 /* Nobody has the name. */
@@ -197,47 +177,32 @@ nobody (Expansion *x)
 }
 
 static void
-answered (EkStatus status, const EkAnswer *answer, const GError *why, gpointer user)
+searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer user)
 {
   Expansion *x = user;
 
-  x->lookup = NULL;
-  if (status == EK_OK) {
-    if (!add_targets (x, answer, x->step == WHOLE || x->step == CATCH_ALL)) {
-      ek_log (EK_ERR, "directory", "%.*s leads to more than %u addresses: split it", EK_STR_ARG (x->address), TARGETS_MAX);
-      end (x, EK_DEFER);
-      return;
-    }
+  x->search = NULL;
+  if (status == EK_DEFER)
+    end (x, EK_DEFER);
+  else if (status == EK_NOTFOUND && x->caught)
+    nobody (x);
+  else if (status == EK_NOTFOUND)
+    ek_directory_user (ek_str (x->todo->pdata[x->at]), user_found, x);
+  else if (add_targets (x, answer, x->caught || strcmp (key, x->name.full) == 0)) {
     x->at++;
     next (x);
-  }
-  else if (status == EK_NOTFOUND) {
-    x->map++;
-    ask (x);
-  }
-  else
+  } else {
+    ek_log (EK_ERR, "directory", "%.*s leads to more than %u addresses: split it", EK_STR_ARG (x->address), TARGETS_MAX);
     end (x, EK_DEFER);
+  }
 }
 
-/* From this step and map on. */
 static void
-ask (Expansion *x)
+look (Expansion *x, guint what)
 {
-  EkInstance *const *maps = x->name.domain->aliases;
-  const char *key = NULL;
-
-  for (; x->step < N_STEPS; x->step++, x->map = 0) {
-    if (x->step == USER) {
-      ek_directory_user (ek_str (x->todo->pdata[x->at]), user_found, x);
-      return;
-    }
-    if (maps[x->map] && (key = key_of (x)))
-      break;
-  }
-  if (x->step == N_STEPS)
-    nobody (x);
-  else
-    x->lookup = ek_map_lookup (maps[x->map], &(EkQuery) { .key = ek_str (key) }, (EkTime) { 30 * G_USEC_PER_SEC }, answered, x);
+  x->caught = what == EK_SEARCH_CATCH_ALL;
+  x->search = ek_search (x->name.domain->aliases, ek_search_keys (x->pool, x->name.full, x->name.key, what),
+                         (EkTime) { 30 * G_USEC_PER_SEC }, searched, x);
 }
 
 static void
@@ -256,11 +221,10 @@ named (EkStatus status, const EkName *name, gpointer data)
     end (x, status);
   else if (!ours)
     take_itself (x);
-  else {
-    x->step = name->domain->aliases[0] ? WHOLE : USER;
-    x->map = 0;
-    ask (x);
-  }
+  else if (name->domain->aliases[0])
+    look (x, EK_SEARCH_ADDRESS | (ek_directory_is_default (name->domain_name) ? EK_SEARCH_LOCAL : 0));
+  else
+    ek_directory_user (ek_str (x->todo->pdata[x->at]), user_found, x);
 }
 
 /* todo[at], or the end. */
@@ -309,8 +273,7 @@ ek_directory_rcpts_end (void)
   while (all.head) {
     Expansion *x = all.head->data;
     ek_directory_name_cancel (g_steal_pointer (&x->naming));
-    if (x->lookup)
-      ek_map_lookup_cancel (g_steal_pointer (&x->lookup));
+    ek_search_cancel (g_steal_pointer (&x->search));
     end (x, EK_DEFER);
   }
 }
