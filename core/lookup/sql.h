@@ -91,7 +91,7 @@ struct EkSqlInstance {               /* a module's struct begins with it, and it
   EK_OPTION (EkSqlInstance, user_delete, "", "Takes a user away: \"DELETE FROM mailbox WHERE username = :user\"."),              \
   EK_OPTION (EkSqlInstance, scheme, "CRYPT", "The scheme of passwords that have no {SCHEME} in front."),                         \
   EK_OPTION (EkSqlInstance, home, "", "The home folder of those for whom the query gives none: /var/mail/%d/%n."),               \
-  EK_OPTION (EkSqlInstance, mail, "", "The mailbox location of those for whom the query gives none: maildir:~/Maildir."),        \
+  EK_OPTION (EkSqlInstance, mail, "", "The mailbox location of those for whom the query gives none."),                          \
   EK_OPTION (EkSqlInstance, uid, "", "The system user of those for whom the query gives none, as a number or a name."),          \
   EK_OPTION (EkSqlInstance, gid, "", "The system group of those for whom the query gives none, as a number or a name.")
 

@@ -148,7 +148,7 @@ turn_for (gint64 us)
 static void
 test_blocking (void)
 {
-  EkInstance *self = ek_test_instance ("db", "");
+  EkInstance *self = ek_test_instance ("db", "connections = 1");
   Got got;
 
   ask_and_wait (self, "a", &got);
@@ -167,7 +167,7 @@ test_blocking (void)
 static void
 test_broken (void)
 {
-  EkInstance *self = ek_test_instance ("db", "");
+  EkInstance *self = ek_test_instance ("db", "connections = 1");
   Got got;
 
   ask_and_wait (self, "a", &got);
