@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#define BACKOFF_MIN ((gint64) 1000000)
-#define BACKOFF_MAX ((gint64) 60000000)
+#define BACKOFF_MIN ((gint64) 500000)
+#define BACKOFF_MAX ((gint64) 4000000)             /* users wait for its return */
 
 static EkJobPool *jobs;              /* of this process; loop thread */
 static GPtrArray *waiting;           /* EkCalls that have threads of their own; NULL: none */
@@ -143,8 +143,7 @@ may_connect (EkInstance *self, struct EkCalls *calls, GError **error)
   pthread_mutex_lock (&calls->lock);
   gint64 wait = calls->next_try - ek_now ();
   if (wait > 0)
-    ek_fail (error, EK_DEFER, 0, "%s \"%s\" is out of reach (%s), next try in %" G_GINT64_FORMAT " s", self->module->name,
-             self->name, calls->why, (wait + 999999) / 1000000);
+    ek_fail (error, EK_DEFER, 0, "out of reach (%s), next try in %" G_GINT64_FORMAT " s", calls->why, (wait + 999999) / 1000000);
   pthread_mutex_unlock (&calls->lock);
   return wait <= 0;
 }
@@ -160,8 +159,7 @@ connect_failed (EkInstance *self, struct EkCalls *calls, GError *why, GError **e
   g_free (calls->why);
   calls->why = g_strdup (text);
   pthread_mutex_unlock (&calls->lock);
-  ek_log (EK_WARN, self->module->name, "%s \"%s\": cannot connect: %s", self->module->name, self->name, text);
-  ek_fail (error, EK_DEFER, why ? why->code : 0, "%s \"%s\": cannot connect: %s", self->module->name, self->name, text);
+  ek_fail (error, EK_DEFER, why ? why->code : 0, "cannot connect: %s", text);
 }
 
 static Conn *

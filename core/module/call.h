@@ -11,8 +11,8 @@
  * `connections` says, and so hangs alone; all others share the process's.  Connections are kept for each thread and
  * instance.  An operation that answers
  * DEFER gives up its connection; when that was an old one, it is tried once more with a new one (the
- * server may have closed it).  After a failed connect() calls answer DEFER at once, for 1 s, then
- * 2 s, ... up to 1 min, so that a dead database costs no job thread.  An evented operation is called
+ * server may have closed it).  After a failed connect() calls answer DEFER at once, for half a
+ * second, then a second, ... up to four, so that a dead database costs no job thread and is back at once.  An evented operation is called
  * directly.  Either way `done` runs exactly once, on the loop thread, never before ek_op_start() has
  * returned.  An operation holds its instance's generation.
  */

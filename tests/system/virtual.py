@@ -29,7 +29,7 @@ INSERT INTO alias (address, target, domain) VALUES
   ('lost@one.test', 'nobody@one.test', 'one.test'),
   ('@two.test', 'carl@two.test', 'two.test');
 """
-CONFIG = listener("smtp") + listener("imap", plaintext_auth="yes") + """
+CONFIG = "trusted = 192.0.2.0/24\n" + listener("smtp") + listener("imap", plaintext_auth="yes") + """
 sasl_plain { }
 $site_db = "${dir}/site/site.db"
 $site_mail = "${mail}"
@@ -118,7 +118,7 @@ def aliases(server, sink):
 def dropped(server):
     """What sendmail(1) leaves goes the same way."""
     status, text = server.ekiden("-f", "anna@one.test", "all@one.test", program_name="sendmail", stdin=b"Subject: dropped\n\nx\n")
-    t.equal(status, 0, "sendmail takes a message", text)
+    t.ok(status == 0, "sendmail takes a message", text)
     t.ok(wait_for(lambda: [there(server, *box, "dropped") for box in BOXES] == [1, 1, 1, 0], 20), "and it goes to who the alias names",
          [there(server, *box, "dropped") for box in BOXES])
 
@@ -132,7 +132,7 @@ def refused(server):
     t.ok(idle(server), "... and do not stay in the queue")
     answers = send(server, "lost@one.test", sender="anna@one.test", subject="lost")
     t.ok(answers[-1].code == 250 and idle(server), "an alias that leads nowhere is taken")
-    t.ok(wait_for(lambda: any(b"rfc822;lost@one.test" in m for m in box(server, "anna", "one.test")), 20),
+    t.ok(wait_for(lambda: any(b"Original-Recipient: rfc822; lost@one.test" in m for m in box(server, "anna", "one.test")), 20),
          "and its sender hears of it by the name that he wrote")
 
 
@@ -155,7 +155,7 @@ def commands(server):
     t.contains(run("user", "list", "*@new.test")[1], "zoe@new.test\n", "user list")
     t.equal(run("alias", "add", "info@new.test", "zoe@new.test", "anna@one.test")[0], 0, "alias add")
     t.equal(json.loads(run("alias", "show", "info@new.test", "--json")[1]),
-            [{"key": "info@new.test", "value": v} for v in ("zoe@new.test", "anna@one.test")], "alias show")
+            [{"key": "info@new.test", "value": v} for v in ("anna@one.test", "zoe@new.test")], "alias show")
     t.contains(run("alias", "list", "*@new.test")[1], "info@new.test  anna@one.test\n", "alias list")
     t.ok(run("alias", "add", "info@elsewhere.test", "zoe@new.test")[0] != 0, "no alias in a domain that is not ours")
     t.ok(wait_for(lambda: send(server, "info@new.test", subject="by command")[-1].code == 250, 10, 0.2) and idle(server), "mail is taken")
@@ -194,7 +194,7 @@ def outage(server, path):
     t.equal(send(server, server.address("dora"), subject="meanwhile")[-1].code, 250, "nor is his mail")
     os.rename(path + ".away", path)
     t.ok(wait_for(lambda: send(server, "ben@one.test", subject="after")[-1].code == 250, 20, 0.5), "it is back: mail is taken")
-    t.contains(login(server, "ben@one.test", "pb"), "OK", "logins succeed")
+    t.ok(wait_for(lambda: "OK" in login(server, "ben@one.test", "pb"), 20, 0.5), "logins succeed")
     t.contains(login(server, "anna@one.test", "other"), "AUTHENTICATIONFAILED", "and a wrong password is one")
 
 
