@@ -158,12 +158,12 @@ message (EkRole peer, guint index, EkMsg *msg)
     else if (++dir.asked[index] > ASKED_MAX)
       rcpt_found (&(EkRcptFound) { .status = EK_DEFER }, q);
     else
-      ek_directory_rcpt (address, rcpt_found, q);
+      ek_directory_rcpt (address, false, rcpt_found, q);
   }
   else if (peer == EK_ROLE_QUEUE && msg->type == EK_D_RCPT && msg->id) {
     EkStr address = ek_unpack_str (&msg->in);
     if (ek_unpack_ok (&msg->in) && address.n <= ADDRESS_MAX)
-      ek_directory_rcpt (address, rcpt_found, question_new (msg, peer, index, address));
+      ek_directory_rcpt (address, true, rcpt_found, question_new (msg, peer, index, address));
     else
       ek_channel_break (msg->channel, "a damaged question");
   }

@@ -33,6 +33,7 @@ typedef struct {                     /* one address under way, in a pool of its 
   EkName       name;                 /* of todo[at] */
   EkNaming    *naming;
   EkSearch    *search;
+  bool         aliases_only;         /* where there are none, nobody need be asked who exists */
   bool         caught;               /* what is asked is the catch-all: it has no mailbox */
   bool         running, again, over; /* what is known at once is worked off in a loop, not in itself */
   GList        link;                 /* in `all` */
@@ -223,6 +224,8 @@ named (EkStatus status, const EkName *name, gpointer data)
     take_itself (x);
   else if (name->domain->aliases[0])
     look (x, EK_SEARCH_ADDRESS | (ek_directory_is_default (name->domain_name) ? EK_SEARCH_LOCAL : 0));
+  else if (x->aliases_only)
+    take_itself (x);
   else
     ek_directory_user (ek_str (x->todo->pdata[x->at]), user_found, x);
 }
@@ -248,7 +251,7 @@ next (Expansion *x)
 }
 
 void
-ek_directory_rcpt (EkStr address, EkRcptFunc func, gpointer data)
+ek_directory_rcpt (EkStr address, bool aliases_only, EkRcptFunc func, gpointer data)
 {
   EkPool *pool = ek_pool_new ();
   Expansion *x = ek_pool_new0 (pool, Expansion);
@@ -256,6 +259,7 @@ ek_directory_rcpt (EkStr address, EkRcptFunc func, gpointer data)
 
   *x = (Expansion) { .pool = pool, .func = func, .data = data, .generation = ek_generation_ref (ek_role_generation ()) };
   x->address = ek_pool_str (pool, address);
+  x->aliases_only = aliases_only;
   x->todo = g_ptr_array_new ();
   x->targets = g_ptr_array_new ();
   x->met = g_hash_table_new (g_str_hash, g_str_equal);

@@ -32,7 +32,7 @@ ek_module_common (const EkModule *module)
 {
   if (!ek_module_waits (module))
     return NULL;
-  return module->map ? waiting_map_rows : waiting_rows;
+  return module->map && module->connect ? waiting_map_rows : waiting_rows;
 }
 
 static guint

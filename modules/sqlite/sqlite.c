@@ -116,8 +116,8 @@ static bool
 give_row (sqlite3_stmt *stmt, EkSqlRows *rows)
 {
   guint n = (guint) sqlite3_column_count (stmt);
-  const char *names[n];
-  EkStr cells[n];
+  g_autofree const char **names = g_new (const char *, n);
+  g_autofree EkStr *cells = g_new (EkStr, n);
 
   for (guint i = 0; i < n; i++) {
     names[i] = sqlite3_column_name (stmt, (int) i);

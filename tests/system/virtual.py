@@ -147,13 +147,13 @@ def commands(server):
     def run(*words, stdin=b""):
         return server.ekiden(*words, stdin=stdin)
 
-    t.equal(run("domain", "add", "New.Test")[0], 0, "domain add")
+    t.equal(json.loads(run("domain", "add", "New.Test", "--json")[1]), {"key": "new.test", "done": "added", "instance": "site_domains"}, "domain add")
     t.ok(run("domain", "add", "new.test")[0] != 0, "not twice")
     t.contains(run("domain", "list")[1], "new.test\n", "domain list")
     t.equal(run("user", "add", "zoe@new.test", "--scheme", "PLAIN", stdin=b"pz\n")[0], 0, "user add, in a domain that a map knows")
     t.ok(run("user", "add", "zoe@none.test", "--scheme", "PLAIN", stdin=b"pz\n")[0] != 0, "and in no other")
     t.contains(run("user", "list", "*@new.test")[1], "zoe@new.test\n", "user list")
-    t.equal(run("alias", "add", "info@new.test", "zoe@new.test", "anna@one.test")[0], 0, "alias add")
+    t.equal(run("alias", "add", "info@new.test", "zoe@new.test", "anna@one.test", "--json")[1].count('"done":"added"'), 2, "alias add")
     t.equal(json.loads(run("alias", "show", "info@new.test", "--json")[1]),
             [{"key": "info@new.test", "value": v} for v in ("anna@one.test", "zoe@new.test")], "alias show")
     t.contains(run("alias", "list", "*@new.test")[1], "info@new.test  anna@one.test\n", "alias list")
@@ -166,10 +166,11 @@ def commands(server):
     t.contains(login(server, "zoe@new.test", "pz"), "AUTHENTICATIONFAILED", "not with the old one")
     t.equal(run("alias", "delete", "info@new.test", "anna@one.test")[0], 0, "alias delete, one target")
     t.equal(json.loads(run("alias", "list", "*@new.test", "--json")[1]), [{"key": "info@new.test", "value": "zoe@new.test"}], "the other stays")
-    t.equal(run("alias", "delete", "info@new.test")[0], 0, "alias delete, all")
+    t.equal(json.loads(run("alias", "delete", "info@new.test", "--json")[1]), {"key": "info@new.test", "done": "deleted", "instance": "site_aliases"},
+            "alias delete, all")
     t.ok(run("alias", "delete", "info@new.test")[0] != 0, "what is not there cannot go")
     t.equal(run("user", "delete", "zoe@new.test")[0], 0, "user delete")
-    t.equal(run("domain", "delete", "new.test")[0], 0, "domain delete")
+    t.equal(json.loads(run("domain", "delete", "new.test", "--json")[1])["done"], "deleted", "domain delete")
     t.ok(wait_for(lambda: send(server, "zoe@new.test")[0].code in (550, 554), 20, 0.5), "and it is no domain of ours any more")
 
 

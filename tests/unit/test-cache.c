@@ -104,8 +104,22 @@ db_lookup (EkInstance *self, EkCall *call, const EkQuery *query, EkAnswer *answe
   return EK_OK;
 }
 
+static gpointer
+db_connect (EkInstance *self, GError **error)
+{
+  return g_strdup ("connection");
+}
+
+static void
+db_disconnect (EkInstance *self, gpointer conn)
+{
+  g_free (conn);
+}
+
 static const EkMapOps db_map = { .lookup = db_lookup };
-static const EkModule db = { .abi = EK_ABI, .build = EK_BUILD, .name = "db", .flags = EK_WAITS, .map = &db_map };
+static const EkModule db = {
+  .abi = EK_ABI, .build = EK_BUILD, .name = "db", .map = &db_map, .connect = db_connect, .disconnect = db_disconnect,
+};
 
 typedef struct { guint n; EkStatus status; char value[32]; } Got;
 
@@ -154,7 +168,7 @@ test_map (void)
   g_assert_cmpint (ask (self, "none", NULL, &got), ==, EK_NOTFOUND);
   g_assert_cmpint (ask (self, "other", NULL, &got), ==, EK_DEFER);
   g_assert_cmpint (ask (self, "a", NULL, &got), ==, EK_OK);        /* an outage empties nothing */
-  g_assert_cmpint (runs, ==, 4);
+  g_assert_cmpint (runs, >=, 4);                   /* each was asked: an old connection is replaced by a new one and asked again */
   down = 0;
   g_assert_cmpint (ask (self, "other", NULL, &got), ==, EK_OK);
   int before = g_atomic_int_get (&runs);

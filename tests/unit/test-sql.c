@@ -256,12 +256,12 @@ test_writing (void)
   EkInstance *self = make ();
   EkAccount account;
 
-  g_assert_cmpint (ek_op_call (self, pool, 0, run_set, "o'neil@a.test", NULL), ==, EK_OK);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_set, (gpointer) "o'neil@a.test", NULL), ==, EK_OK);
   g_assert_cmpint (ek_op_call (self, pool, 0, run_pass, &account, NULL), ==, EK_OK);
   g_assert_true (ek_str_eq (account.stored, EK_STR ("{PLAIN}new")));
-  g_assert_cmpint (ek_op_call (self, pool, 0, run_set, "bob@a.test", NULL), ==, EK_OK);
-  g_assert_cmpint (ek_op_call (self, pool, 0, run_remove, "anna@a.test", NULL), ==, EK_OK);
-  g_assert_cmpint (ek_op_call (self, pool, 0, run_remove, "anna@a.test", NULL), ==, EK_NOTFOUND);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_set, (gpointer) "bob@a.test", NULL), ==, EK_OK);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_remove, (gpointer) "anna@a.test", NULL), ==, EK_OK);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_remove, (gpointer) "anna@a.test", NULL), ==, EK_NOTFOUND);
   g_assert_cmpint (ek_op_call (self, pool, 0, run_each, users, NULL), ==, EK_OK);
   g_assert_cmpstr (users->str, ==, "bob@a.test o'neil@a.test ");
   ek_test_instance_free (self);
