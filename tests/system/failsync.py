@@ -100,9 +100,12 @@ t.ok(settled(), "so it is", server.ekiden("queue", "list")[1])
 
 for what, rule in (("sync", faults.sync), ("write", faults.write)):
     faults.match("/spool/seg/")
-    hits = faults.hits()
-    rule(1)
-    codes = burst(12)
+    for _ in range(5):                   # it may hit a batch that holds no message: outcomes of what was delivered before
+        hits = faults.hits()
+        rule(1)
+        codes = burst(12)
+        if codes[451]:
+            break
     t.ok(faults.hits() == hits + 1 and codes[451] >= 1 and set(codes) <= {250, 451}, f"a failing {what}: 451 to its group", codes)
     t.equal(burst(12), {250: 12}, "the next ones are accepted")
     t.ok(server.logged(r"seg/\d+\.seg: write or sync failed \(Input/output error\): the segment is given up", 10), "the log tells it", server.tail())

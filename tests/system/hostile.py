@@ -118,7 +118,7 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
         fresh = auth(edge, 4, addr["anna"], server.password)
         handoff(edge, f"store.{fresh['store']}", fresh["token"], ours=a_file)
         answer = edge.call("directory.0", RCPT, s(addr["ben"].encode()))
-        T.equal((answer.u(), answer.u(), answer.t(), answer.t(), answer.at), (0, 0, None, None, len(answer.body)),
+        T.equal((answer.u(), answer.u(), answer.t(), answer.t(), answer.u(), answer.at), (0, 0, None, None, 0, len(answer.body)),
                 "directory says of a recipient that he is there, and no more")
         for sock in (stranger, replay, *forged):
             if answered(sock, rb".") is not None:

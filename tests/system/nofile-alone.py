@@ -165,10 +165,10 @@ def alone(server, role):
          f"{dict(known)} {dict(load.told)}")
     load.stop()
     t.note(f"{role}: {len(load.accepted)} accepted; {dict(load.told)}")
-    # the limit sinks below what is in use: the descriptor that was on its way then goes without a word, one and no more
+    # the limit sinks below what is in use: a descriptor that is on its way just then goes without a word, one for each client at most
     odd = unclear(load.told)
     lost = sum(n for what, n in odd.items() if "connection closed" in what)
-    t.ok(lost <= 1 and sum(odd.values()) == lost, f"{role}: every answer is a yes or a clear \"later\"", odd)
+    t.ok(lost <= 8 and sum(odd.values()) == lost, f"{role}: every answer is a yes or a clear \"later\"", odd)
     wait_for(lambda: server.ekiden("queue", "list", "--json")[1].strip() == "[]", 90, 0.3)
     found = Counter(int(re.search(rb"X-Number: (\d+)", m).group(1)) for m in server.messages("anna"))
     t.equal({n: found[n] for n in load.accepted if found[n] != 1}, {}, f"{role}: all that was taken is there once")
