@@ -96,17 +96,18 @@ EkCached *
 ek_cache_put (EkCache *cache, EkStr key, EkStatus status, gint64 now)
 {
   gint64 fresh = status == EK_OK ? cache->conf.fresh.us : cache->conf.fresh_negative.us;
+  gint64 stale = status == EK_OK ? cache->conf.stale.us : 0;      /* an outage is "later", never "no" */
   EkPool *pool;
 
   ek_cache_remove (cache, key);
-  if (fresh + cache->conf.stale.us <= 0 || cache->conf.entries_max == 0)
+  if (fresh + stale <= 0 || cache->conf.entries_max == 0)
     return NULL;
   if (ek_cache_n (cache) >= cache->conf.entries_max)
     drop (cache, cache->used.tail->data);
   pool = ek_pool_new ();
   Entry *e = ek_pool_new0 (pool, Entry);
   *e = (Entry) { .cached = { .status = status, .pool = pool, .fresh = true }, .key = ek_pool_str (pool, key),
-                 .fresh_until = now + fresh, .until = now + fresh + cache->conf.stale.us };
+                 .fresh_until = now + fresh, .until = now + fresh + stale };
   e->link.data = e;
   g_hash_table_insert (cache->entries, &e->key, e);
   g_queue_push_head_link (&cache->used, &e->link);

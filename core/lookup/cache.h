@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * An entry is fresh for a time, and stale for another one behind it: then the backend is asked, and only when that gives DEFER does the
- * entry count once more.  A clean answer replaces it, whatever it says; an outage never takes one out.  The number of entries is
+ * entry count once more.  That nothing was found is never stale: in an outage it would turn "later" into "no".  A clean answer replaces
+ * an entry, whatever it says; an outage never takes one out.  The number of entries is
  * bounded: the one that was looked for longest ago makes room.
  *
  * One thread, mostly the loop's.
@@ -15,7 +16,7 @@ typedef struct EkCache EkCache;
 typedef struct {
   EkTime fresh;                      /* of what was found; 0: it is asked each time */
   EkTime fresh_negative;             /* of NOTFOUND */
-  EkTime stale;                      /* how much longer either may bridge an outage; 0: not at all */
+  EkTime stale;                      /* how much longer what was found may bridge an outage; 0: not at all */
   guint  entries_max;
 } EkCacheConf;
 

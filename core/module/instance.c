@@ -20,8 +20,8 @@ static const EkOption waiting_map_rows[] = {
   CONNECTIONS,
   EK_OPTION (EkCommon, cache, "5s", "As a map: how long an answer is used again without asking.", .allow = "0..1d"),
   EK_OPTION (EkCommon, cache_negative, "1s", "As a map: how long a clean \"no such key\" is.", .allow = "0..1d"),
-  EK_OPTION (EkCommon, cache_stale, "1h", "As a map: how much longer an answer counts while the server is away: without it the "
-             "question is put off.", .allow = "0..7d"),
+  EK_OPTION (EkCommon, cache_stale, "1h", "As a map: how much longer an answer counts while the server is away; a \"no such "
+             "key\" does not. Else the question is put off.", .allow = "0..7d"),
   EK_OPTION (EkCommon, cache_max, "10000", "As a map: how many answers are remembered; the one that was used longest ago makes "
              "room. 0: none.", .allow = "0..10000000"),
   EK_OPTIONS_END
