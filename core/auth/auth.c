@@ -227,7 +227,7 @@ ek_auth_end_ok (EkAuthRun *run)
 void
 ek_auth_end_refused (EkAuthRun *run, const char *why)
 {
-  ek_auth_forget (run);
+  ek_auth_forget (run, false);
   guint n = ek_penalty_count (run->auth->penalty, run->login.client, ek_now (), true);
 
   end (run, &(EkLoginResult) { .outcome = EK_LOGIN_REFUSED, .why = why, .delay = delay_of (n, run->delay, run->delay_max) });
@@ -236,10 +236,16 @@ ek_auth_end_refused (EkAuthRun *run, const char *why)
 void
 ek_auth_end_unavailable (EkAuthRun *run, const char *why)
 {
-  if (!run->recalled && ek_auth_recall (run, true)) {
-    ek_log (EK_INFO, "auth", "%s: %s: the last login with this password counts", run->login.name, why);
-    ek_auth_accepted (run);
+  end (run, &(EkLoginResult) { .outcome = EK_LOGIN_UNAVAILABLE, .why = why });
+}
+
+void
+ek_auth_end_away (EkAuthRun *run, const char *why)
+{
+  if (!ek_auth_recall (run, true)) {
+    ek_auth_end_unavailable (run, why);
     return;
   }
-  end (run, &(EkLoginResult) { .outcome = EK_LOGIN_UNAVAILABLE, .why = why });
+  ek_log (EK_INFO, "auth", "%s: %s: the last login with this password counts", run->login.name, why);
+  ek_auth_accepted (run);
 }

@@ -95,6 +95,8 @@ work_dummy (EkAuthRun *run)
 static void
 refused_unknown (EkAuthRun *run)
 {
+  if (run->login.secret.n > 0)         /* without a secret nobody was asked */
+    ek_auth_forget (run, true);
   ek_auth_end_refused (run, run->login.secret.n == 0 ? "empty password" : "unknown user");
 }
 
@@ -180,7 +182,11 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     return;
   }
   if (status != EK_OK && !(status == EK_FAIL && ask->wrong)) {
-    ek_auth_end_unavailable (run, ek_pool_printf (run->pool, "%s: %s", passdb->name, why ? why->message : "no answer"));
+    const char *text = ek_pool_printf (run->pool, "%s: %s", passdb->name, why ? why->message : "no answer");
+    if (status == EK_DEFER)
+      ek_auth_end_away (run, text);
+    else
+      ek_auth_end_unavailable (run, text);
     return;
   }
   remember (run, passdb, ask->account.stored);

@@ -53,6 +53,7 @@ void ek_auth_run_users (EkAuthRun *run);
 void ek_auth_end_ok (EkAuthRun *run);
 void ek_auth_end_refused (EkAuthRun *run, const char *why);
 void ek_auth_end_unavailable (EkAuthRun *run, const char *why);
+void ek_auth_end_away (EkAuthRun *run, const char *why);   /* a backend did not answer: what is remembered may count */
 
 EkAccount ek_auth_copy_account (EkPool *pool, const EkAccount *account);
 EkUser    ek_auth_copy_user (EkPool *pool, const EkUser *user);
@@ -62,4 +63,4 @@ EkStr     ek_auth_copy_secret (EkPool *pool, EkStr secret);      /* wiped with t
 /* Takes account and user of the last login with this secret; `stale`: the backends are away. */
 bool ek_auth_recall (EkAuthRun *run, bool stale);
 void ek_auth_remember (EkAuthRun *run);            /* the login succeeded */
-void ek_auth_forget (EkAuthRun *run);              /* the backends refuse this secret */
+void ek_auth_forget (EkAuthRun *run, bool all);    /* the backends refuse this secret, or do not know the user any more */

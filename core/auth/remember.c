@@ -97,8 +97,8 @@ ek_auth_remember (EkAuthRun *run)
 }
 
 void
-ek_auth_forget (EkAuthRun *run)
+ek_auth_forget (EkAuthRun *run, bool all)
 {
-  if (find (run, true))
+  if (run->auth->logins && (all || find (run, true)))
     ek_cache_remove (run->auth->logins, key_of (run));
 }

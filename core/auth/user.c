@@ -27,6 +27,18 @@ end_user (EkAuthRun *run, EkStatus status, const char *why)
     ek_auth_end_unavailable (run, why);
 }
 
+/* A userdb or passdb gave no clean answer. */
+static void
+end_failed (EkAuthRun *run, EkStatus status, const EkInstance *self, const GError *why)
+{
+  const char *text = ek_pool_printf (run->pool, "%s: %s", self->name, why ? why->message : "no answer");
+
+  if (run->login_done && status == EK_DEFER)
+    ek_auth_end_away (run, text);
+  else
+    end_user (run, EK_DEFER, text);
+}
+
 /* ---- a user made from an account: Dovecot's prefetch ---- */
 
 static bool
@@ -106,8 +118,7 @@ confirm_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     confirm (run);
   }
   else if (status != EK_OK)
-    end_user (run, EK_DEFER, ek_pool_printf (run->pool, "%s: %s", run->chain.passdbs[run->at]->name,
-                                             why ? why->message : "no answer"));
+    end_failed (run, status, run->chain.passdbs[run->at], why);
   else if (run->user.assumed)
     end_user (run, EK_OK, NULL);
   else {
@@ -164,8 +175,7 @@ userdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     return;
   }
   if (status != EK_OK) {
-    end_user (run, EK_DEFER, ek_pool_printf (run->pool, "%s: %s", run->chain.userdbs[run->at]->name,
-                                             why ? why->message : "no answer"));
+    end_failed (run, status, run->chain.userdbs[run->at], why);
     return;
   }
   run->user = ek_auth_copy_user (run->pool, &ask->user);

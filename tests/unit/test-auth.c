@@ -28,7 +28,7 @@ bind_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *ac
     return ek_fail (&call->error, EK_DEFER, 0, "server down");
   if (strcmp (bind_state, "broken") == 0)
     return ek_fail (&call->error, EK_FAIL, 0, "no such base");
-  if (strcmp (login->name, "bound@c.example") != 0)
+  if (strcmp (login->name, "bound@c.example") != 0 || strcmp (bind_state, "gone") == 0)
     return EK_NOTFOUND;
   if (strcmp (bind_state, "changed") == 0)
     return ek_str_eq (login->secret, EK_STR ("newpass")) ? EK_OK : EK_FAIL;
@@ -384,6 +384,16 @@ test_remember (void)
   g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_REFUSED);             /* asked, though it is remembered: and forgotten */
   g_strlcpy (bind_state, "down", sizeof bind_state);
   g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "gone", sizeof bind_state);
+  g_assert_cmpint (bound ("other"), ==, EK_LOGIN_REFUSED);                /* nobody of that name: whatever he typed, forgotten */
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "broken", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);         /* a mistake is no outage */
   g_strlcpy (bind_state, "changed", sizeof bind_state);
   g_assert_cmpint (bound ("newpass"), ==, EK_LOGIN_OK);
   g_strlcpy (bind_state, "down", sizeof bind_state);
