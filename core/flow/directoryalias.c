@@ -24,13 +24,15 @@ typedef struct {                     /* one address under way, in a pool of its 
   EkGeneration *generation;
   EkRcptFound  found;                /* what is told: of the address itself */
   EkStr        address;              /* it, as it was given */
-  GPtrArray   *todo;                 /* addresses that may be aliases, the next one is todo[at] */
-  guint        at;
-  GHashTable  *met;                  /* set of what ever was in todo, by its key */
   char        *wrong;                /* found.wrong */
+
+  /* made at the first alias: most addresses are none */
+  GPtrArray   *todo;                 /* it and those that it leads to, which may be aliases; NULL: it alone */
+  guint        at;                   /* the one under way */
+  GHashTable  *met;                  /* set of what ever was in todo, by its key */
   GPtrArray   *targets;              /* what was found */
 
-  EkName       name;                 /* of todo[at] */
+  EkName       name;                 /* of the one under way */
   EkNaming    *naming;
   EkSearch    *search;
   bool         aliases_only;         /* where there are none, nobody need be asked who exists */
@@ -43,6 +45,34 @@ static GQueue all;
 
 static void next (Expansion *x);
 
+static bool
+is_first (const Expansion *x)
+{
+  return x->at == 0;
+}
+
+/* The address under way. */
+static const char *
+current (const Expansion *x)
+{
+  return x->todo ? x->todo->pdata[x->at] : x->address.p;
+}
+
+static void
+make_lists (Expansion *x)
+{
+  EkAddressKey key;
+
+  if (x->todo)
+    return;
+  x->todo = g_ptr_array_new ();
+  x->targets = g_ptr_array_new ();
+  x->met = g_hash_table_new (g_str_hash, g_str_equal);
+  g_ptr_array_add (x->todo, (gpointer) x->address.p);
+  if (ek_address_key (x->pool, x->address, EK_KEY_FOLD, NULL, &key) == NULL)
+    g_hash_table_add (x->met, (gpointer) key.key.p);
+}
+
 /* ---- the end ---- */
 
 static void
@@ -51,9 +81,11 @@ tell (Expansion *x)
   g_queue_unlink (&all, &x->link);
   x->func (&x->found, x->data);
   g_free (x->wrong);
-  g_ptr_array_unref (x->todo);
-  g_ptr_array_unref (x->targets);
-  g_hash_table_unref (x->met);
+  if (x->todo) {
+    g_ptr_array_unref (x->todo);
+    g_ptr_array_unref (x->targets);
+    g_hash_table_unref (x->met);
+  }
   ek_generation_unref (x->generation);
   ek_pool_free (x->pool);            /* x with it */
 }
@@ -62,25 +94,21 @@ static void
 end (Expansion *x, EkStatus status)
 {
   x->found.status = status;
-  x->found.n_targets = status == EK_OK ? x->targets->len : 0;
-  x->found.targets = (const char *const *) x->targets->pdata;
+  if (status == EK_OK && x->targets) {
+    x->found.n_targets = x->targets->len;
+    x->found.targets = (const char *const *) x->targets->pdata;
+  }
   x->over = true;
   if (!x->running)
     tell (x);
 }
 
-static bool
-is_first (const Expansion *x)
-{
-  return x->at == 0;
-}
-
-/* todo[at] has no aliases: it gets the mail.  The address itself, when it has none at all, is not told as its own target. */
+/* The address under way has no aliases: it gets the mail.  The address itself, when it has none at all, is not told as its own target. */
 static void
 take_itself (Expansion *x)
 {
   if (!is_first (x))
-    g_ptr_array_add (x->targets, x->todo->pdata[x->at]);
+    g_ptr_array_add (x->targets, (gpointer) current (x));
   x->at++;
   next (x);
 }
@@ -131,6 +159,7 @@ add_target (Expansion *x, EkStr text, bool tagged)
 static bool
 add_targets (Expansion *x, const EkAnswer *answer, bool tagged)
 {
+  make_lists (x);
   for (guint i = 0; i < answer->n_rows; i++) {
     EkStr rest = answer->cells[(gsize) i * answer->n_columns];
     while (rest.n > 0) {
@@ -155,6 +184,10 @@ user_found (const EkUserFound *f, gpointer data)
 {
   Expansion *x = data;
 
+  if (is_first (x)) {                /* postmaster's may be another one than his name says */
+    x->found.domain = f->domain;
+    x->found.domain_name = f->domain_name;
+  }
   if (is_first (x) && f->status == EK_OK && f->user)
     x->found.wrong = x->wrong = ek_directory_store_wrong (x->generation, f->user);
   if (f->status == EK_DEFER)
@@ -172,7 +205,7 @@ nobody (Expansion *x)
   if (is_first (x))
     end (x, EK_NOTFOUND);
   else {                             /* an alias that leads nowhere: its sender hears of it */
-    ek_log (EK_WARN, "directory", "%.*s has the alias %s, which is nobody", EK_STR_ARG (x->address), (const char *) x->todo->pdata[x->at]);
+    ek_log (EK_WARN, "directory", "%.*s has the alias %s, which is nobody", EK_STR_ARG (x->address), current (x));
     take_itself (x);
   }
 }
@@ -188,7 +221,7 @@ searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer use
   else if (status == EK_NOTFOUND && x->caught)
     nobody (x);
   else if (status == EK_NOTFOUND)
-    ek_directory_user (ek_str (x->todo->pdata[x->at]), user_found, x);
+    ek_directory_user (ek_str (current (x)), user_found, x);
   else if (add_targets (x, answer, x->caught || strcmp (key, x->name.full) == 0)) {
     x->at++;
     next (x);
@@ -220,17 +253,19 @@ named (EkStatus status, const EkName *name, gpointer data)
   }
   if (status == EK_DEFER || (status != EK_OK && is_first (x)))
     end (x, status);
-  else if (!ours)
+  else if (!ours && (name->domain || *name->domain_name))
     take_itself (x);
+  else if (!ours)                    /* no domain, and none is the default: postmaster, or nobody */
+    ek_directory_user (ek_str (current (x)), user_found, x);
   else if (name->domain->aliases[0])
     look (x, EK_SEARCH_ADDRESS | (ek_directory_is_default (name->domain_name) ? EK_SEARCH_LOCAL : 0));
   else if (x->aliases_only)
     take_itself (x);
   else
-    ek_directory_user (ek_str (x->todo->pdata[x->at]), user_found, x);
+    ek_directory_user (ek_str (current (x)), user_found, x);
 }
 
-/* todo[at], or the end. */
+/* The next address, or the end. */
 static void
 next (Expansion *x)
 {
@@ -240,10 +275,10 @@ next (Expansion *x)
   x->running = true;
   while (x->again && !x->over) {
     x->again = false;
-    if (x->at == x->todo->len)
+    if (x->at == (x->todo ? x->todo->len : 1))
       end (x, EK_OK);
     else
-      x->naming = ek_directory_name (x->pool, ek_str (x->todo->pdata[x->at]), named, x);
+      x->naming = ek_directory_name (x->pool, ek_str (current (x)), named, x);
   }
   x->running = false;
   if (x->over)
@@ -255,19 +290,12 @@ ek_directory_rcpt (EkStr address, bool aliases_only, EkRcptFunc func, gpointer d
 {
   EkPool *pool = ek_pool_new ();
   Expansion *x = ek_pool_new0 (pool, Expansion);
-  EkAddressKey key;
 
   *x = (Expansion) { .pool = pool, .func = func, .data = data, .generation = ek_generation_ref (ek_role_generation ()) };
   x->address = ek_pool_str (pool, address);
   x->aliases_only = aliases_only;
-  x->todo = g_ptr_array_new ();
-  x->targets = g_ptr_array_new ();
-  x->met = g_hash_table_new (g_str_hash, g_str_equal);
   x->link.data = x;
   g_queue_push_tail_link (&all, &x->link);
-  g_ptr_array_add (x->todo, (gpointer) x->address.p);
-  if (ek_address_key (pool, address, EK_KEY_FOLD, NULL, &key) == NULL)
-    g_hash_table_add (x->met, (gpointer) key.key.p);
   next (x);
 }
 

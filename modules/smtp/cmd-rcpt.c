@@ -141,6 +141,8 @@ answer (Smtp *self, SmtpCheck *check)
   SmtpCommandId command = self->command;
 
   self->command = SMTP_RCPT;
+  if (check->good && self->tx->rcpts->len >= (guint) self->options->recipients_max)        /* aliases stand for many */
+    settle (check, 452, "4.5.3", "Error: too many recipients");
   if (check->good)
     accept_rcpt (self, check);
   if (check->quiet && check->code == 452) {      /* too many: told, and not held against him at once */
