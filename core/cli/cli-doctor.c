@@ -188,7 +188,7 @@ add_postmaster (const EkBlockValues *v, gpointer data)
   const EkDomainConf *domain = v->values;
   GPtrArray *addresses = data;
 
-  if (domain->transport == NULL && v->block->name && addresses->len < POSTMASTERS)
+  if (domain->transport == NULL && domain->names == NULL && v->block->name && addresses->len < POSTMASTERS)
     g_ptr_array_add (addresses, g_strconcat ("postmaster@", v->block->name, NULL));
 }
 

@@ -193,7 +193,8 @@ static void
 check_mx (const EkBlockValues *values, gpointer data)
 {
   Names *s = data;
-  const char *domain = values->block->name;
+  const EkDomainConf *conf = values->values;
+  const char *domain = conf->names ? NULL : values->block->name;     /* a block for many has no domain's name */
 
   if (domain == NULL || strchr (domain, '.') == NULL)
     return;
