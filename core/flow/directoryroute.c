@@ -126,7 +126,7 @@ user_found (const EkUserFound *f, gpointer data)
 
 /* ---- by the maps of transports ---- */
 
-/* "transport:next hop", each of them perhaps empty: what would be without the map. */
+/* "transport:next hop"; an empty transport is the usual one, an empty hop the domain, and ":" changes nothing. */
 static void
 obey (Route *r, EkStr value)
 {
@@ -136,7 +136,9 @@ obey (Route *r, EkStr value)
   const char *hop = colon ? colon + 1 : "";
   EkInstance *usual = domain && domain->transport ? domain->transport : r->routing->transport;
 
-  if (strcmp (transport, "error") == 0) {
+  if (*transport == '\0' && *hop == '\0')
+    ek_directory_user (r->address, user_found, r);
+  else if (strcmp (transport, "error") == 0) {
     bool coded = g_ascii_isdigit (hop[0]) && hop[1] == '.' && strchr (hop, ' ');
     const char *dsn = coded ? ek_pool_strndup (r->pool, hop, strcspn (hop, " ")) : "5.0.0";
     answer_no (r, EK_ROUTE_NOTFOUND, dsn, coded ? strchr (hop, ' ') + 1 : *hop ? hop : "mail is not accepted");

@@ -56,7 +56,7 @@ static const EkOption routing_rows[] = {
   EK_OPTION (EkRoutingConf, transport, "", "Takes mail for other people's domains out. Empty: such mail is refused.",
              .allow = "transport"),
   EK_OPTION (EkRoutingConf, transports, "[]", "Maps that say where mail goes, as \"smtp:[mx.internal]:25\": a transport and a next hop, each of "
-             "which may be left out; \"error:5.7.1 TEXT\" sends it back. Asked for the address, the address without its tag, its "
+             "which may be left out (\":\" changes nothing); \"error:5.7.1 TEXT\" sends it back. Asked for the address, the address without its tag, its "
              "domain, and \".parent\" domains.", .allow = "map"),
   EK_OPTION (EkRoutingConf, relayhost, "", "Where all of it goes: \"[smtp.example.com]:587\". Empty: to each domain's MX."),
   EK_OPTION (EkRoutingConf, default_domain, "", "Added to logins and local addresses that have no domain. Empty: the first domain."),

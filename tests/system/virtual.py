@@ -29,7 +29,7 @@ INSERT INTO alias (address, target, domain) VALUES
   ('lost@one.test', 'nobody@one.test', 'one.test'),
   ('@two.test', 'carl@two.test', 'two.test');
 """
-CONFIG = "trusted = 192.0.2.0/24\n" + listener("smtp") + listener("imap", plaintext_auth="yes") + """
+CONFIG = "trusted = 192.0.2.0/24\n" + listener("smtp", plaintext_auth="yes") + listener("imap", plaintext_auth="yes") + """
 sasl_plain { }
 $site_db = "${dir}/site/site.db"
 $site_mail = "${mail}"
@@ -43,7 +43,10 @@ domain "hosted" { names = site_domains
   aliases = site_aliases
   auth = site_users
   mailboxes = mail }
+inline "ways" { pairs = ["far.test = smtp:[127.0.0.1]:SINK", ".below.test = smtp:[127.0.0.1]:SINK", "shut.test = error:5.7.1 not from here",
+  "kept.below.test = :", "dora@far.test = error:nobody writes to her"] }
 routing { transport = smtp
+  transports = ways
   relayhost = "[127.0.0.1]:SINK" }
 smtp { tls_level = none }
 auth { failure_delay = 100ms
@@ -142,6 +145,20 @@ def logins(server):
         t.contains(login(server, user, password), want, f"{user} with {password}: {want}")
 
 
+def transports(server, sink):
+    """Where mail goes that a map says something of."""
+    for address, went in (("x@far.test", True), ("x@deep.below.test", True), ("x@kept.below.test", True), ("x@shut.test", False),
+                          ("dora@far.test", False), ("dora+tag@far.test", True)):
+        subject = f"way of {address}"
+        with server.smtp() as c:
+            c.ehlo()
+            c.auth_plain("anna@one.test", "pa")
+            t.equal(c.mail("anna@one.test", [address], f"Subject: {subject}\r\n\r\nx\r\n".encode()).code, 250, f"{address} is taken from a user")
+        t.ok(idle(server), "and leaves the queue")
+        t.equal(any(f"Subject: {subject}".encode() in m.data for m in sink.messages), went, f"{address}: {'sent' if went else 'sent back'}")
+    t.ok(any(b"not from here" in m for m in box(server, "anna", "one.test")), "with the map's own words")
+
+
 def commands(server):
     """Domains, users and aliases come and go by command, and the running server takes them at once."""
     def run(*words, stdin=b""):
@@ -214,6 +231,7 @@ with Sink() as sink_:
         dropped(server_)
         refused(server_)
         logins(server_)
+        transports(server_, sink_)
         commands(server_)
         outage(server_, database)
         t.ok(idle(server_), "the queue is empty")
