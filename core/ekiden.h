@@ -201,7 +201,8 @@ typedef struct {
   /* The rest is for administrators' commands; NULL: the map cannot.  A key may have several values. */
   EkStatus (*add) (EkInstance *self, EkCall *call, EkStr key, EkStr value);      /* OK, DEFER; FAIL: it is refused */
   EkStatus (*remove) (EkInstance *self, EkCall *call, EkStr key, EkStr value);   /* OK, NOTFOUND, DEFER; an empty value: all of the key's */
-  EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (EkStr key, EkStr value, gpointer data), gpointer data);
+  EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (EkStr key, EkStr value, gpointer data), gpointer data);   /* OK, DEFER;
+                                        NOTFOUND: this instance cannot list */
 } EkMapOps;
 
 /* How a module at the edge (a filter) asks a map that an option of its block refers to.  Maps work in directory, so
@@ -264,7 +265,7 @@ typedef struct {
 
 typedef struct {
   EkStatus (*lookup) (EkInstance *self, EkCall *call, const char *name, EkUser *user);
-  /* Calls func for each user, in no particular order; *user lives until func returns. */
+  /* Calls func for each user, in no particular order; *user lives until func returns.  NOTFOUND: this instance cannot list. */
   EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (const EkUser *user, gpointer data),
                     gpointer data);
 } EkUserdbOps;

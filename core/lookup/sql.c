@@ -297,7 +297,7 @@ map_each (EkInstance *base, EkCall *call, void (*func) (EkStr, EkStr, gpointer),
   EkSqlRows rows = { .func = one_pair, .data = &each };
 
   if (self->queries->list_query == NULL)
-    return ek_fail (&call->error, EK_FAIL, EINVAL, "list_query is not set, so nobody can list it");
+    return EK_NOTFOUND;
   return ask (self, call, self->queries->list_query, &(EkQuery) { .key = EK_STR ("") }, &rows);
 }
 
@@ -336,7 +336,7 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
   EkSqlRows rows = { .func = one_user, .data = &each };
 
   if (self->queries->users_query == NULL)
-    return ek_fail (&call->error, EK_FAIL, EINVAL, "users_query is not set, so nobody can list its users");
+    return EK_NOTFOUND;
   return ask (self, call, self->queries->users_query, &(EkQuery) { .key = EK_STR ("") }, &rows);
 }
 
