@@ -7,12 +7,13 @@
 #include "queue/queue.h"
 #include <string.h>
 
+#define AT_ONCE     100              /* questions of one message under way */
 #define TARGETS_MAX 1000             /* of one alias: directory's own bound */
 
 typedef struct {                     /* all recipients of a message; in the caller's pool, as its results are */
   EkPool      *pool;
   GArray      *to;                   /* of EkSpoolTo: the caller's */
-  guint        left;                 /* answers that are still to come */
+  guint        asked, left;          /* how many questions were put; answers that are still to come, of all */
   bool         away;
   const char ***targets;             /* of each recipient, NULL-terminated; NULL: itself */
   EkExpandFunc func;
@@ -58,6 +59,8 @@ end (Expand *x)
   x->func (!x->away, x->data);
 }
 
+static void ask_more (Expand *x);
+
 static void
 answered (EkMsg *msg, gpointer data)
 {
@@ -83,25 +86,48 @@ answered (EkMsg *msg, gpointer data)
   x->away |= status == EK_DEFER || (msg && !ek_unpack_ok (&msg->in));
   if (--x->left == 0)
     end (x);
+  else
+    ask_more (x);
+}
+
+/* Where directory has gone the rest is not asked. */
+static void
+give_up (Expand *x)
+{
+  x->left -= x->to->len - x->asked;
+  x->asked = x->to->len;
+  x->away = true;
+  if (x->left == 0)
+    end (x);
+}
+
+/* As many as may be under way. */
+static void
+ask_more (Expand *x)
+{
+  while (x->asked < x->to->len && x->asked < x->to->len - x->left + AT_ONCE) {
+    EkChannel *directory = ek_role_any (EK_ROLE_QUEUE, EK_ROLE_DIRECTORY);
+    if (directory == NULL) {
+      give_up (x);                   /* x may be gone */
+      return;
+    }
+    Question *q = g_new (Question, 1);
+    *q = (Question) { x, x->asked++ };
+    EkBuf *out = ek_channel_call (directory, EK_D_RCPT, answered, q);
+    ek_pack_str (out, g_array_index (x->to, EkSpoolTo, q->at).address);
+    ek_channel_end (directory);
+  }
 }
 
 void
 ek_expand (EkPool *pool, GArray *to, EkExpandFunc func, gpointer data)
 {
-  EkChannel *directory = ek_role_any (EK_ROLE_QUEUE, EK_ROLE_DIRECTORY);
   Expand *x = ek_pool_new0 (pool, Expand);
 
   *x = (Expand) { .pool = pool, .to = to, .left = to->len, .func = func, .data = data };
   x->targets = ek_pool_newv (pool, const char **, to->len + 1);
-  if (directory == NULL || to->len == 0) {
-    func (to->len == 0, data);
-    return;
-  }
-  for (guint i = 0; i < to->len; i++) {
-    Question *q = g_new (Question, 1);
-    *q = (Question) { x, i };
-    EkBuf *out = ek_channel_call (directory, EK_D_RCPT, answered, q);
-    ek_pack_str (out, g_array_index (to, EkSpoolTo, i).address);
-    ek_channel_end (directory);
-  }
+  if (to->len == 0)
+    func (true, data);
+  else
+    ask_more (x);
 }

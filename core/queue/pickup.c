@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define RESCAN  (60 * G_USEC_PER_SEC)
+#define SOON    (5 * G_USEC_PER_SEC)       /* when directory could not tell */
 #define AT_ONCE 20
 #define CHUNK   65536
 #define BEHIND  (1u << 20)           /* bytes of a spool file that wait for the disk before reading goes on */
@@ -193,6 +194,8 @@ submit (bool known, gpointer data)
   EkBuf attrs = { 0 };
 
   if (!known || p.busy == NULL) {
+    if (p.busy)
+      ek_timer_set (ek_role_loop (), &p.rescan, SOON);
     drop_free (d);
     return;
   }
