@@ -207,6 +207,15 @@ probe (EkSpool *spool, TaskList *list)
     tasks_take (&spool->stuck, &again);
 }
 
+void
+hot_look (EkSpool *spool)
+{
+  const Writer *w = &spool->hot_writer;
+  guint64 size = w->seg ? w->seg->size - SPOOL_FIRST : 0;
+
+  atomic_store (&spool->hot_left, w->seg && !w->seg->reserve && size > w->end ? size - w->end : 0);
+}
+
 static void
 batch (EkSpool *spool, TaskList *list, bool sync)
 {
@@ -227,8 +236,7 @@ batch (EkSpool *spool, TaskList *list, bool sync)
       break;
     }
   } while (sync && !flush (spool, list));
-  guint64 size = w->seg ? w->seg->size - SPOOL_FIRST : 0;
-  atomic_store (&spool->hot_left, w->seg && !w->seg->reserve && size > w->end ? size - w->end : 0);
+  hot_look (spool);
   if (w->unsynced.first && spool->unsynced_since == 0)
     spool->unsynced_since = ek_now ();
 }

@@ -321,6 +321,7 @@ bool   log_start_over (EkSpool *spool, Writer *w, TaskList *list, int *error);
 void   hot_start (EkSpool *spool);
 void   hot_stop (EkSpool *spool);
 void   hot_queue (EkSpool *spool, Rec *rec);
+void   hot_look (EkSpool *spool);                          /* room in the segment being written; its thread, or before it runs */
 
 /* keeper.c */
 void   keeper_start (EkSpool *spool);

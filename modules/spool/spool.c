@@ -273,7 +273,7 @@ begin_log (EkSpool *spool)
   tasks_init (&list);
   tasks_add (&list, &rec->task);
   if (log_start_over (spool, &spool->hot_writer, &list, &error)) {
-    atomic_store (&spool->hot_left, spool->opt.segment_size - 2 * SPOOL_FIRST);
+    hot_look (spool);
     return;
   }
   tasks_take (&spool->stuck, &list);
