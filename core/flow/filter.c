@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "flow/filter.h"
+#include "module/generation.h"
 
 struct EkFilterAsk {                 /* one filter's call; outlives the session if it must */
   EkCall      call;
@@ -70,6 +71,7 @@ decided (struct EkFilterAsk *ask)
     end (self, verdict, &reply, by);
   else
     next (self);
+  ek_generation_unref (ek_instance_generation (by));
 }
 
 static void
@@ -103,6 +105,7 @@ next (EkFilters *self)
   ask->call = (EkCall) { .pool = ek_pool_new (), .done = done, .user = ask };
   ask->filters = self;
   ask->self = filter;
+  ek_generation_ref (ek_instance_generation (filter));      /* the session may end before it has answered */
   self->ask = ask;
   EkVerdict verdict = filter->module->filter->at[self->stage] (filter, &ask->call, self->mail, &ask->reply);
   ask->returned = true;

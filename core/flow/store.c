@@ -120,9 +120,13 @@ reload (void)
 }
 
 EkInstance *
-ek_store_format (const char *name)
+ek_store_format (const char *name, EkGeneration **gen)
 {
-  return name ? ek_generation_instance (st.generation, name, 1u << EK_TABLE_MAILBOX) : NULL;
+  EkInstance *format = name ? ek_generation_instance (st.generation, name, 1u << EK_TABLE_MAILBOX) : NULL;
+
+  if (gen)
+    *gen = format ? ek_generation_ref (st.generation) : NULL;
+  return format;
 }
 
 static void
@@ -380,7 +384,7 @@ begin (const Half *vouch, Half *hand)
   static const EkSessionHost host = { .closed = session_gone, .renew = renew };
   g_autoptr (GError) error = NULL;
   Service *service = hand->listener ? g_hash_table_lookup (st.services, hand->listener) : NULL;
-  EkInstance *format = ek_store_format (vouch->format);
+  EkInstance *format = ek_store_format (vouch->format, NULL);
   EkIndex *ix = NULL;
   EkRefusal why = EK_REFUSED_UNAVAILABLE;
 

@@ -16,5 +16,6 @@ void ek_store_deliver_end (void);
 guint ek_store_delivering (void);
 /* Any thread.  False: this user is another worker's, or landlock keeps us from his folder; error says what to do. */
 bool ek_store_reaches (const EkUser *user, GError **error);
-EkInstance *ek_store_format (const char *name);        /* the mailbox instance of that name, or NULL */
+/* The mailbox instance of that name, or NULL.  *gen, unless gen is NULL: the generation it lives in, for the caller to unref. */
+EkInstance *ek_store_format (const char *name, EkGeneration **gen);
 void ek_store_maybe_done (void);      /* a session or delivery has ended */

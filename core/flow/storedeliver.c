@@ -29,6 +29,7 @@ struct Delivery {
   EkPool     *pool;
   EkUser      user;
   EkEventId   event;
+  EkGeneration *generation;          /* format's */
   EkInstance *format;
   EkDelivery  what;
   EkIndex    *index;
@@ -161,6 +162,7 @@ answer (Delivery *dl)
   if (dl->fd >= 0)
     close (dl->fd);
   g_clear_error (&dl->error);
+  ek_generation_unref (dl->generation);
   ek_pool_free (dl->pool);           /* dl with it */
   d.under_way--;
   ek_store_maybe_done ();
@@ -301,7 +303,7 @@ ek_store_deliver (EkMsg *msg)
     answer (dl);
     return;
   }
-  dl->format = ek_store_format (format);
+  dl->format = ek_store_format (format, &dl->generation);
   if (dl->format == NULL) {
     dl->status = EK_DEFER;
     ek_fail (&dl->error, EK_DEFER, 0, "no mailbox instance \"%s\" here (is the configuration being changed?)", format ? format : "");
