@@ -143,6 +143,8 @@ class Hostile:
             sock.close()
         if self.server.workers().get(self.pid) == self.name:
             os.kill(self.pid, signal.SIGCONT if self.spare else signal.SIGKILL)
+            if not self.spare:               # the next one of this name is another process
+                wait_for(lambda: self.server.workers().get(self.pid) != self.name, 20)
 
     # ---- saying ----
 
