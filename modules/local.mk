@@ -5,6 +5,8 @@ include modules/text/local.mk
 include modules/static/local.mk
 include modules/inline/local.mk
 include modules/cidr/local.mk
+include modules/regexp/local.mk
+include modules/pcre/local.mk
 include modules/chain/local.mk
 include modules/test/local.mk
 include modules/test_evented/local.mk

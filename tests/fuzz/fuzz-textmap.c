@@ -1,6 +1,6 @@
 /* fuzz-textmap.c - text maps and cidr tables: logical lines, keys, patterns
  * SPDX-License-Identifier: Apache-2.0 */
-/* covers: modules/text/table.c modules/cidr/table.c core/lookup/tableparts.c core/lookup/network.c */
+/* covers: modules/text/table.c modules/cidr/table.c core/lookup/rules.c core/lookup/tableparts.c core/lookup/network.c */
 /* options: -max_len=4096 */
 #include "fuzz.h"
 #include "base/log.h"

@@ -44,6 +44,14 @@ endif
 tests_fuzz_fuzz_textmap_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_textmap_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_textmap_LDADD = $(TEST_LDADD)
+check_PROGRAMS += %D%/fuzz-pattern
+tests_fuzz_fuzz_pattern_SOURCES = %D%/fuzz-pattern.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_PCRE
+tests_fuzz_fuzz_pattern_SOURCES += $(modules_pcre_pcre_la_SOURCES)
+endif
+tests_fuzz_fuzz_pattern_CPPFLAGS = $(builtin_cppflags)
+tests_fuzz_fuzz_pattern_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_pattern_LDADD = $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-sasl
 tests_fuzz_fuzz_sasl_SOURCES = %D%/fuzz-sasl.c %D%/fuzz.h $(fuzz_main)
 if !BUILTIN_SASL_PLAIN

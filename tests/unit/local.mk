@@ -106,6 +106,16 @@ tests_unit_test_maps_SOURCES += $(modules_test_evented_test_evented_la_SOURCES)
 endif
 tests_unit_test_maps_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_maps_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-pattern
+tests_unit_test_pattern_SOURCES = tests/unit/test-pattern.c tests/unit/instance.h
+if !BUILTIN_REGEXP
+tests_unit_test_pattern_SOURCES += $(modules_regexp_regexp_la_SOURCES)
+endif
+if !BUILTIN_PCRE
+tests_unit_test_pattern_SOURCES += $(modules_pcre_pcre_la_SOURCES)
+endif
+tests_unit_test_pattern_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
+tests_unit_test_pattern_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-mime
 tests_unit_test_mime_SOURCES = tests/unit/test-mime.c tests/lib/mimecheck.h
 tests_unit_test_mime_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"

@@ -317,7 +317,8 @@ test_cidr_wrong (void)
     { "1.2.3 x\n", "neither an IPv4" }, { "01.2.3.4 x\n", "neither" }, { "1.2.3.4\n", "the value is missing" },
     { "\nif 1.2.3.4\n1.2.3.4 x\n", ":2: this if has no endif" }, { "endif\n", ":1: endif without" },
     { "if 1.2.3.4\nendif x\n", ":2: there is something behind" }, { " 1.2.3.4 x\n", "begins with a blank" },
-    { "if\nendif\n", ":1: \"\" is no network" }, { "! x\n", "\"\" is no network" },
+    { "if\nendif\n", ":1: \"\" is no network" }, { "! x\n", "\"x\" is no network" },
+    { "if 1.2.3.4 x\nendif\n", ":1: there is something behind the pattern of an if" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/pcre.la %D%/libbuiltin.la
+modules_pcre_pcre_la_SOURCES = %D%/pcre.c
+modules_pcre_pcre_la_LDFLAGS = $(module_link)
+modules_pcre_pcre_la_CFLAGS = $(AM_CFLAGS)
+modules_pcre_pcre_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_pcre_libbuiltin_la_SOURCES = $(modules_pcre_pcre_la_SOURCES)
+modules_pcre_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_pcre_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

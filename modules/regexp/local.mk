@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/regexp.la %D%/libbuiltin.la
+modules_regexp_regexp_la_SOURCES = %D%/regexp.c
+modules_regexp_regexp_la_LDFLAGS = $(module_link)
+modules_regexp_regexp_la_CFLAGS = $(AM_CFLAGS)
+modules_regexp_regexp_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_regexp_libbuiltin_la_SOURCES = $(modules_regexp_regexp_la_SOURCES)
+modules_regexp_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_regexp_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
