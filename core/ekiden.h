@@ -196,6 +196,17 @@ void  ek_answer_value (EkAnswer *answer, EkPool *pool, EkStr value);
 /* The first row's column `name` (NULL: the first column); a NULL p when there is none. */
 EkStr ek_answer_column (const EkAnswer *answer, const char *name);
 
+/* How `ekiden map build` makes the file of such a map, without an instance.  The caller syncs it and puts it into its place. */
+typedef struct {
+  const char *suffix;                /* of the file's name: ".db" */
+  gsize       key_max;               /* bytes of the longest key; 0: any */
+  /* `path` is an empty file.  `rows` will come, with `bytes` in their keys and values.  NULL and *error. */
+  gpointer (*begin) (const char *path, guint64 rows, guint64 bytes, GError **error);
+  /* In the order of the keys' bytes, none twice and none empty. */
+  gboolean (*add) (gpointer build, EkStr key, EkStr value, GError **error);
+  gboolean (*end) (gpointer build, bool good, GError **error);     /* always; false `good`: the file is thrown away */
+} EkMapBuildOps;
+
 typedef struct {
   EkStatus (*lookup) (EkInstance *self, EkCall *call, const EkQuery *query, EkAnswer *answer);
   /* The rest is for administrators' commands; NULL: the map cannot.  A key may have several values. */
@@ -203,6 +214,7 @@ typedef struct {
   EkStatus (*remove) (EkInstance *self, EkCall *call, EkStr key, EkStr value);   /* OK, NOTFOUND, DEFER; an empty value: all of the key's */
   EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (EkStr key, EkStr value, gpointer data), gpointer data);   /* OK, DEFER;
                                         NOTFOUND: this instance cannot list */
+  const EkMapBuildOps *build;        /* its file is a database, which is made by this */
 } EkMapOps;
 
 /* How a module at the edge (a filter) asks a map that an option of its block refers to.  Maps work in directory, so

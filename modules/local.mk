@@ -7,6 +7,8 @@ include modules/inline/local.mk
 include modules/cidr/local.mk
 include modules/regexp/local.mk
 include modules/pcre/local.mk
+include modules/lmdb/local.mk
+include modules/cdb/local.mk
 include modules/chain/local.mk
 include modules/test/local.mk
 include modules/test_evented/local.mk

@@ -5,6 +5,7 @@
  * options, its lists name messages, users, modules and settings.  So nothing is written down twice.
  */
 #include "cli/cli.h"
+#include "cli/mapbuild.h"
 #include <string.h>
 #include <unistd.h>
 
@@ -133,6 +134,13 @@ put_objects (const char *const *verbs, guint n, EkBuf *out)
     put_list ((const char *const[]) { "config", "show", "--all", "--no-files", NULL }, false, out);
   else if (n == 2 && (is (verbs, "user", "passwd") || is (verbs, "user", "delete")))
     put_list ((const char *const[]) { "user", "list", NULL }, false, out);
+  else if (n == 2 && (is (verbs, "map", "get") || is (verbs, "map", "dump")))
+    put_list ((const char *const[]) { "map", "list", NULL }, false, out);
+  else if (n == 2 && is (verbs, "map", "build")) {
+    g_autoptr (GPtrArray) types = ek_map_build_types (NULL);
+    for (guint i = 0; i < types->len; i++)
+      put (out, types->pdata[i], strlen (types->pdata[i]), "");
+  }
   else if (n == 1 && strcmp (verbs[0], "completion") == 0) {
     put (out, "bash", 4, "for bash");
     put (out, "zsh", 3, "for zsh");

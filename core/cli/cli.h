@@ -39,6 +39,7 @@ int ek_cli_trace (int argc, char **argv);          /* the story of a message */
 
 int ek_cli_domain (int argc, char **argv);         /* add, list, delete: those that maps know */
 int ek_cli_alias (int argc, char **argv);          /* add, list, show, delete */
+int ek_cli_map (int argc, char **argv);            /* list, get, dump, build */
 int ek_cli_user (int argc, char **argv);           /* add, passwd, list, delete */
 int ek_cli_pw (int argc, char **argv);             /* a stored password */
 

@@ -19,6 +19,7 @@ static const EkCli commands[] = {
   { "completion", "write the completion for a shell", ek_cli_completion },
   { "config", "check, show and change the configuration", ek_cli_config },
   { "module", "list and explain the modules", ek_cli_module },
+  { "map", "ask maps, list and make them", ek_cli_map },
   { "trace", "tell the whole story of a message", ek_cli_trace },
   { "domain", "add, list and delete the domains that a map knows", ek_cli_domain },
   { "alias", "add, list, show and delete aliases", ek_cli_alias },

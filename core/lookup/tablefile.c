@@ -67,7 +67,7 @@ static void
 snapshot_free (const EkTableFile *file, Snapshot *snap)
 {
   file->kind->free (snap->table);
-  if (file->kind->secret)
+  if (file->kind->secret && snap->text)
     ek_wipe (snap->text, snap->len);
   g_free (snap->text);
   g_free (snap);
@@ -172,6 +172,15 @@ slurp (int fd, const FileId *id, GError **error)
 }
 
 static Snapshot *
+snapshot_new (gpointer table, char *text, gsize len)
+{
+  Snapshot *snap = g_new0 (Snapshot, 1);
+
+  *snap = (Snapshot) { .table = table, .text = text, .len = len, .refs = 1 };
+  return snap;
+}
+
+static Snapshot *
 parse (EkTableFile *file, char *text, gsize len, GError **error)
 {
   EkTableText source = { .path = file->path, .text = text, .len = len };
@@ -183,9 +192,21 @@ parse (EkTableFile *file, char *text, gsize len, GError **error)
     g_free (text);
     return NULL;
   }
-  Snapshot *snap = g_new0 (Snapshot, 1);
-  *snap = (Snapshot) { .table = table, .text = text, .len = len, .refs = 1 };
-  return snap;
+  return snapshot_new (table, text, len);
+}
+
+/* The table of a file.  *again: it may be another time, though the file stays as it is. */
+static Snapshot *
+load (EkTableFile *file, int fd, const FileId *id, bool *again, GError **error)
+{
+  if (file->kind->open) {
+    gpointer table = file->kind->open (fd, file->path, file->user, error);
+    *again = table == NULL;
+    return table ? snapshot_new (table, NULL, 0) : NULL;
+  }
+  char *text = slurp (fd, id, error);
+  *again = text == NULL;
+  return text ? parse (file, text, (gsize) id->size, error) : NULL;
 }
 
 static void
@@ -251,15 +272,15 @@ look (EkTableFile *file, bool have, bool now, GError **error)
   else if (in_place && !now && !same_id (&id, &file->moving))
     file->moving = id;                                 /* wait until it has stood still for one look */
   else {
-    char *text = slurp (fd, &id, error);
-    snap = text ? parse (file, text, (gsize) id.size, error) : NULL;
+    bool again;
+    snap = load (file, fd, &id, &again, error);
     if (snap) {
       int old = file->fd;
       file->loaded = id;
       file->fd = fd;
       fd = old;
     }
-    else if (text)
+    else if (!again)
       file->broken = id;
   }
   if (fd >= 0)

@@ -1,7 +1,7 @@
 /* tablefile.h - a file as an immutable table in memory, read again when it changes
  * SPDX-License-Identifier: Apache-2.0
  *
- * For modules whose table is a text file.  The file is looked at (stat) at most once a second, by
+ * For modules whose table is a text file, or a database file that is only read.  The file is looked at (stat) at most once a second, by
  * whichever lookup comes first; that one reads the new file while all others go on with the old
  * table.  Any thread may call; a table lives as long as somebody holds it.
  *
@@ -25,6 +25,9 @@ typedef struct {
 typedef struct {
   /* Makes the table of a text, or returns NULL and *error.  `user` is what ek_table_file_new() got. */
   gpointer (*parse) (const EkTableText *text, gpointer user, GError **error);
+  /* Or, for a file that is not read as a whole: opens it.  `fd` (read-only) is closed some time after free(), `path` may
+   * name another file by now; then that one is opened soon.  NULL and *error, without the path. */
+  gpointer (*open) (int fd, const char *path, gpointer user, GError **error);
   void     (*free) (gpointer table);
   bool       secret;                 /* the text is wiped when it is freed */
 } EkTableKind;

@@ -27,7 +27,8 @@ typedef struct EkGeneration EkGeneration;
  * or the merged layout).  Returns NULL when `problems` got an error.  Sets EkConfBlock.roles. */
 EkGeneration *ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems);
 bool          ek_generation_start (EkGeneration *gen, GError **error);
-bool          ek_instance_start (EkInstance *self, GError **error);        /* one alone, unless it has been: for commands */
+/* One alone, with what it refers to, unless it has been: for commands. */
+bool          ek_instance_start (EkInstance *self, GError **error);
 EkGeneration *ek_generation_ref (EkGeneration *gen);
 void          ek_generation_unref (EkGeneration *gen);     /* NULL is fine */
 const EkConf *ek_generation_conf (const EkGeneration *gen);

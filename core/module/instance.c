@@ -422,7 +422,12 @@ ek_instance_start (EkInstance *self, GError **error)
   EkInstanceCore *core = ek_instance_core (self);
   g_autoptr (GError) why = NULL;
 
-  if (!core->started && self->module->start && !self->module->start (self, &why)) {
+  if (core->remote || core->started)
+    return true;
+  for (guint i = 0; i < core->uses->len; i++)
+    if (!ek_instance_start (core->uses->pdata[i], error))
+      return false;
+  if (self->module->start && !self->module->start (self, &why)) {
     explain (self, "cannot start", why, error);
     return false;
   }

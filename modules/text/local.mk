@@ -1,5 +1,5 @@
 EXTRA_LTLIBRARIES += %D%/text.la %D%/libbuiltin.la
-modules_text_text_la_SOURCES = %D%/text.c %D%/table.c %D%/text.h
+modules_text_text_la_SOURCES = %D%/text.c
 modules_text_text_la_LDFLAGS = $(module_link)
 modules_text_text_la_CFLAGS = $(AM_CFLAGS)
 modules_text_text_la_LIBADD = libekiden.la $(CORE_LIBS)

@@ -1,12 +1,19 @@
 /* fuzz-textmap.c - text maps and cidr tables: logical lines, keys, patterns
  * SPDX-License-Identifier: Apache-2.0 */
-/* covers: modules/text/table.c modules/cidr/table.c core/lookup/rules.c core/lookup/tableparts.c core/lookup/network.c */
+/* covers: core/lookup/texttable.c modules/cidr/table.c core/lookup/rules.c core/lookup/tableparts.c core/lookup/network.c */
 /* options: -max_len=4096 */
 #include "fuzz.h"
 #include "base/log.h"
 #include "../../modules/cidr/cidr.h"
-#include "../../modules/text/text.h"
+#include "lookup/texttable.h"
 #include <string.h>
+
+static void
+count_row (EkStr key, EkStr value, gpointer data)
+{
+  g_assert (key.n > 0 && value.n > 0);
+  ++*(guint64 *) data;
+}
 
 static void
 as_text (const uint8_t *data, size_t size, bool fold)
@@ -14,16 +21,18 @@ as_text (const uint8_t *data, size_t size, bool fold)
   char *copy = g_strndup ((const char *) data, size), *again = g_memdup2 (copy, size + 1);
   EkTableText text = { .path = "map", .text = copy, .len = size };
   g_autoptr (GError) error = NULL;
-  TextTable *table = text_table_kind.parse (&text, &fold, &error);
+  EkTextTable *table = ek_text_kind.parse (&text, &(EkTextRules) { .fold_case = fold }, &error);
   EkStr value;
 
   g_assert ((table == NULL) == (error != NULL));
   if (table) {                         /* the first words of lines, as keys */
     guint hits = 0;
     for (char *line = again; line; line = strchr (line, '\n') ? strchr (line, '\n') + 1 : NULL)
-      hits += text_table_find (table, (EkStr) { line, strcspn (line, " \t\n\r") }, &value);
-    g_assert (text_table_n (table) > 0 || hits == 0);
-    text_table_kind.free (table);
+      hits += ek_text_table_find (table, (EkStr) { line, strcspn (line, " \t\n\r") }, &value);
+    guint64 rows = 0;
+    ek_text_table_each (table, count_row, &rows);
+    g_assert (rows == ek_text_table_n (table) && (rows > 0 || hits == 0));
+    ek_text_kind.free (table);
   }
   g_free (copy);
   g_free (again);

@@ -35,9 +35,6 @@ tests_fuzz_fuzz_logrecord_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_logrecord_LDADD = $(TEST_LDADD)
 check_PROGRAMS += %D%/fuzz-textmap
 tests_fuzz_fuzz_textmap_SOURCES = %D%/fuzz-textmap.c %D%/fuzz.h $(fuzz_main)
-if !BUILTIN_TEXT
-tests_fuzz_fuzz_textmap_SOURCES += $(modules_text_text_la_SOURCES)
-endif
 if !BUILTIN_CIDR
 tests_fuzz_fuzz_textmap_SOURCES += $(modules_cidr_cidr_la_SOURCES)
 endif

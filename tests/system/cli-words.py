@@ -50,7 +50,7 @@ def parsed(server, *words, stdin=b"", status=0):
 def helps(server):
     found = commands(server)
     names = {words[0] for words in found}
-    t.ok({"status", "queue", "config", "module", "user", "trace", "doctor", "fsck"} <= names and len(found) > 30, "help names all commands, those of modules "
+    t.ok({"status", "queue", "config", "module", "map", "user", "trace", "doctor", "fsck"} <= names and len(found) > 30, "help names all commands, those of modules "
          "too", sorted(names))
     t.equal([" ".join(w) for w, text in found.items() if "Example" not in text], [], "each has examples")
     t.equal([" ".join(w) for w, text in found.items() if "--json" not in text and w[0] not in WITHOUT_JSON], [], "each takes --json")
@@ -93,6 +93,17 @@ def answers(server, found):
     t.ok({m["name"] for m in ask("module", "list")} >= {"smtp", "imap", "file"}, "module list")
     for verb in ("show", "doc"):
         t.equal(ask("module", verb, "smtp")["name"], "smtp", f"module {verb}")
+    with open(f"{server.dir}/pairs", "w", encoding="utf-8") as f:
+        f.write("one 1\ntwo 2\n")
+    t.ok("people" in {m["name"] for m in ask("map", "list")}, "map list")
+    t.equal(ask("map", "get", f"text:{server.dir}/pairs", "two")["rows"], [{"value": "2"}], "map get")
+    t.equal(ask("map", "dump", f"text:{server.dir}/pairs"), [{"key": "one", "value": "1"}, {"key": "two", "value": "2"}], "map dump")
+    types = [m["name"] for m in json.loads(server.ekiden("module", "list", "--json")[1]) if m["name"] in ("lmdb", "cdb")]
+    if types:
+        t.equal(ask("map", "build", types[0], f"{server.dir}/pairs")["rows"], 2, "map build")
+    else:
+        done.add(("map", "build"))
+        t.skip("map build", "no module that makes map files was built")
     t.ok(ask("user", "add", "dora@example.test", stdin=b"secret\n"), "user add")
     t.equal((ask("domain", "list"), ask("alias", "list")), ([], []), "domain list, alias list: no maps, so none")
     t.ok(ask("user", "passwd", "dora@example.test", stdin=b"other\n"), "user passwd")
@@ -144,7 +155,7 @@ def environment(server):
 
 CASES = (("ekiden que", {"queue"}), ("ekiden queue ", {"list", "hold", "requeue"}), ("ekiden queue hold ", {"ALL", "deferred"}),
          ("ekiden status --", {"--json", "--config"}), ("ekiden module show dns", {"dns_unbound"}), ("ekiden user delete be", {"ben@example.test"}),
-         ("ekiden config show queue.life", {"queue.lifetime"}), ("ekiden fs", {"fsck"}), ("ekiden completion ", {"bash", "zsh"}),
+         ("ekiden config show queue.life", {"queue.lifetime"}), ("ekiden fs", {"fsck"}), ("ekiden map get ", {"people"}), ("ekiden map ", {"build", "dump"}), ("ekiden completion ", {"bash", "zsh"}),
          ("ekiden doctor --no", {"--no-dns"}), ("ekiden config set --dry", {"--dry-run"}))
 
 

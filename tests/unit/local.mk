@@ -116,6 +116,30 @@ tests_unit_test_pattern_SOURCES += $(modules_pcre_pcre_la_SOURCES)
 endif
 tests_unit_test_pattern_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
 tests_unit_test_pattern_LDADD = $(TEST_LDADD)
+if WITH_LMDB
+check_PROGRAMS += tests/unit/test-dbm
+else
+if WITH_CDB
+check_PROGRAMS += tests/unit/test-dbm
+endif
+endif
+tests_unit_test_dbm_SOURCES = tests/unit/test-dbm.c tests/unit/instance.h
+tests_unit_test_dbm_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests
+tests_unit_test_dbm_LDADD = $(TEST_LDADD)
+if WITH_LMDB
+if !BUILTIN_LMDB
+tests_unit_test_dbm_SOURCES += $(modules_lmdb_lmdb_la_SOURCES)
+endif
+tests_unit_test_dbm_CPPFLAGS += -DWITH_LMDB $(LMDB_CFLAGS)
+tests_unit_test_dbm_LDADD += $(LMDB_LIBS)
+endif
+if WITH_CDB
+if !BUILTIN_CDB
+tests_unit_test_dbm_SOURCES += $(modules_cdb_cdb_la_SOURCES)
+endif
+tests_unit_test_dbm_CPPFLAGS += -DWITH_CDB $(CDB_CFLAGS)
+tests_unit_test_dbm_LDADD += $(CDB_LIBS)
+endif
 check_PROGRAMS += tests/unit/test-mime
 tests_unit_test_mime_SOURCES = tests/unit/test-mime.c tests/lib/mimecheck.h
 tests_unit_test_mime_CPPFLAGS = $(AM_CPPFLAGS) -DEK_SRCDIR=\"$(abs_top_srcdir)\"

@@ -3,7 +3,6 @@
 #include "config.h"
 #include "unit/instance.h"
 #include "../../modules/cidr/cidr.h"
-#include "../../modules/text/text.h"
 #include "lookup/template.h"
 #include <pwd.h>
 #include <stdatomic.h>

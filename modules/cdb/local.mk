@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/cdb.la %D%/libbuiltin.la
+modules_cdb_cdb_la_SOURCES = %D%/cdb.c
+modules_cdb_cdb_la_LDFLAGS = $(module_link)
+modules_cdb_cdb_la_CFLAGS = $(AM_CFLAGS) $(CDB_CFLAGS)
+modules_cdb_cdb_la_LIBADD = libekiden.la $(CORE_LIBS) $(CDB_LIBS)
+modules_cdb_libbuiltin_la_SOURCES = $(modules_cdb_cdb_la_SOURCES)
+modules_cdb_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_cdb_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(CDB_CFLAGS)
+modules_cdb_libbuiltin_la_LIBADD = $(CDB_LIBS)
+EXTRA_DIST += %D%/README.md

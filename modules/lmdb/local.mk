@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/lmdb.la %D%/libbuiltin.la
+modules_lmdb_lmdb_la_SOURCES = %D%/lmdb.c
+modules_lmdb_lmdb_la_LDFLAGS = $(module_link)
+modules_lmdb_lmdb_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
+modules_lmdb_lmdb_la_LIBADD = libekiden.la $(CORE_LIBS) $(LMDB_LIBS)
+modules_lmdb_libbuiltin_la_SOURCES = $(modules_lmdb_lmdb_la_SOURCES)
+modules_lmdb_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_lmdb_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
+modules_lmdb_libbuiltin_la_LIBADD = $(LMDB_LIBS)
+EXTRA_DIST += %D%/README.md
