@@ -136,11 +136,12 @@ zmodload zsh/zpty
 zpty z zsh -f -i
 zpty -w z 'PS1=">"; export PATH EKIDEN_CONFIG EKIDEN_MODULE_PATH; fpath=(%s $fpath); autoload -Uz compinit; compinit -u -d %s/zcompdump'
 zpty -w z 'bindkey "^I" list-choices; zstyle ":completion:*" verbose yes; LISTMAX=10000; unsetopt beep prompt_sp; stty cols 200 rows 200; echo re""ady'
-zpty -r z answer '*ready*'
+ready=$'\r\n*\e\\[\\?2004h*'                # the line editor reads: what is typed before it does is not completed
+zpty -r z answer "*ready$ready"
 for line in "$@"; do
   zpty -w -n z "$line"$'\t'
   zpty -w -n z $'\C-u'"echo d''one"$'\n'
-  zpty -r z answer $'*done\r\n*'
+  zpty -r z answer "*done$ready"
   print -r -- "$line => ${answer//$'\r\n'/ }"
 done
 """
