@@ -75,7 +75,19 @@ inline_lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *a
   return EK_OK;
 }
 
-static const EkMapOps map = { .lookup = inline_lookup };
+static EkStatus
+inline_each (EkInstance *base, EkCall *call, void (*func) (EkStr, EkStr, gpointer), gpointer data)
+{
+  GHashTableIter iter;
+  gpointer key, value;
+
+  g_hash_table_iter_init (&iter, ((Inline *) base)->table);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    func (ek_str (key), ek_str (value), data);
+  return EK_OK;
+}
+
+static const EkMapOps map = { .lookup = inline_lookup, .each = inline_each };
 
 EK_MODULE (inline, .summary = "A map in the configuration itself", .options = options,
            .instance_size = sizeof (Inline), .init = inline_init, .stop = inline_stop, .map = &map);

@@ -75,6 +75,7 @@ def dumped(server):
     again = put(server, "again", out)
     t.equal(ekiden(server, "map", "dump", f"text:{again}")[1], out, "which reads as it was written")
     rows = json.loads(ekiden(server, "map", "dump", "names", "--json")[1])
+    t.equal(sorted(ekiden(server, "map", "dump", "few")[1].splitlines()), ["a\t1", "b\t2"], "the pairs of the configuration")
     t.equal(rows[2], {"key": 'a"b\\c', "value": "quoted"}, "and as JSON")
 
 

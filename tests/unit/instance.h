@@ -69,6 +69,28 @@ test_call_clear (EkCall *call)
   *call = (EkCall) { 0 };
 }
 
+/* Asks a map; the value (with a NUL behind it) is the call's.  *value has a NULL p unless it is OK. */
+static inline EkStatus
+test_lookup (EkInstance *self, EkCall *call, EkStr key, EkStr *value)
+{
+  EkQuery query = { .key = key };
+  EkAnswer answer = { 0 };
+  EkStatus status = self->module->map->lookup (self, test_call (call), &query, &answer);
+
+  *value = status == EK_OK ? ek_answer_column (&answer, NULL) : (EkStr) { NULL, 0 };
+  return status;
+}
+
+/* The value, or the status' name. */
+static inline const char *
+test_get (EkInstance *self, EkCall *call, const char *key)
+{
+  EkStr value;
+  EkStatus status = test_lookup (self, call, ek_str (key), &value);
+
+  return status == EK_OK ? value.p : ek_status_name (status);
+}
+
 /* A folder of the test's own, and files in it: written in place, or renamed into place. */
 static inline char *
 test_folder (void)

@@ -46,22 +46,17 @@ end (void)
 static EkStatus
 lookup (EkInstance *self, EkStr key, const char **value)
 {
-  EkQuery query = { .key = key };
-  EkAnswer answer = { 0 };
-  EkStatus status = self->module->map->lookup (self, test_call (&call), &query, &answer);
+  EkStr text;
+  EkStatus status = test_lookup (self, &call, key, &text);
 
-  *value = status == EK_OK ? ek_answer_column (&answer, NULL).p : NULL;
+  *value = text.p;
   return status;
 }
 
-/* The value, or the status' name. */
 static const char *
 get (EkInstance *self, const char *key)
 {
-  const char *value;
-  EkStatus status = lookup (self, ek_str (key), &value);
-
-  return status == EK_OK ? value : ek_status_name (status);
+  return test_get (self, &call, key);
 }
 
 static void

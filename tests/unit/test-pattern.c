@@ -52,22 +52,13 @@ end (void)
 static EkStatus
 lookup (EkInstance *self, EkStr key, EkStr *value)
 {
-  EkQuery query = { .key = key };
-  EkAnswer answer = { 0 };
-  EkStatus status = self->module->map->lookup (self, test_call (&call), &query, &answer);
-
-  *value = status == EK_OK ? ek_answer_column (&answer, NULL) : (EkStr) { NULL, 0 };
-  return status;
+  return test_lookup (self, &call, key, value);
 }
 
-/* The value, or the status' name. */
 static const char *
 get (EkInstance *self, const char *key)
 {
-  EkStr value;
-  EkStatus status = lookup (self, ek_str (key), &value);
-
-  return status == EK_OK ? value.p : ek_status_name (status);
+  return test_get (self, &call, key);
 }
 
 static void
