@@ -15,7 +15,7 @@ static const EkOption options[] = {
   EK_OPTION (Text, path, NULL, "The file: a key, blanks and its value on each line, as postmap(1) describes.  It is "
              "read again when it has changed."),
   EK_OPTION (Text, fold_case, "yes", "Whether A and a are the same in keys (ASCII letters)."),
-  EK_OPTION (Text, size_advice, "256M", "From this much memory on the log recommends a database file, which `ekiden map build` "
+  EK_OPTION (Text, size_advice, "100M", "From this much memory on the log recommends a database file, which `ekiden map build` "
              "makes of the text: it takes none, and is opened at once.  0: never."),
   EK_OPTIONS_END
 };

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "unit/instance.h"
 #include "../../modules/cidr/cidr.h"
+#include "base/log.h"
 #include "lookup/template.h"
 #include <pwd.h>
 #include <stdatomic.h>
@@ -192,6 +193,31 @@ test_text_reload_under_lookups (void)
   g_assert_cmpstr (get (self, "more59"), ==, "x");
   g_string_free (text, TRUE);
   end ();
+}
+
+static void
+note_advice (const char *bytes, gsize len, gpointer data)
+{
+  *(bool *) data |= memmem (bytes, len, "ekiden map build", strlen ("ekiden map build")) != NULL;
+}
+
+/* From a size on the log says what is better. */
+static void
+test_text_advice (void)
+{
+  static const struct { const char *settings; bool advised; } cases[] = {
+    { "", false }, { "size_advice = 100", true }, { "size_advice = 0", false },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    bool advised = false;
+    ek_log_set_sink (note_advice, &advised);
+    EkInstance *self = begin_file (&ek_module_text, "a 1\n", cases[i].settings);
+    ek_log_set_sink (NULL, NULL);
+    g_assert_cmpstr (get (self, "a"), ==, "1");
+    g_assert_true (advised == cases[i].advised);
+    end ();
+  }
 }
 
 static void
@@ -535,6 +561,7 @@ main (int argc, char **argv)
   g_test_add_func ("/maps/text-wrong", test_text_wrong);
   g_test_add_func ("/maps/text-reload", test_text_reload);
   g_test_add_func ("/maps/text-reload-under-lookups", test_text_reload_under_lookups);
+  g_test_add_func ("/maps/text-advice", test_text_advice);
   g_test_add_func ("/maps/text-large", test_text_large);
   g_test_add_func ("/maps/static", test_static);
   g_test_add_func ("/maps/inline", test_inline);
