@@ -21,3 +21,7 @@ include modules/imap/local.mk
 include modules/smtp/local.mk
 include modules/lua/local.mk
 include modules/dns_unbound/local.mk
+include modules/redis/local.mk
+include modules/socketmap/local.mk
+include modules/tcp/local.mk
+include modules/http/local.mk

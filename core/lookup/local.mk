@@ -3,3 +3,7 @@ libekiden_la_SOURCES += %D%/rules.c %D%/pattern.c %D%/patternmap.c %D%/texttable
 ekiden_lookupdir = $(ekidendir)/lookup
 ekiden_lookup_HEADERS = %D%/tablefile.h %D%/template.h %D%/network.h %D%/cache.h %D%/record.h %D%/sql.h
 ekiden_lookup_HEADERS += %D%/rules.h %D%/pattern.h %D%/texttable.h %D%/dbfile.h
+libekiden_la_SOURCES += %D%/params.c %D%/stream.c %D%/streamopen.c %D%/streamtls.c %D%/streamprivate.h
+ekiden_lookupdir = $(ekidendir)/lookup
+ekiden_lookup_HEADERS = %D%/tablefile.h %D%/template.h %D%/network.h %D%/cache.h %D%/record.h %D%/sql.h
+ekiden_lookup_HEADERS += %D%/params.h %D%/stream.h

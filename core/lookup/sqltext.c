@@ -1,6 +1,7 @@
 /* sqltext.c - queries with named parameters, as drivers want them
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/sql.h"
+#include "lookup/params.h"
 #include <errno.h>
 #include <string.h>
 
@@ -132,32 +133,13 @@ ek_sql_parse (EkPool *pool, const char *option, const char *text, EkSqlStyle sty
 
 /* ---- values ---- */
 
-/* A parameter of the question, or one that its key gives. */
-static EkStr
-value_of (const EkQuery *query, const char *name)
-{
-  EkStr key = query->key, value = ek_param (query->params, query->n_params, name);
-  const char *at = key.n ? memrchr (key.p, '@', key.n) : NULL;
-  gsize before = at ? (gsize) (at - key.p) : key.n;
-
-  if (value.p)
-    return value;
-  if (strcmp (name, "key") == 0 || strcmp (name, "user") == 0 || strcmp (name, "address") == 0)
-    return key;
-  if (strcmp (name, "local") == 0)
-    return (EkStr) { key.p, before };
-  if (strcmp (name, "domain") == 0)
-    return at ? (EkStr) { at + 1, key.n - before - 1 } : EK_STR ("");
-  return EK_STR ("");
-}
-
 const EkStr *
 ek_sql_values (EkPool *pool, const EkSql *sql, const EkQuery *query)
 {
   EkStr *values = ek_pool_newv (pool, EkStr, sql->n_params + 1);
 
   for (guint i = 0; i < sql->n_params; i++) {
-    EkStr value = value_of (query, sql->params[i]);
+    EkStr value = ek_query_value (query, sql->params[i]);
     if (value.n && !g_utf8_validate (value.p, (gssize) value.n, NULL))     /* nor with a NUL in it */
       return NULL;
     values[i] = ek_pool_str (pool, value);

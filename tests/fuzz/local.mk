@@ -98,3 +98,17 @@ endif
 tests_fuzz_fuzz_segment_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_segment_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_segment_LDADD = $(TEST_LDADD)
+check_PROGRAMS += %D%/fuzz-netmaps
+tests_fuzz_fuzz_netmaps_SOURCES = %D%/fuzz-netmaps.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_REDIS
+tests_fuzz_fuzz_netmaps_SOURCES += modules/redis/resp.c
+endif
+if !BUILTIN_SOCKETMAP
+tests_fuzz_fuzz_netmaps_SOURCES += $(modules_socketmap_socketmap_la_SOURCES)
+endif
+if !BUILTIN_TCP
+tests_fuzz_fuzz_netmaps_SOURCES += $(modules_tcp_tcp_la_SOURCES)
+endif
+tests_fuzz_fuzz_netmaps_CPPFLAGS = $(builtin_cppflags)
+tests_fuzz_fuzz_netmaps_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_netmaps_LDADD = $(TEST_LDADD)

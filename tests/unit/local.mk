@@ -257,3 +257,29 @@ check_PROGRAMS += tests/unit/test-ask
 tests_unit_test_ask_SOURCES = tests/unit/test-ask.c
 tests_unit_test_ask_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_ask_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+# their wire formats are linked in, unless they are in the library already; questions go to the modules of this build
+if WITH_REDIS
+if WITH_SOCKETMAP
+if WITH_TCP
+check_PROGRAMS += tests/unit/test-netmaps
+endif
+endif
+endif
+tests_unit_test_netmaps_SOURCES = tests/unit/test-netmaps.c tests/unit/netmaps.h tests/lib/peer.c tests/lib/peer.h
+if !BUILTIN_REDIS
+tests_unit_test_netmaps_SOURCES += modules/redis/resp.c
+endif
+if !BUILTIN_SOCKETMAP
+tests_unit_test_netmaps_SOURCES += $(modules_socketmap_socketmap_la_SOURCES)
+endif
+if !BUILTIN_TCP
+tests_unit_test_netmaps_SOURCES += $(modules_tcp_tcp_la_SOURCES)
+endif
+tests_unit_test_netmaps_CPPFLAGS = $(EK_TEST_CPPFLAGS) -DEK_STATIC
+tests_unit_test_netmaps_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_HTTP
+check_PROGRAMS += tests/unit/test-http
+endif
+tests_unit_test_http_SOURCES = tests/unit/test-http.c tests/unit/netmaps.h tests/lib/peer.c tests/lib/peer.h
+tests_unit_test_http_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_http_LDADD = tests/lib/libtesting.la $(TEST_LDADD)

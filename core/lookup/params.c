@@ -1,0 +1,87 @@
+/* params.c - texts with named parameters in them
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "lookup/params.h"
+#include <string.h>
+
+static bool
+is_word (char c)
+{
+  return g_ascii_isalnum (c) || c == '_';
+}
+
+EkStr
+ek_query_value (const EkQuery *query, const char *name)
+{
+  EkStr key = query->key, value = ek_param (query->params, query->n_params, name);
+  const char *at = key.n ? memrchr (key.p, '@', key.n) : NULL;
+  gsize before = at ? (gsize) (at - key.p) : key.n;
+
+  if (value.p)
+    return value;
+  if (strcmp (name, "key") == 0 || strcmp (name, "user") == 0 || strcmp (name, "address") == 0)
+    return key;
+  if (strcmp (name, "local") == 0)
+    return (EkStr) { key.p, before };
+  if (strcmp (name, "domain") == 0)
+    return at ? (EkStr) { at + 1, key.n - before - 1 } : EK_STR ("");
+  return EK_STR ("");
+}
+
+static bool
+begins_param (const char *text, const char *p)
+{
+  return *p == ':' && (g_ascii_isalpha (p[1]) || p[1] == '_') && (p == text || !is_word (p[-1]));
+}
+
+EkParamText *
+ek_param_text_new (EkPool *pool, const char *text)
+{
+  EkParamText *t = ek_pool_new0 (pool, EkParamText);
+  const char *copy = ek_pool_strdup (pool, text), *from = copy;
+  guint colons = 1;
+
+  for (const char *p = copy; *p; p++)
+    colons += *p == ':';
+  t->parts = ek_pool_newv (pool, EkTextPart, colons);
+  for (const char *p = copy;;) {
+    bool param = begins_param (copy, p);
+    if (*p && !param) {
+      p++;
+      continue;
+    }
+    EkTextPart *part = &t->parts[t->n_parts++];
+    part->literal = (EkStr) { from, (gsize) (p - from) };
+    if (!param)
+      return t;
+    for (from = p + 1; is_word (*from); from++)
+      ;
+    part->param = ek_pool_strndup (pool, p + 1, (gsize) (from - p) - 1);
+    t->n_params++;
+    p = from;
+  }
+}
+
+void
+ek_param_text_append (const EkParamText *text, const EkQuery *query, void (*escape) (EkBuf *out, EkStr value), EkBuf *out)
+{
+  for (guint i = 0; i < text->n_parts; i++) {
+    const EkTextPart *part = &text->parts[i];
+    EkStr value = part->param ? ek_query_value (query, part->param) : EK_STR ("");
+    ek_buf_append (out, part->literal.p, part->literal.n);
+    if (value.n && escape)
+      escape (out, value);
+    else if (value.n)
+      ek_buf_append (out, value.p, value.n);
+  }
+}
+
+bool
+ek_param_text_fits (const EkParamText *text, const EkQuery *query, bool utf8)
+{
+  for (guint i = 0; i < text->n_parts; i++) {
+    EkStr value = text->parts[i].param ? ek_query_value (query, text->parts[i].param) : EK_STR ("");
+    if (value.n && (memchr (value.p, '\0', value.n) || (utf8 && !g_utf8_validate (value.p, (gssize) value.n, NULL))))
+      return false;
+  }
+  return true;
+}

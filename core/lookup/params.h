@@ -1,0 +1,29 @@
+/* params.h - texts with named parameters in them, filled in from a question: "alias::address", "/users/:user"
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A parameter is `:name`: key, user, address (all of them the whole key), local, domain (what is before and behind its last @), or whatever
+ * a question has beside its key (service, client, ...).  A colon right behind a letter, a digit or "_" is a colon and no more, so that
+ * keys keep theirs: "mail:user::user" is "mail:user:" and the user.  A value is never looked at for parameters again.
+ */
+#pragma once
+#include <ekiden/ekiden.h>
+
+/* The value of a parameter: the question's own of that name, else what its key gives; empty when nothing does.  Borrowed from the query. */
+EkStr ek_query_value (const EkQuery *query, const char *name);
+
+typedef struct {
+  EkStr       literal;
+  const char *param;                 /* behind the literal; NULL: none */
+} EkTextPart;
+
+typedef struct {
+  EkTextPart *parts;
+  guint       n_parts, n_params;
+} EkParamText;
+
+/* In the pool. */
+EkParamText *ek_param_text_new (EkPool *pool, const char *text);
+/* Appends the text with its values, each through `escape`; NULL: as they are. */
+void ek_param_text_append (const EkParamText *text, const EkQuery *query, void (*escape) (EkBuf *out, EkStr value), EkBuf *out);
+/* True when no value in it has a NUL or, with `utf8`, is not UTF-8: else no server can hold such a key, and the answer is NOTFOUND. */
+bool ek_param_text_fits (const EkParamText *text, const EkQuery *query, bool utf8);

@@ -1,0 +1,198 @@
+/* http.c - maps, passwords and users from an HTTP server that answers in JSON
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "http.h"
+#include "lookup/network.h"
+#include "lookup/template.h"
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+static const EkOption options[] = {
+  EK_OPTION (Http, url, "", "As a map: what is asked, and the JSON that comes back is the answer: "
+             "\"https://api.example.com/aliases/:address\". Parameters are escaped: :key (also :user or :address), :local and "
+             ":domain (what is before and behind its @), and others that a question brings, as :client. 404 and 204 are \"not found\"; "
+             "everything else but 200 puts the question off."),
+  EK_OPTION (Http, password_url, "", "As a passdb: gives an object with the member password, and others that the login obeys (nologin, "
+             "allow_nets, user, userdb_...): \"https://api.example.com/users/:user/login\"."),
+  EK_OPTION (Http, user_url, "", "As a userdb: gives an object with home, mail, uid, gid, quota_rule and whatever else is known of a "
+             "user."),
+  EK_OPTION (Http, post, "[]", "Parameters that are sent as a JSON object by POST: user, domain. Empty: the question is a GET."),
+  EK_OPTION (Http, token, "", "Sent as `Authorization: Bearer`: file(\"/etc/ekiden/api.token\")."),
+  EK_OPTION (Http, unix_socket, "", "The unix socket of the server; the URL's host then is only what it is called."),
+  EK_OPTION (Http, allow_plain, "no", "Whether http:// may leave this machine: whoever is in between then reads and answers."),
+  EK_OPTION (Http, tls_verify, "yes", "Whether the server's certificate must be good and for the URL's host."),
+  EK_OPTION (Http, tls_ca_file, "", "PEM file of the authorities that may have signed it. Empty: the system's."),
+  EK_OPTION (Http, tls_certificate, "", "PEM file of our own certificate, for servers that want one."),
+  EK_OPTION (Http, tls_key, "", "PEM file of its private key, to be read by the directory role alone."),
+  EK_OPTION (Http, timeout, "10s", "How long a question may take, if whoever asks does not give up earlier: then it is put off.",
+             .allow = "10ms..5m"),
+  EK_OPTION (Http, connect_timeout, "3s", "How long connecting may take.", .allow = "10ms..1m"),
+  EK_OPTION (Http, answer_max, "1M", "The longest answer that is read.", .allow = "1K..16M"),
+  EK_OPTION (Http, scheme, "CRYPT", "The scheme of passwords that have no {SCHEME} in front."),
+  EK_OPTION (Http, home, "", "The home folder of those for whom none is given: /var/mail/%d/%n."),
+  EK_OPTION (Http, mail, "", "The mailbox location of those for whom none is given: maildir:~/Maildir."),
+  EK_OPTION (Http, uid, "", "The system user of those for whom none is given, as a number or a name."),
+  EK_OPTION (Http, gid, "", "The system group of those for whom none is given, as a number or a name."),
+  EK_OPTIONS_END
+};
+
+/* ---- settings ---- */
+
+static bool
+is_loopback (EkStr host)
+{
+  static const guint8 one[16] = { [15] = 1 };
+  EkNetwork a;
+
+  if (!ek_network_parse_address (host, &a))
+    return ek_str_ieq (host, EK_STR ("localhost"));
+  return a.len == 4 ? a.bytes[0] == 127 : memcmp (a.bytes, one, sizeof one) == 0;
+}
+
+/* NULL, or what is wrong. */
+static const char *
+parse_url (Http *self, const char *text, HttpUrl *url)
+{
+  bool tls = g_ascii_strncasecmp (text, "https://", 8) == 0;
+
+  if (!tls && g_ascii_strncasecmp (text, "http://", 7) != 0)
+    return "it begins with https:// or http://";
+  const char *host = text + (tls ? 8 : 7), *end = host + strcspn (host, "/?#");
+  EkStr name = { host, host[0] == '[' ? strcspn (host, "]") + 1 : strcspn (host, ":/?#") };
+  if (name.n == 0 || host + name.n > end)
+    return "it has no host";
+  if (memchr (host, '@', (gsize) (end - host)))
+    return "names and passwords have no place in it: see token";
+  if (strchr (end, '#') || strpbrk (text, " \t\r\n"))
+    return "it has a # or a blank";
+  for (const char *port = host + name.n; port < end; port++)
+    if (port == host + name.n ? *port != ':' : !g_ascii_isdigit (*port))
+      return "behind its host there is more than a port; parameters may stand in the path and behind ? alone";
+  if (!tls && !self->allow_plain && self->unix_socket == NULL && !is_loopback (name))
+    return "what is said would leave this machine in the clear: write https://, or allow_plain = yes";
+  url->base = ek_pool_strndup (self->pool, text, (gsize) (end - text));
+  url->rest = ek_param_text_new (self->pool, end);
+  if (url->rest->n_params == 0 && self->post[0] == NULL)
+    return "it has no parameter, so every question is the same: write .../:address, or set post";
+  return NULL;
+}
+
+static bool
+set_url (Http *self, const char *option, const char *text, HttpUrl *url, GError **error)
+{
+  url->option = option;
+  const char *wrong = text ? parse_url (self, text, url) : NULL;
+  if (wrong)
+    ek_fail (error, EK_FAIL, EINVAL, "%s: %s: %s", option, text, wrong);
+  return wrong == NULL;
+}
+
+static bool
+set_urls (Http *self, GError **error)
+{
+  if (!set_url (self, "url", self->url, &self->map_url, error)
+      || !set_url (self, "password_url", self->password_url, &self->pass_url, error)
+      || !set_url (self, "user_url", self->user_url, &self->people_url, error))
+    return false;
+  if (self->url || self->password_url || self->user_url)
+    return true;
+  ek_fail (error, EK_FAIL, EINVAL, "set url (map), password_url (passdb) or user_url (userdb)");
+  return false;
+}
+
+static bool
+set_id (const char *option, const char *text, bool group, gint64 *id, GError **error)
+{
+  if (ek_record_id (ek_str (text), group, id))
+    return true;
+  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is neither a number nor a %s of this system", option, text, group ? "group" : "user");
+  return false;
+}
+
+static bool
+check_secrets (const Http *self, GError **error)
+{
+  if ((self->tls_certificate == NULL) != (self->tls_key == NULL)) {
+    ek_fail (error, EK_FAIL, EINVAL, "tls_certificate and tls_key: set both or none");
+    return false;
+  }
+  for (gsize i = 0; i < self->token.len; i++)
+    if (!g_ascii_isgraph (self->token.text[i])) {
+      ek_fail (error, EK_FAIL, EINVAL, "token: it has a character that no token has (a blank, an end of line)");
+      return false;
+    }
+  return true;
+}
+
+static void
+stop (EkInstance *base)
+{
+  Http *self = (Http *) base;
+
+  ek_pool_free (self->pool);
+  self->pool = NULL;
+  curl_global_cleanup ();
+}
+
+static gboolean
+init (EkInstance *base, GError **error)
+{
+  Http *self = (Http *) base;
+
+  curl_global_init (CURL_GLOBAL_DEFAULT);          /* counted by libcurl */
+  self->pool = ek_pool_new ();
+  self->defaults = (EkRecordDefaults) { .scheme = self->scheme, .home = self->home, .mail = self->mail };
+  if (set_urls (self, error) && check_secrets (self, error) && ek_template_check ("home", self->home, error)
+      && ek_template_check ("mail", self->mail, error) && set_id ("uid", self->uid, false, &self->defaults.uid, error)
+      && set_id ("gid", self->gid, true, &self->defaults.gid, error))
+    return TRUE;
+  stop (base);
+  return FALSE;
+}
+
+/* ---- questions ---- */
+
+static EkStatus
+ask (EkInstance *base, EkCall *call, const HttpUrl *url, const EkQuery *query, EkAnswer *answer)
+{
+  EkStr body;
+
+  if (url->base == NULL)
+    return ek_fail (&call->error, EK_DEFER, EINVAL, "%s is not set", url->option);
+  EkStatus status = http_ask ((Http *) base, call, url, query, &body);
+  return status == EK_OK ? http_answer (body, call->pool, answer, &call->error) : status;
+}
+
+static EkStatus
+map_lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *answer)
+{
+  return ask (base, call, &((Http *) base)->map_url, query, answer);
+}
+
+static EkStatus
+pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *account)
+{
+  const Http *self = (Http *) base;
+  EkAnswer answer;
+  EkStatus status = ask (base, call, &self->pass_url, &(EkQuery) { .key = ek_str (name) }, &answer);
+
+  return status == EK_OK ? ek_record_account (call->pool, &answer, &self->defaults, account, &call->error) : status;
+}
+
+static EkStatus
+user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
+{
+  const Http *self = (Http *) base;
+  EkAnswer answer;
+  EkStatus status = ask (base, call, &self->people_url, &(EkQuery) { .key = ek_str (name) }, &answer);
+
+  return status == EK_OK ? ek_record_user (call->pool, &answer, &self->defaults, name, user, &call->error) : status;
+}
+
+static const EkMapOps map = { .lookup = map_lookup };
+static const EkPassdbOps passdb = { .lookup = pass_lookup };
+static const EkUserdbOps userdb = { .lookup = user_lookup };
+
+EK_MODULE (http, .summary = "Maps, passwords and users from an HTTP server that answers in JSON", .options = options,
+           .instance_size = sizeof (Http), .init = init, .stop = stop, .connect = http_connect, .disconnect = http_disconnect,
+           .map = &map, .passdb = &passdb, .userdb = &userdb);

@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/http.la %D%/libbuiltin.la
+modules_http_http_la_SOURCES = %D%/http.c %D%/transfer.c %D%/answer.c %D%/http.h
+modules_http_http_la_LDFLAGS = $(module_link)
+modules_http_http_la_CFLAGS = $(AM_CFLAGS) $(HTTP_CFLAGS)
+modules_http_http_la_LIBADD = libekiden.la $(CORE_LIBS) $(HTTP_LIBS)
+modules_http_libbuiltin_la_SOURCES = $(modules_http_http_la_SOURCES)
+modules_http_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_http_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(HTTP_CFLAGS)
+modules_http_libbuiltin_la_LIBADD = $(HTTP_LIBS)
+EXTRA_DIST += %D%/README.md

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/redis.la %D%/libbuiltin.la
+modules_redis_redis_la_SOURCES = %D%/redis.c %D%/resp.c %D%/redis.h
+modules_redis_redis_la_LDFLAGS = $(module_link)
+modules_redis_redis_la_CFLAGS = $(AM_CFLAGS)
+modules_redis_redis_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_redis_libbuiltin_la_SOURCES = $(modules_redis_redis_la_SOURCES)
+modules_redis_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_redis_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

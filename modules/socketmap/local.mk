@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/socketmap.la %D%/libbuiltin.la
+modules_socketmap_socketmap_la_SOURCES = %D%/socketmap.c %D%/socketmap.h
+modules_socketmap_socketmap_la_LDFLAGS = $(module_link)
+modules_socketmap_socketmap_la_CFLAGS = $(AM_CFLAGS)
+modules_socketmap_socketmap_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_socketmap_libbuiltin_la_SOURCES = $(modules_socketmap_socketmap_la_SOURCES)
+modules_socketmap_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_socketmap_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

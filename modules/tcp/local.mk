@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/tcp.la %D%/libbuiltin.la
+modules_tcp_tcp_la_SOURCES = %D%/tcp.c %D%/tcp.h
+modules_tcp_tcp_la_LDFLAGS = $(module_link)
+modules_tcp_tcp_la_CFLAGS = $(AM_CFLAGS)
+modules_tcp_tcp_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_tcp_libbuiltin_la_SOURCES = $(modules_tcp_tcp_la_SOURCES)
+modules_tcp_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_tcp_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
