@@ -21,6 +21,17 @@ ek_network_parse_address (EkStr text, EkNetwork *address)
   return inet_pton (address->len == 16 ? AF_INET6 : AF_INET, copy, address->bytes) == 1;
 }
 
+bool
+ek_network_is_loopback (EkStr host)
+{
+  static const guint8 one[16] = { [15] = 1 };
+  EkNetwork a;
+
+  if (!ek_network_parse_address (host, &a))
+    return ek_str_ieq (host, EK_STR ("localhost"));
+  return a.len == 4 ? a.bytes[0] == 127 : memcmp (a.bytes, one, sizeof one) == 0;
+}
+
 /* Are all bits from `prefix` on zero? */
 static bool
 is_clean (const EkNetwork *network)

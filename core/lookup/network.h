@@ -11,6 +11,8 @@ typedef struct {
 
 /* An address, in brackets or not; prefix becomes all bits.  No zone ("%eth0"), no leading zeros. */
 bool ek_network_parse_address (EkStr text, EkNetwork *address);
+/* "localhost", 127.0.0.0/8 or ::1: what is said there does not leave the machine. */
+bool ek_network_is_loopback (EkStr host);
 /* An address or address/prefix.  Returns NULL, or what is wrong (a static sentence): bits behind the
  * prefix must be zero. */
 const char *ek_network_parse (EkStr text, EkNetwork *network);

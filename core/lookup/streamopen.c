@@ -20,17 +20,6 @@
 
 /* ---- settings ---- */
 
-static bool
-is_loopback (const char *host)
-{
-  static const guint8 one[16] = { [15] = 1 };
-  EkNetwork a;
-
-  if (!ek_network_parse_address (ek_str (host), &a))
-    return g_ascii_strcasecmp (host, "localhost") == 0;
-  return a.len == 4 ? a.bytes[0] == 127 : memcmp (a.bytes, one, sizeof one) == 0;
-}
-
 /* "host:port", "[address]:port", "host". */
 static const char *
 parse_host (EkStreamServer *server, const char *text, guint16 default_port)
@@ -54,7 +43,7 @@ parse_host (EkStreamServer *server, const char *text, guint16 default_port)
     return "the host is missing: HOST:PORT";
   server->host = g_strndup (host.p, host.n);
   server->port = (guint16) port;
-  server->local = is_loopback (server->host);
+  server->local = ek_network_is_loopback (host);
   return NULL;
 }
 

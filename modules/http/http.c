@@ -38,17 +38,6 @@ static const EkOption options[] = {
 
 /* ---- settings ---- */
 
-static bool
-is_loopback (EkStr host)
-{
-  static const guint8 one[16] = { [15] = 1 };
-  EkNetwork a;
-
-  if (!ek_network_parse_address (host, &a))
-    return ek_str_ieq (host, EK_STR ("localhost"));
-  return a.len == 4 ? a.bytes[0] == 127 : memcmp (a.bytes, one, sizeof one) == 0;
-}
-
 /* NULL, or what is wrong. */
 static const char *
 parse_url (Http *self, const char *text, HttpUrl *url)
@@ -68,7 +57,7 @@ parse_url (Http *self, const char *text, HttpUrl *url)
   for (const char *port = host + name.n; port < end; port++)
     if (port == host + name.n ? *port != ':' : !g_ascii_isdigit (*port))
       return "behind its host there is more than a port; parameters may stand in the path and behind ? alone";
-  if (!tls && !self->allow_plain && self->unix_socket == NULL && !is_loopback (name))
+  if (!tls && !self->allow_plain && self->unix_socket == NULL && !ek_network_is_loopback (name))
     return "what is said would leave this machine in the clear: write https://, or allow_plain = yes";
   url->base = ek_pool_strndup (self->pool, text, (gsize) (end - text));
   url->rest = ek_param_text_new (self->pool, end);

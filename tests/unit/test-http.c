@@ -41,7 +41,8 @@ test_http (void)
   peer_start (&peer, answers, true, NULL);
   EkInstance *self = make_http (&peer, "url = \"URL/v1/:local/:domain?q=:key\"\ntoken = \"abc.DEF_1\"\n");
   g_assert_cmpstr (ask (self, "an/na &\xc3\xa9@b.test"), ==, "x");
-  assert_lines (&peer, "GET /v1/an%2Fna%20%26%C3%A9/b.test?q=an%2Fna%20%26%C3%A9%40b.test HTTP/1.1\r\n", "\r\nAuthorization: Bearer abc.DEF_1\r\n");
+  assert_lines (&peer, "GET /v1/an%2Fna%20%26%C3%A9/b.test?q=an%2Fna%20%26%C3%A9%40b.test HTTP/1.1\r\n",
+                "\r\nAuthorization: Bearer abc.DEF_1\r\n");
   g_assert_cmpstr (ask (self, "nobody@b.test"), ==, "[notfound]");
   g_assert_cmpstr (ask (self, "nobody"), ==, "[notfound]");            /* without a domain it would be another resource */
   g_assert_cmpstr (ask (self, "..@b.test"), ==, "[notfound]");

@@ -363,6 +363,9 @@ test_networks (void)
   g_assert_cmpint (ek_network_list_has (EK_STR ("127.0.0.1"), "unix", &error), ==, EK_NOTFOUND);
   g_assert_cmpint (ek_network_list_has (EK_STR (""), "127.0.0.1", &error), ==, EK_NOTFOUND);
   g_assert_cmpint (ek_network_list_has (list, NULL, &error), ==, EK_NOTFOUND);
+  g_assert_true (ek_network_is_loopback (EK_STR ("127.1.2.3")) && ek_network_is_loopback (EK_STR ("[::1]")));
+  g_assert_true (ek_network_is_loopback (EK_STR ("Localhost")) && !ek_network_is_loopback (EK_STR ("128.0.0.1")));
+  g_assert_false (ek_network_is_loopback (EK_STR ("::2")) || ek_network_is_loopback (EK_STR ("localhost.example.com")));
   g_assert_no_error (error);
   g_assert_cmpint (ek_network_list_has (EK_STR ("127.0.0.1 x/8"), "127.0.0.1", &error), ==, EK_FAIL);
   g_assert_true (test_has (error->message, "\"x/8\" is no network"));
