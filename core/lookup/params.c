@@ -30,7 +30,7 @@ ek_query_value (const EkQuery *query, const char *name)
 static bool
 begins_param (const char *text, const char *p)
 {
-  return *p == ':' && (g_ascii_isalpha (p[1]) || p[1] == '_') && (p == text || !is_word (p[-1]));
+  return *p == ':' && (g_ascii_isalpha (p[1]) || p[1] == '_') && (p == text || !(is_word (p[-1]) || strchr ("}])", p[-1])));
 }
 
 EkParamText *

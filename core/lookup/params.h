@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A parameter is `:name`: key, user, address (all of them the whole key), local, domain (what is before and behind its last @), or whatever
- * a question has beside its key (service, client, ...).  A colon right behind a letter, a digit or "_" is a colon and no more, so that
- * keys keep theirs: "mail:user::user" is "mail:user:" and the user.  A value is never looked at for parameters again.
+ * a question has beside its key (service, client, ...).  A colon right behind a letter, a digit, "_" or a closing bracket is a colon and
+ * no more, so that keys keep theirs: "mail:user::user" is "mail:user:" and the user, "{:domain}:users" has one parameter.  A value is never looked at for parameters again.
  */
 #pragma once
 #include <ekiden/ekiden.h>

@@ -25,8 +25,9 @@ static const EkOption options[] = {
              "the next one is asked when one is away: replicas, in the order of preference."),
   EK_OPTION (Redis, command, NULL, "What is asked, word by word: GET, \"alias::address\". Parameters are :key (also :user or :address), "
              ":local and :domain (what is before and behind its @), and others that a question brings, as :client. A colon behind a "
-             "letter, a digit or _ is a colon: \"mail:user::user\" is mail:user: and the user. GET and the like give one value, SMEMBERS "
-             "and LRANGE rows, HGETALL and HMGET a row whose columns are the fields; nil, nothing and the number 0 are \"not found\"."),
+             "letter, a digit, _ or a closing bracket is a colon: \"mail:user::user\" is mail:user: and the user. GET and the like give "
+             "one value, SMEMBERS and LRANGE rows, HGETALL and HMGET a row whose columns are the fields; nil, nothing and the number 0 "
+             "are \"not found\"."),
   EK_OPTION (Redis, user, "", "The user of the server's access list. Empty: the default one."),
   EK_OPTION (Redis, password, "", "His password: file(\"/etc/ekiden/redis.password\"). Empty: none is sent."),
   EK_OPTION (Redis, database, "0", "The number of the database.", .allow = "0..1000000"),

@@ -21,7 +21,7 @@ check (EkStatus status, const EkAnswer *answer, GError *error)
 }
 
 static void
-as_redis (EkPool *pool, EkStr bytes, char *const *words)
+as_redis (EkPool *pool, EkStr bytes, const char *const *words)
 {
   EkStream *stream = ek_stream_of_bytes (bytes);
 
@@ -31,7 +31,7 @@ as_redis (EkPool *pool, EkStr bytes, char *const *words)
     Resp value;
     EkStatus status = EK_DEFER;
     if (resp_read (stream, pool, &value, &error))
-      status = resp_answer (&value, words, pool, &answer, &error);
+      status = resp_answer (&value, (char *const *) words, pool, &answer, &error);
     check (status, &answer, error);
     if (status == EK_DEFER)
       break;
@@ -90,7 +90,7 @@ as_tcp (EkPool *pool, EkStr bytes)
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-  static char *get[] = { "GET", "k", NULL }, *all[] = { "HGETALL", "k", NULL }, *some[] = { "HMGET", "k", "a", "b", NULL };
+  static const char *get[] = { "GET", "k", NULL }, *all[] = { "HGETALL", "k", NULL }, *some[] = { "HMGET", "k", "a", "b", NULL };
   EkPool *pool = ek_pool_new ();
   EkStr bytes = { size ? (const char *) data : "", size };
 

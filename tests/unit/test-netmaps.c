@@ -306,9 +306,9 @@ test_tcp (void)
   g_assert_cmpstr (ask_for (self, EK_STR ("a\0b"), 0), ==, "[notfound]");
   g_autofree char *huge = g_strnfill (65536, 'x');
   g_assert_cmpstr (ask (self, huge), ==, "[notfound]");
-  g_assert_cmpint (ek_op_call (self, pool, 0, run_put, "v w", &error), ==, EK_OK);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_put, (gpointer) "v w", &error), ==, EK_OK);
   g_assert_no_error (error);
-  g_assert_cmpint (ek_op_call (self, pool, 0, run_put, "x", &error), ==, EK_FAIL);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_put, (gpointer) "x", &error), ==, EK_FAIL);
   g_assert_nonnull (strstr (error->message, "refused"));
   peer_assert_heard (&peer, "get a@b.test\nget a%20b%0A%FF\nput k%25 v%20w\nput k%25 x\n");
   g_assert_cmpuint (peer_connections (&peer), ==, 1);
