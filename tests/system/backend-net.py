@@ -72,7 +72,8 @@ domain "strange.test" {{ aliases = strangers
   mailboxes = mail }}
 routing {{ cache = 0
   cache_stale = 0 }}
-auth {{ failure_delay = 50ms
+auth {{ cache_stale = 0
+  failure_delay = 50ms
   failure_delay_max = 100ms
   timeout = 5s }}
 """
@@ -104,7 +105,7 @@ def login(server, user, password):
 def others_served(server, name):
     """Who has a file is not disturbed."""
     t.equal(send(server, server.address("dora")).code, 250, f"{name}: mail for another domain")
-    t.contains(login(server, server.address("dora"), server.password), "OK", f"{name}: and a login there")
+    t.contains(login(server, server.address("dora"), server.password), "Logged in", f"{name}: and a login there")
 
 
 def put_off(server, name, *addresses):
@@ -136,7 +137,7 @@ def serve(server):
         said = send(server, address)
         t.ok(said.code in (501, 550, 554), f"{address} is refused", said)
     for user, password in PEOPLE.items():
-        t.contains(login(server, user, password), " OK", f"{user} logs in")
+        t.contains(login(server, user, password), "Logged in", f"{user} logs in")
     t.contains(login(server, "anna@one.test", "no"), "AUTHENTICATIONFAILED", "a wrong password is wrong")
     t.contains(login(server, "nobody@one.test", "no"), "AUTHENTICATIONFAILED", "and so is nobody's")
     put_off(server, "an answer that cannot be used", "broken@one.test", "odd@one.test")
@@ -166,7 +167,7 @@ def api_away(server, api):
             t.contains(login(server, "anna@one.test", password), "UNAVAILABLE", f"the HTTP server is {word}: a login hears \"later\"")
         others_served(server, f"the HTTP server is {word}")
         come()
-        t.ok(wait_for(lambda: " OK" in login(server, "anna@one.test", "pa"), 60, 0.5), f"the HTTP server was {word} and is back: logins")
+        t.ok(wait_for(lambda: "Logged in" in login(server, "anna@one.test", "pa"), 60, 0.5), f"the HTTP server was {word} and is back: logins")
         t.ok(wait_for(lambda: send(server, "anna@one.test").code == 250, 60, 0.5), "and mail")
         t.ok(wait_for(lambda: "AUTHENTICATIONFAILED" in login(server, "anna@one.test", "no"), 60, 0.5), "a wrong password is wrong again")
 
