@@ -154,8 +154,10 @@ connect_failed (EkInstance *self, struct EkCalls *calls, GError *why, GError **e
   const char *text = why ? why->message : "the module gave no reason";
 
   pthread_mutex_lock (&calls->lock);
-  calls->backoff = CLAMP (calls->backoff * 2, BACKOFF_MIN, BACKOFF_MAX);
-  calls->next_try = ek_now () + calls->backoff * 3 / 4 + (gint64) (ek_random64 () % (guint64) (calls->backoff / 2));
+  if (ek_now () >= calls->next_try) {              /* else another thread's failure at the same time has counted */
+    calls->backoff = CLAMP (calls->backoff * 2, BACKOFF_MIN, BACKOFF_MAX);
+    calls->next_try = ek_now () + calls->backoff * 3 / 4 + (gint64) (ek_random64 () % (guint64) (calls->backoff / 2));
+  }
   g_free (calls->why);
   calls->why = g_strdup (text);
   pthread_mutex_unlock (&calls->lock);

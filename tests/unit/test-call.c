@@ -10,12 +10,14 @@ static EkJobPool *jobs;
 
 /* ---- a blocking module whose server can be broken ---- */
 
-static gint n_connects, n_open, n_runs, refuse, broken, let_go;   /* atomic */
+static gint n_connects, n_open, n_runs, refuse, broken, let_go, together;   /* atomic */
 
 static gpointer
 db_connect (EkInstance *self, GError **error)
 {
   g_atomic_int_inc (&n_connects);
+  for (int i = 0; i < 10000 && g_atomic_int_get (&n_connects) < g_atomic_int_get (&together); i++)
+    g_usleep (1000);
   if (g_atomic_int_get (&refuse)) {
     ek_fail (error, EK_DEFER, 0, "connection refused");
     return NULL;
@@ -209,6 +211,31 @@ test_backoff (void)
   turn_for (50000);
 }
 
+/* Several threads that are refused at the same time are one failure: the pause does not grow. */
+static void
+test_backoff_together (void)
+{
+  EkInstance *self = ek_test_instance ("db", "connections = 4");
+  Got got[4];
+
+  n_connects = 0;
+  together = 4;
+  refuse = 1;
+  for (guint i = 0; i < 4; i++)
+    ask (self, "a", (EkTime) { 0 }, &got[i]);
+  for (guint i = 0; i < 4; i++) {
+    wait_for (&got[i]);
+    g_assert_cmpint (got[i].status, ==, EK_DEFER);
+  }
+  g_assert_cmpint (n_connects, ==, 4);
+  together = refuse = 0;
+  turn_for (1400000);
+  ask_and_wait (self, "a", &got[0]);
+  g_assert_cmpint (got[0].status, ==, EK_OK);
+  ek_test_instance_free (self);
+  turn_for (50000);
+}
+
 static void
 test_timeout (void)
 {
@@ -333,6 +360,7 @@ main (int argc, char **argv)
   g_test_add_func ("/call/blocking", test_blocking);
   g_test_add_func ("/call/broken", test_broken);
   g_test_add_func ("/call/backoff", test_backoff);
+  g_test_add_func ("/call/backoff-together", test_backoff_together);
   g_test_add_func ("/call/timeout", test_timeout);
   g_test_add_func ("/call/apart", test_apart);
   g_test_add_func ("/call/evented", test_evented);
