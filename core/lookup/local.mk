@@ -7,3 +7,7 @@ libekiden_la_SOURCES += %D%/params.c %D%/stream.c %D%/streamopen.c %D%/streamtls
 ekiden_lookupdir = $(ekidendir)/lookup
 ekiden_lookup_HEADERS = %D%/tablefile.h %D%/template.h %D%/network.h %D%/cache.h %D%/record.h %D%/sql.h
 ekiden_lookup_HEADERS += %D%/params.h %D%/stream.h
+libekiden_la_SOURCES += %D%/sqlserver.c %D%/hosts.c %D%/aside.c
+ekiden_lookupdir = $(ekidendir)/lookup
+ekiden_lookup_HEADERS = %D%/tablefile.h %D%/template.h %D%/network.h %D%/cache.h %D%/record.h %D%/sql.h
+ekiden_lookup_HEADERS += %D%/sqlserver.h %D%/hosts.h %D%/aside.h

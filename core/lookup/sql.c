@@ -102,18 +102,28 @@ prepare (EkSqlQueries *q, EkSql **sql, const char *option, const char *text, EkS
 }
 
 static bool
+prepare_change (EkSqlQueries *q, EkSql **sql, const char *option, const char *text, EkSqlStyle style, GError **error)
+{
+  bool ok = prepare (q, sql, option, text, style, error);
+
+  if (*sql)
+    (*sql)->changes = true;
+  return ok;
+}
+
+static bool
 prepare_all (EkSqlInstance *self, EkSqlQueries *q, EkSqlStyle style, GError **error)
 {
   return prepare (q, &q->query, "query", self->query, style, error)
          && prepare (q, &q->list_query, "list_query", self->list_query, style, error)
-         && prepare (q, &q->insert, "insert", self->insert, style, error)
-         && prepare (q, &q->remove, "remove", self->remove, style, error)
+         && prepare_change (q, &q->insert, "insert", self->insert, style, error)
+         && prepare_change (q, &q->remove, "remove", self->remove, style, error)
          && prepare (q, &q->password_query, "password_query", self->password_query, style, error)
          && prepare (q, &q->user_query, "user_query", self->user_query, style, error)
          && prepare (q, &q->users_query, "users_query", self->users_query, style, error)
-         && prepare (q, &q->password_update, "password_update", self->password_update, style, error)
-         && prepare (q, &q->user_insert, "user_insert", self->user_insert, style, error)
-         && prepare (q, &q->user_delete, "user_delete", self->user_delete, style, error);
+         && prepare_change (q, &q->password_update, "password_update", self->password_update, style, error)
+         && prepare_change (q, &q->user_insert, "user_insert", self->user_insert, style, error)
+         && prepare_change (q, &q->user_delete, "user_delete", self->user_delete, style, error);
 }
 
 static bool

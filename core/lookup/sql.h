@@ -27,6 +27,7 @@ typedef struct {
   char        *text;                 /* with the driver's placeholders */
   const char **params;               /* n_params names, in the order in which the driver counts them */
   guint        n_params;
+  bool         changes;              /* it writes: not for a server that only copies another */
 } EkSql;
 
 #define EK_SQL_PARAMS_MAX 32

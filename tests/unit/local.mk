@@ -57,6 +57,9 @@ check_PROGRAMS += tests/unit/test-cache
 tests_unit_test_cache_SOURCES = tests/unit/test-cache.c
 tests_unit_test_cache_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_cache_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-hosts
+tests_unit_test_hosts_SOURCES = tests/unit/test-hosts.c
+tests_unit_test_hosts_LDADD = $(TEST_LDADD)
 if WITH_SQLITE
 check_PROGRAMS += tests/unit/test-sql
 endif
