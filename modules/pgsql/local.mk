@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/pgsql.la %D%/libbuiltin.la
+modules_pgsql_pgsql_la_SOURCES = %D%/pgsql.c %D%/open.c %D%/pgsql.h
+modules_pgsql_pgsql_la_LDFLAGS = $(module_link)
+modules_pgsql_pgsql_la_CFLAGS = $(AM_CFLAGS) $(PGSQL_CFLAGS)
+modules_pgsql_pgsql_la_LIBADD = libekiden.la $(CORE_LIBS) $(PGSQL_LIBS)
+modules_pgsql_libbuiltin_la_SOURCES = $(modules_pgsql_pgsql_la_SOURCES)
+modules_pgsql_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_pgsql_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(PGSQL_CFLAGS)
+modules_pgsql_libbuiltin_la_LIBADD = $(PGSQL_LIBS)
+EXTRA_DIST += %D%/README.md
