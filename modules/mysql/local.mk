@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/mysql.la %D%/libbuiltin.la
+modules_mysql_mysql_la_SOURCES = %D%/mysql.c %D%/dial.c %D%/watch.c %D%/maria.h
+modules_mysql_mysql_la_LDFLAGS = $(module_link)
+modules_mysql_mysql_la_CFLAGS = $(AM_CFLAGS) $(MYSQL_CFLAGS)
+modules_mysql_mysql_la_LIBADD = libekiden.la $(CORE_LIBS) $(MYSQL_LIBS)
+modules_mysql_libbuiltin_la_SOURCES = $(modules_mysql_mysql_la_SOURCES)
+modules_mysql_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_mysql_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(MYSQL_CFLAGS)
+modules_mysql_libbuiltin_la_LIBADD = $(MYSQL_LIBS)
+EXTRA_DIST += %D%/README.md
