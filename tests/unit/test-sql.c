@@ -1,4 +1,4 @@
-/* test-sql.c - queries with named parameters, and the module sqlite as map, passdb and userdb
+/* test-sql.c - queries with named parameters, and the SQL modules as map, passdb and userdb
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../lib/instance.h"
 #include "lookup/record.h"
@@ -138,9 +138,10 @@ test_record (void)
   g_assert_nonnull (strstr (error->message, "neither a number nor a user"));
 }
 
-/* ---- sqlite ---- */
+/* ---- a database: sqlite's in a file, or the server that tests/system/backend-sql.py has started and filled ---- */
 
 static char *folder, *file;
+static const char *module = "sqlite", *server;       /* EKIDEN_SQL_MODULE, EKIDEN_SQL_SETTINGS: how to reach it */
 static gint64 patience_us = 30000000;
 
 static void
@@ -156,7 +157,6 @@ run_sql (const char *path, const char *text)
 }
 
 #define SETTINGS \
-  "path = \"%s\"\n" \
   "query = \"SELECT goto FROM alias WHERE address = :key ORDER BY goto\"\n" \
   "password_query = \"SELECT password, home AS userdb_home FROM mailbox WHERE name = :user\"\n" \
   "user_query = \"SELECT home FROM mailbox WHERE name = :user\"\n" \
@@ -166,17 +166,28 @@ run_sql (const char *path, const char *text)
   "user_delete = \"DELETE FROM mailbox WHERE name = :user\"\n" \
   "uid = 5000\ngid = 5000\n"
 
+/* With the settings of how to reach the database. */
+static EkInstance *
+make_with (const char *settings)
+{
+  g_autofree char *path = g_strdup_printf ("path = \"%s\"\n", file);
+  g_autofree char *all = g_strconcat (server ? server : path, "\n", settings, NULL);
+
+  return ek_test_instance (module, all);
+}
+
+/* Of our own: anna and o'neil, and the alias of both. */
 static EkInstance *
 make (void)
 {
-  g_autofree char *settings = g_strdup_printf (SETTINGS, file);
-
+  if (server)
+    return make_with (SETTINGS);
   g_unlink (file);
   run_sql (file, "CREATE TABLE mailbox (name TEXT PRIMARY KEY, password TEXT, home TEXT);"
                  "INSERT INTO mailbox VALUES ('anna@a.test', '{PLAIN}x', '/home/anna'), ('o''neil@a.test', '{PLAIN}y', NULL);"
                  "CREATE TABLE alias (address TEXT, goto TEXT);"
                  "INSERT INTO alias VALUES ('all@a.test', 'anna@a.test'), ('all@a.test', 'o''neil@a.test');");
-  return ek_test_instance ("sqlite", settings);
+  return make_with (SETTINGS);
 }
 
 static EkStatus
@@ -267,6 +278,72 @@ test_writing (void)
   ek_test_instance_free (self);
 }
 
+/* What is asked comes back as it was, whatever it holds. */
+static void
+test_echo (void)
+{
+  g_autofree char *longest = g_strnfill (65536, 'x'), *edge = g_strnfill (512, 'y'), *behind = g_strnfill (513, 'z');
+  const char *const texts[] = { "", " ", "x", "'", "''", "\"", "\\", "\\'", "%_", "$1 ?", ":key", "a;b--c/*d", "\n\t\r", "\xc3\xa4\xe9\xa7\x85",
+                                "\xf0\x9f\x93\xae", edge, behind, longest };
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkInstance *self = make_with ("query = \"SELECT :key AS a, NULL AS b, :domain AS c, 17 AS d\"\n");
+  EkAnswer answer;
+
+  for (guint round = 0; round < 2; round++)        /* prepared before, too */
+    for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+      g_assert_cmpint (look_up (self, pool, ek_str (texts[i]), &answer), ==, EK_OK);
+      g_assert_cmpuint (answer.n_rows, ==, 1);
+      g_assert_cmpuint (answer.n_columns, ==, 4);
+      if (!ek_str_eq (answer.cells[0], ek_str (texts[i])))
+        g_error ("\"%.80s\" came back as \"%.*s\"", texts[i], (int) MIN (answer.cells[0].n, 80), answer.cells[0].p);
+      g_assert_null (answer.cells[1].p);
+      g_assert_nonnull (answer.cells[2].p);
+      g_assert_cmpuint (answer.cells[2].n, ==, 0);
+      g_assert_true (ek_str_eq (answer.cells[3], EK_STR ("17")));
+      ek_pool_clear (pool);
+    }
+  ek_test_instance_free (self);
+}
+
+/* An answer without end is "later", and the connection is good for the next question. */
+static void
+test_bounds (void)
+{
+#define MANY "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) SELECT a.i FROM n a, n b"
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkInstance *self = make_with ("query = \"" MANY " LIMIT 10001\"\n"), *fits = make_with ("query = \"" MANY " LIMIT 10000\"\n");
+  EkAnswer answer;
+
+  g_assert_cmpint (look_up (self, pool, EK_STR ("x"), &answer), ==, EK_DEFER);
+  g_assert_cmpint (look_up (self, pool, EK_STR ("x"), &answer), ==, EK_DEFER);
+  g_assert_cmpint (look_up (fits, pool, EK_STR ("x"), &answer), ==, EK_OK);
+  g_assert_cmpuint (answer.n_rows, ==, 10000);
+  ek_test_instance_free (self);
+  ek_test_instance_free (fits);
+}
+
+/* Mistakes of whoever wrote the query are "later" as well, and say which setting is wrong. */
+static void
+test_mistakes (void)
+{
+  static const char *const queries[] = { "SELECT a FROM nowhere WHERE b = :key", "SELEKT 1", "SELECT nothing FROM mailbox WHERE name = :key" };
+  g_autoptr (EkPool) pool = ek_pool_new ();
+
+  ek_test_instance_free (make ());                 /* the tables are there */
+  for (guint i = 0; i < G_N_ELEMENTS (queries); i++) {
+    g_autofree char *settings = g_strdup_printf ("query = \"%s\"\n", queries[i]);
+    EkInstance *self = make_with (settings);
+    EkLookup lookup = { .query.key = EK_STR ("anna@a.test") };
+    for (guint round = 0; round < 2; round++) {
+      g_autoptr (GError) error = NULL;
+      g_assert_cmpint (ek_op_call (self, pool, 0, ek_run_lookup, &lookup, &error), ==, EK_DEFER);
+      if (!strstr (error->message, ": query: "))
+        g_error ("%s: %s", queries[i], error->message);
+    }
+    ek_test_instance_free (self);
+  }
+}
+
 /* What goes wrong is "later", and right again when it is mended. */
 static void
 test_outage (void)
@@ -322,6 +399,10 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_setenv ("EKIDEN_LOG_LEVEL", "error", TRUE);    /* warnings are what is tested here */
+  if (g_getenv ("EKIDEN_SQL_MODULE")) {
+    module = g_getenv ("EKIDEN_SQL_MODULE");
+    server = g_getenv ("EKIDEN_SQL_SETTINGS");
+  }
   folder = g_dir_make_tmp ("ekiden-sql-XXXXXX", NULL);
   file = g_build_filename (folder, "test.db", NULL);
   g_test_add_func ("/sql/parse", test_parse);
@@ -329,6 +410,9 @@ main (int argc, char **argv)
   g_test_add_func ("/sql/record", test_record);
   g_test_add_func ("/sql/lookups", test_lookups);
   g_test_add_func ("/sql/writing", test_writing);
+  g_test_add_func ("/sql/echo", test_echo);
+  g_test_add_func ("/sql/bounds", test_bounds);
+  g_test_add_func ("/sql/mistakes", test_mistakes);
   g_test_add_func ("/sql/outage", test_outage);
   g_test_add_func ("/sql/settings", test_settings);
   int failed = g_test_run ();
