@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 3                     /* bumped on any change to a struct below */
+#define EK_ABI 4                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -261,7 +261,7 @@ typedef struct {                     /* what a passdb knows of a login; strings 
   guint          n_fields;
 } EkAccount;
 
-/* One of lookup and verify is there.  A passdb that can read its secrets gives only lookup: the
+/* One of lookup and verify is there, or both (verifies).  A passdb that can read its secrets gives only lookup: the
  * core compares, by the scheme, and lets an unknown user cost what a wrong password costs. */
 typedef struct {
   /* OK, NOTFOUND, DEFER. */
@@ -269,6 +269,9 @@ typedef struct {
   /* Asks somebody else (an LDAP bind, PAM).  OK, NOTFOUND (no such user here), FAIL (user known,
    * secret wrong: set no error), DEFER. */
   EkStatus (*verify) (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *account);
+  /* Which of the two a login takes, when a module has both and the options of an instance decide; NULL: verify when it is there.
+   * lookup then still tells whether a user exists, and may give a NULL `stored`. */
+  bool     (*verifies) (const EkInstance *self);
   /* Sets the stored secret ("{SCHEME}...", never plain unless the scheme is), adding the user when
    * there is none.  NULL: read-only. */
   EkStatus (*set) (EkInstance *self, EkCall *call, const char *name, EkStr stored);

@@ -18,11 +18,20 @@ ops_of (const EkInstance *self)
   return self->module ? self->module->passdb : NULL;
 }
 
+/* Does this passdb ask somebody else whether the secret is right? */
+static bool
+verifies (const EkInstance *self)
+{
+  const EkPassdbOps *ops = ops_of (self);
+
+  return ops && ops->verify && (ops->verifies == NULL || ops->verifies (self));
+}
+
 /* Does the core compare what this passdb looks up? */
 static bool
 compares (const EkInstance *self)
 {
-  return ops_of (self) && ops_of (self)->verify == NULL;
+  return ops_of (self) && !verifies (self);
 }
 
 static EkLogin
@@ -56,7 +65,7 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
 
   ask->account = (EkAccount) { 0 };    /* an operation may run twice */
   ask->wrong = false;
-  if (ops && ops->verify) {
+  if (verifies (self)) {
     EkStatus status = ops->verify (self, call, &ask->login, &ask->account);
     ask->wrong = status == EK_FAIL && call->error == NULL;
     return status;

@@ -24,7 +24,7 @@ ek_query_value (const EkQuery *query, const char *name)
     return (EkStr) { key.p, before };
   if (strcmp (name, "domain") == 0)
     return at ? (EkStr) { at + 1, key.n - before - 1 } : EK_STR ("");
-  return EK_STR ("");
+  return (EkStr) { NULL, 0 };
 }
 
 static bool

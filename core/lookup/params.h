@@ -8,7 +8,8 @@
 #pragma once
 #include <ekiden/ekiden.h>
 
-/* The value of a parameter: the question's own of that name, else what its key gives; empty when nothing does.  Borrowed from the query. */
+/* The value of a parameter: the question's own of that name, else what its key gives; empty, with a NULL p, when nothing does.  Borrowed
+ * from the query. */
 EkStr ek_query_value (const EkQuery *query, const char *name);
 
 typedef struct {

@@ -42,6 +42,26 @@ bind_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *ac
 static const EkPassdbOps bind_passdb = { .verify = bind_verify };
 static const EkModule bind_module = { .abi = EK_ABI, .build = EK_BUILD, .name = "binder", .passdb = &bind_passdb };
 
+/* One that can do both: the block called "asks" verifies, any other one looks up. */
+static EkStatus
+either_lookup (EkInstance *self, EkCall *call, const char *name, EkAccount *account)
+{
+  if (strcmp (name, "anna@e.example") != 0)
+    return EK_NOTFOUND;
+  static const EkParam fields[] = { { "userdb_home", { "/either", 7 } } };
+  *account = (EkAccount) { .stored = EK_STR ("{PLAIN}looked-up"), .fields = fields, .n_fields = 1 };
+  return EK_OK;
+}
+
+static bool
+either_verifies (const EkInstance *self)
+{
+  return strcmp (self->name, "asks") == 0;
+}
+
+static const EkPassdbOps either_passdb = { .lookup = either_lookup, .verify = bind_verify, .verifies = either_verifies };
+static const EkModule either_module = { .abi = EK_ABI, .build = EK_BUILD, .name = "either", .passdb = &either_passdb };
+
 /* ---- asking ---- */
 
 typedef struct {
@@ -274,6 +294,25 @@ test_verify (void)
   strcpy (bind_state, "broken");
   assert_unavailable (login ("binder", "", "bound@c.example", "wrong"), "no such base");
   strcpy (bind_state, "ok");
+}
+
+static void
+test_either (void)
+{
+  guint binds = n_binds;
+  guint64 dummies = ek_password_n_dummies ();
+
+  assert_ok (login ("looks", "", "anna@e.example", "looked-up"), "anna@e.example", "/either");
+  assert_refused (login ("looks", "", "anna@e.example", "no"), "wrong password (looks)");
+  assert_refused (login ("looks", "", "nobody@e.example", "no"), "unknown user");
+  g_assert_cmpuint (n_binds, ==, binds);
+  g_assert_cmpuint (ek_password_n_dummies (), ==, dummies + 1);
+  assert_ok (login ("asks", "", "bound@c.example", "bindpass"), "bound@c.example", "/bound");
+  assert_refused (login ("asks", "", "bound@c.example", "no"), "wrong password (asks)");
+  assert_refused (login ("asks", "", "nobody@e.example", "no"), "unknown user");
+  g_assert_cmpuint (n_binds, ==, binds + 3);
+  g_assert_cmpuint (ek_password_n_dummies (), ==, dummies + 1);
+  g_assert_cmpint (find_user ("asks", "", "anna@e.example").status, ==, EK_OK);       /* that he exists, lookup tells */
 }
 
 static void
@@ -518,7 +557,7 @@ open_generation (void)
     "file \"missing\" { path = \"%s/missing\" }\nfile \"slowhash\" { path = \"%s/slow\" }\n"
     "test \"down\" { state = defer }\ntest \"away\" { home = \"/h/%%n\" }\ntest_evented \"evented\" { home = \"/h/%%n\" }\n"
     "static \"virtual\" { home = \"/v/%%d/%%n\"\n quota = 1M }\nstatic \"everybody\" { all_users = yes }\n"
-    "binder { }\n", folder, folder, folder, folder);
+    "binder { }\neither \"looks\" { }\neither \"asks\" { }\n", folder, folder, folder, folder);
   g_autoptr (GError) error = NULL;
 
   gen = ek_test_generation (text, EK_ROLES_ALL, NULL);
@@ -535,6 +574,7 @@ main (int argc, char **argv)
   jobs = ek_job_pool_new (loop, 2, "test");
   ek_op_use_jobs (jobs);
   ek_module_add (&bind_module);
+  ek_module_add (&either_module);
   auth = ek_auth_new (jobs);
   folder = test_folder ();
   write_files ();
@@ -544,6 +584,7 @@ main (int argc, char **argv)
   g_test_add_func ("/auth/timeout", test_timeout);
   g_test_add_func ("/auth/evented", test_evented);
   g_test_add_func ("/auth/verify", test_verify);
+  g_test_add_func ("/auth/either", test_either);
   g_test_add_func ("/auth/fields", test_fields);
   g_test_add_func ("/auth/dummy", test_dummy);
   g_test_add_func ("/auth/users", test_users);
