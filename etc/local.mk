@@ -9,6 +9,8 @@ zshcompdir = $(datadir)/zsh/site-functions
 doc_DATA = etc/reference.conf
 presetsdir = $(datadir)/ekiden/presets
 presets_DATA = etc/presets/sqlite.conf
+presetsdir = $(pkgdatadir)/presets
+dist_presets_DATA = %D%/presets/ldap-posix.conf %D%/presets/ldap-ad.conf
 EXTRA_DIST += %D%/ekiden.service.in %D%/ekiden.sysusers %D%/ekiden.tmpfiles.in
 CLEANFILES += %D%/ekiden.service %D%/ekiden.tmpfiles
 

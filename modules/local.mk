@@ -15,6 +15,7 @@ include modules/test_evented/local.mk
 include modules/sqlite/local.mk
 include modules/pgsql/local.mk
 include modules/mysql/local.mk
+include modules/ldap/local.mk
 include modules/passwd/local.mk
 include modules/sasl_plain/local.mk
 include modules/spool/local.mk

@@ -66,6 +66,15 @@ endif
 tests_unit_test_sql_SOURCES = tests/unit/test-sql.c
 tests_unit_test_sql_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_sql_LDADD = tests/lib/libtesting.la $(TEST_LDADD) $(CORE_LIBS)
+if WITH_LDAP
+check_PROGRAMS += tests/unit/test-ldap
+endif
+tests_unit_test_ldap_SOURCES = tests/unit/test-ldap.c
+if !BUILTIN_LDAP
+tests_unit_test_ldap_SOURCES += modules/ldap/template.c
+endif
+tests_unit_test_ldap_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_ldap_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 include tests/unit/mods/local.mk
 check_PROGRAMS += tests/unit/test-trace
 tests_unit_test_trace_SOURCES = tests/unit/test-trace.c tests/unit/events.h

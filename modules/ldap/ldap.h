@@ -1,0 +1,150 @@
+/* ldap.h - what the files of the module share: the block, servers, connections, searches
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The LDAP library puts together and takes apart messages.  The socket, TLS (by OpenSSL, as everywhere here) and every wait are ours
+ * (wire.c), so that each of them ends at its deadline, or when nobody waits for the answer any more.
+ */
+#pragma once
+#include <ekiden/ekiden.h>
+#include "lookup/record.h"
+#include "template.h"
+#include <lber.h>
+#include <ldap.h>
+#include <openldap.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* ---- a server ---- */
+
+typedef enum { LDAPC_PLAIN, LDAPC_STARTTLS, LDAPC_TLS } LdapTls;
+
+typedef struct {
+  const char *uri;                   /* ldap://HOST:PORT and nothing behind it, as messages show it */
+  const char *host;                  /* of ldapi: the socket's path */
+  guint       port;                  /* 0: a path */
+  LdapTls     tls;
+} LdapServer;
+
+/* ---- a socket (wire.c) ---- */
+
+typedef struct {
+  int           fd;                  /* -1: none */
+  SSL          *ssl;                 /* NULL: plain */
+  gint64        deadline;            /* monotonic us: of whatever is under way; past: nothing waits */
+  const EkCall *call;                /* its caller, or NULL */
+} LdapWire;
+
+bool ldapc_wire_connect (LdapWire *w, const LdapServer *server, GError **error);
+bool ldapc_wire_tls (LdapWire *w, SSL_CTX *context, const char *host, GError **error);
+/* Puts the library's messages on it. */
+bool ldapc_wire_attach (LdapWire *w, LDAP *ld);
+bool ldapc_wire_is_late (const LdapWire *w);       /* the deadline is over, or the caller has gone */
+void ldapc_wire_close (LdapWire *w);
+/* For clients: checks the server's certificate against the authorities in `ca_file`; NULL: against nothing. */
+SSL_CTX *ldapc_wire_context (const char *ca_file, GError **error);
+
+/* ---- a question that the block asks ---- */
+
+typedef struct {
+  const LdapTemplate *filter;        /* NULL: not set */
+  const LdapColumns  *columns;
+  char              **attributes;    /* to be asked for */
+} LdapQuestion;
+
+/* ---- the block ---- */
+
+typedef struct {
+  EkInstance  instance;
+  char      **uris;
+  const char *tls, *ca_file, *bind_dn, *base, *scope;
+  bool        tls_verify, auth_bind, exact, referrals;
+  EkSecret    bind_password;
+  EkTime      connect_timeout, timeout;
+  gint64      size_limit;
+  const char *filter, *password_filter, *user_filter, *users_filter, *user_dn;
+  char      **attributes, **password_attributes, **user_attributes, **users_attributes;
+  const char *scheme, *home, *mail, *uid, *gid;
+
+  /* made by init() */
+  EkPool          *pool;
+  LdapServer      *servers;
+  guint            n_servers;
+  int              scope_number;
+  LdapTemplate    *base_template, *dn_template;
+  LdapQuestion     map, password, user, users;
+  EkRecordDefaults defaults;
+
+  pthread_mutex_t  lock;
+  SSL_CTX         *context;          /* under the lock; made by whoever needs it first */
+  atomic_uint      first;            /* the server that is tried first: the last one that answered */
+} Ldap;
+
+/* ---- connections (conn.c) ---- */
+
+typedef struct {
+  Ldap             *self;
+  const LdapServer *server;
+  LDAP             *ld;
+  LdapWire          wire;
+  bool              sick;            /* it is connected, and gives no answers */
+} LdapConn;
+
+/* Connected, with TLS as the server's record says; with `bind` as bind_dn (empty: not at all).  NULL and *error. */
+LdapConn *ldapc_open (Ldap *self, const LdapServer *server, gint64 deadline, const EkCall *call, bool bind, GError **error);
+void      ldapc_close (LdapConn *conn);            /* NULL is fine */
+/* What is done next is done for this call, and ends at its deadline or after `timeout`, whichever comes first.  NULL: for nobody. */
+void      ldapc_begin (LdapConn *conn, const EkCall *call);
+void      ldapc_end (LdapConn *conn);
+/* The next message of an answer, to be freed with ldap_msgfree(); NULL and *error: it does not come. */
+LDAPMessage *ldapc_await (LdapConn *conn, int msgid, GError **error);
+/* A simple bind (RFC 4513 section 5.1), never with an empty password.  Gives the result code, or -1 and *error: there is none.  With
+ * *error (which may be set beside a code too) the server's words. */
+int       ldapc_bind (LdapConn *conn, const char *dn, EkStr password, GError **error);
+/* DEFER with what the library and the server say about `code`. */
+EkStatus  ldapc_failed (LdapConn *conn, const char *what, int code, GError **error);
+
+/* A server as a referral names it (RFC 4516): one of uris, or another one, in the pool.  NULL and *error: it would be less safe than
+ * the block's own servers. */
+const LdapServer *ldapc_server_of (const Ldap *self, EkPool *pool, const LDAPURLDesc *url, GError **error);
+bool      ldapc_is_own (const Ldap *self, const LdapServer *server);       /* is it one of uris? */
+/* Reads uris into servers. */
+bool      ldapc_servers_parse (Ldap *self, GError **error);
+
+/* ---- searches (search.c) ---- */
+
+typedef struct LdapSearch LdapSearch;
+struct LdapSearch {
+  EkCall     *call;
+  const char *base, *filter;
+  int         scope;
+  char      **attributes;
+  guint       limit;                 /* entries; 0: as many as there are, asked for in pages */
+  bool        base_varies;           /* with the name: one that is not there means that nobody is called so */
+  /* For each entry.  OK: it counts; NOTFOUND: it does not; else this ends the search. */
+  EkStatus  (*entry) (LdapConn *at, LDAPMessage *entry, gpointer data);
+  gpointer    data;
+  guint       n;                     /* entries so far */
+};
+
+/* OK also when nothing was found.  NOTFOUND: see base_varies.  DEFER and call->error. */
+EkStatus ldapc_search (LdapConn *conn, LdapSearch *search);
+
+/* ---- entries as rows (rows.c) ---- */
+
+typedef struct {
+  EkPool            *pool;
+  const LdapColumns *columns;
+  const char        *user;           /* for fixed values */
+  bool               record;         /* one row an entry; else one for each value of the attribute that has most */
+  EkBuf              cells;          /* of EkStr */
+  guint              n_rows;
+  gsize              bytes;
+} LdapRows;
+
+/* OK, NOTFOUND: the entry has none of the attributes; DEFER and *error. */
+EkStatus ldapc_rows_add (LdapRows *rows, LDAP *ld, LDAPMessage *entry, GError **error);
+/* In the pool; releases what it collected. */
+void     ldapc_rows_end (LdapRows *rows, EkAnswer *answer);
+/* Is the entry called as it was asked for?  A directory's comparison takes more for equal than we do: widths of letters, blanks. */
+bool     ldapc_is_same (LDAP *ld, LDAPMessage *entry, const LdapTemplate *filter, const EkQuery *query);
