@@ -1,6 +1,7 @@
 /* rows.c - entries as rows of columns, and whether an entry is called as it was asked for
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
+#include "lookup/params.h"
 #include "lookup/template.h"
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* template.c - filters and names with parameters in them, and what attributes are called here
  * SPDX-License-Identifier: Apache-2.0 */
 #include "template.h"
-#include "lookup/record.h"
+#include "lookup/params.h"
 #include "lookup/template.h"
 #include <errno.h>
 #include <string.h>
