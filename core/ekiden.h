@@ -252,6 +252,7 @@ typedef struct {                     /* one login under way */
   EkStr       secret;                /* wiped by the core */
   const char *client;                /* address text */
   bool        tls;
+  bool        token;                 /* `secret` is a bearer token (RFC 6750), no password */
 } EkLogin;
 
 typedef struct {                     /* what a passdb knows of a login; strings in the call's pool */
@@ -276,6 +277,7 @@ typedef struct {
    * there is none.  NULL: read-only. */
   EkStatus (*set) (EkInstance *self, EkCall *call, const char *name, EkStr stored);
   EkStatus (*remove) (EkInstance *self, EkCall *call, const char *name);     /* OK, NOTFOUND, DEFER */
+  bool tokens;                       /* verify() judges bearer tokens and is asked about nothing else; all others never see one */
 } EkPassdbOps;
 
 typedef struct {
@@ -294,21 +296,47 @@ typedef struct {                     /* password schemes: a module may offer sev
   char    *(*make) (const char *scheme, EkStr secret, guint cost, GError **error);
 } EkSchemeOps;
 
-/* A SASL mechanism (RFC 4422), a state machine without I/O, in the directory role. */
+/* A SASL mechanism (RFC 4422), a state machine without I/O, in the directory role.
+ *
+ * One to whom the client tells his secret (PLAIN) hands it on: ek_sasl_login(), VERIFY.  One that lets him prove that he
+ * knows it (SCRAM) names him first: ek_sasl_name(), LOOKUP.  When the passdbs have been asked, step() comes again with a NULL
+ * response, on a job thread (all else is on the loop), and finds what is kept of him.  For a name that nobody knows it finds
+ * nothing, and has to go on as if it had, with ek_sasl_noise() in place of what is kept, so that the client cannot tell. */
 typedef struct EkSasl EkSasl;
-typedef enum { EK_SASL_MORE, EK_SASL_VERIFY, EK_SASL_OK, EK_SASL_FAIL } EkSaslStep;
+typedef struct EkClient EkClient;
+typedef enum {
+  EK_SASL_MORE,                      /* ek_sasl_challenge() was called */
+  EK_SASL_LOOKUP,                    /* ek_sasl_name() was called */
+  EK_SASL_VERIFY,                    /* ek_sasl_login() was called */
+  EK_SASL_OK,                        /* after LOOKUP: he has proved it */
+  EK_SASL_REFUSE,                    /* after LOOKUP: he has not: told, delayed and counted as a wrong password is */
+  EK_SASL_FAIL,                      /* malformed */
+} EkSaslStep;
 typedef struct {
-  const char *name;                  /* "PLAIN" */
+  const char *name;                  /* "PLAIN"; what ends in -PLUS is offered only where there is a channel to bind to */
   bool        plaintext;             /* the secret itself crosses the wire: not without TLS */
+  bool        token;                 /* the secret is a bearer token: EkPassdbOps.tokens */
+  bool        certificate;           /* offered only to a client whose certificate was verified */
   gsize       state_size;
-  /* `response` is decoded from base64; p is NULL when the client sent no initial response.
-   * MORE: ek_sasl_challenge() was called.  VERIFY: ek_sasl_login() was called, the core asks the
-   * passdbs.  FAIL: malformed. */
+  /* `response` is decoded from base64; p is NULL when the client sent no initial response, and after LOOKUP. */
   EkSaslStep (*step) (EkSasl *sasl, gpointer state, EkStr response);
+  /* VERIFY came to nothing: ek_sasl_challenge() a last word, which the client answers before he is refused.  NULL: none. */
+  void       (*refused) (EkSasl *sasl, gpointer state);
 } EkMechanismOps;
 
 void ek_sasl_challenge (EkSasl *sasl, EkStr bytes);
 void ek_sasl_login (EkSasl *sasl, EkStr authzid, EkStr authcid, EkStr secret);
+void ek_sasl_name (EkSasl *sasl, EkStr authzid, EkStr authcid);
+/* After LOOKUP, and in refused(): what the passdb keeps; NULL: nobody knows him. */
+const EkAccount *ek_sasl_account (const EkSasl *sasl);
+/* His secret as `scheme` ("PLAIN": as it was typed) keeps it, without {SCHEME}; a NULL p: it is kept otherwise, or he is not known. */
+EkStr ek_sasl_stored (EkSasl *sasl, const char *scheme);
+/* The same of somebody who is known there; a NULL p: nothing is known of the kind.  For what unknown users shall look like. */
+EkStr ek_sasl_like (EkSasl *sasl, const char *scheme);
+/* Bytes that nobody outside can guess, the same each time for a name and a label. */
+void  ek_sasl_noise (const EkSasl *sasl, const char *label, void *bytes, gsize n);
+/* address, tls, tls_exporter, tls_endpoint, tls_peer; nothing else is set. */
+const EkClient *ek_sasl_client (const EkSasl *sasl);
 
 /* ---- events: what is logged, traced and counted -------------------------------------------- */
 
@@ -372,7 +400,7 @@ typedef struct {
   void  (*refused) (EkStr tag, EkRefusal why, EkBuf *out);
 } EkProtocolOps;
 
-typedef struct {                     /* facts about the client's connection; strings live with the session */
+struct EkClient {                    /* facts about the client's connection; strings live with the session */
   const char *address;               /* "192.0.2.1", "2001:db8::1", "unix" */
   guint16     port;
   const char *local_address;
@@ -381,8 +409,10 @@ typedef struct {                     /* facts about the client's connection; str
   bool        tls;
   const char *tls_version, *tls_cipher, *tls_sni, *tls_alpn;   /* NULL without TLS */
   int         tls_bits;
-  EkStr       tls_exporter;          /* RFC 9266 channel binding */
-} EkClient;
+  EkStr       tls_exporter;          /* channel binding, RFC 9266; p NULL: none, or the listener offers no mechanism that binds */
+  EkStr       tls_endpoint;          /* the same by the server's certificate, RFC 5929 section 4 */
+  const char *tls_peer;              /* the name in the client's certificate, which was verified (listener.client_ca); or NULL */
+};
 
 const EkClient *ek_session_client (const EkSession *s);
 EkEventId       ek_session_event (const EkSession *s);
@@ -471,7 +501,13 @@ enum {
   EK_ROOT_INIT = 2,                  /* init() is also called in master, as root */
   EK_WAITS     = 4,                  /* its operations wait for somebody else though there is no connect(): each instance has
                                         job threads of its own, as those with a connect() have, and holds up nobody else */
+  EK_HELPER    = 8,                  /* has a program of its own, libexecdir/ekiden/ekiden-NAME, for what needs rights: ek_helper_open() */
 };
+
+/* On a job thread: has master start that program, with master's rights and the settings that this block has in the configuration as
+ * words ("key=value", none that is secret, none that is not written).  Returns one end of a stream socket whose other end is its
+ * descriptor 0; it has to end when that closes.  -1 and *error. */
+int ek_helper_open (EkInstance *self, GError **error);
 
 struct EkModule {
   guint32          abi;              /* first for ever */

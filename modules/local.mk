@@ -18,6 +18,11 @@ include modules/mysql/local.mk
 include modules/ldap/local.mk
 include modules/passwd/local.mk
 include modules/sasl_plain/local.mk
+include modules/sasl_cram_md5/local.mk
+include modules/sasl_scram/local.mk
+include modules/sasl_oauth/local.mk
+include modules/sasl_external/local.mk
+include modules/pam/local.mk
 include modules/spool/local.mk
 include modules/maildir/local.mk
 include modules/imap/local.mk

@@ -27,6 +27,13 @@ tests_lib_libfaildisk_la_SOURCES = tests/lib/faildisk.c tests/lib/faildisk.h
 tests_lib_libfaildisk_la_CFLAGS = -std=gnu11 -Wall -Wextra
 tests_lib_libfaildisk_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
 tests_lib_libfaildisk_la_LIBADD = -ldl
+# a PAM module that says what it is asked to
+if WITH_PAM
+check_LTLIBRARIES += tests/lib/pam_rehearse.la
+endif
+tests_lib_pam_rehearse_la_SOURCES = tests/lib/pam_rehearse.c
+tests_lib_pam_rehearse_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_lib_pam_rehearse_la_LIBADD = $(PAM_LIBS)
 # questions to DNS from the command line
 check_PROGRAMS += tests/lib/dns-ask
 tests_lib_dns_ask_SOURCES = tests/lib/dns-ask.c

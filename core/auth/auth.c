@@ -230,12 +230,18 @@ ek_auth_end_refused (EkAuthRun *run, const char *why)
   ek_auth_forget (run, false);
   guint n = ek_penalty_count (run->auth->penalty, run->login.client, ek_now (), true);
 
-  end (run, &(EkLoginResult) { .outcome = EK_LOGIN_REFUSED, .why = why, .delay = delay_of (n, run->delay, run->delay_max) });
+  end (run, &(EkLoginResult) { .outcome = EK_LOGIN_REFUSED, .why = why, .account = run->known ? &run->account : NULL,
+                               .delay = delay_of (n, run->delay, run->delay_max) });
 }
 
 void
 ek_auth_end_unavailable (EkAuthRun *run, const char *why)
 {
+  if (run->account_done) {
+    run->account_done (&(EkAccountFound) { .status = EK_DEFER, .why = why }, run->data);
+    ek_auth_run_free (run);
+    return;
+  }
   end (run, &(EkLoginResult) { .outcome = EK_LOGIN_UNAVAILABLE, .why = why });
 }
 

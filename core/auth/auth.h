@@ -5,11 +5,18 @@
  * a secret and the chain of instances that the name's domain is bound to.
  *
  *   1. The passdbs are asked one after the other.  NOTFOUND goes on to the next; a right secret, a
- *      wrong one and an outage each end it.  What a passdb only looks up is compared on a job thread.
+ *      wrong one and an outage each end it, unless the chain says otherwise for that passdb; at the end an outage counts
+ *      before a wrong secret.  What a passdb only looks up is compared on a job thread.
  *   2. Nobody knows the name: the secret is hashed all the same, against what a user who exists would
  *      have had, so that the time does not tell names from passwords.
  *   3. The account's fields are obeyed: nologin, allow_nets, user.
  *   4. The userdbs are asked in the same way, and the user's record is complete.
+ *
+ * Where the mechanism lets the client prove that he knows the secret (SCRAM, CRAM-MD5) or who he is (EXTERNAL), 1 and 2 are
+ * ek_auth_account(): what the first passdb that can be read keeps of him.  The mechanism decides, and ek_auth_accept() goes on
+ * with 3, or ek_auth_refuse() ends it.  A passdb that only verifies knows nobody there.
+ *
+ * A bearer token is shown to passdbs that judge tokens, and to no others; those are asked about nothing else.
  *
  * An outage anywhere is EK_LOGIN_UNAVAILABLE and never looks like a wrong password.  Wrong names and wrong
  * passwords look the same to the client, come back with the same delay, and are told apart only in
@@ -34,11 +41,14 @@ typedef struct {                     /* auth { }: register it for the directory 
 } EkAuthConf;
 extern const EkBlockType ek_auth_block;
 
-/* A domain's bindings; NULL-terminated, borrowed until `done`.  Without userdbs, the user is made from
- * the account's userdb_ fields (Dovecot's prefetch). */
+/* What a login is bound to; lists are NULL-terminated, borrowed until `done`.  Without userdbs, the user is made from
+ * the account's userdb_ fields (Dovecot's prefetch).  The lists behind passdbs name some of them: after that answer of theirs
+ * the next one is asked (docs/auth.md). */
 typedef struct {
   EkInstance *const *passdbs;
   EkInstance *const *userdbs;
+  EkInstance *const *deny;           /* whom one of these knows is refused; NULL: none, as below */
+  EkInstance *const *after_right, *const *after_wrong, *const *after_outage;
 } EkAuthChain;
 
 /* `jobs`: where secrets are compared. */
@@ -58,6 +68,7 @@ typedef struct {                     /* borrowed until `done` returns */
   EkLoginOutcome outcome;
   const EkUser  *user;               /* OK only */
   const char    *why;                /* for the log: "unknown user", "wrong password (staff)"; NULL with OK */
+  const EkAccount *account;          /* of the passdb that refused him, where one did; or NULL */
   EkTime         delay;              /* REFUSED: hold the answer for so long */
 } EkLoginResult;
 
@@ -68,6 +79,24 @@ EkAuthRun *ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChai
                           EkLoginDone done, gpointer data);
 /* The caller has lost interest: `done` will not run.  Not after `done`. */
 void       ek_auth_cancel (EkAuthRun *run);
+
+/* ---- a login that the mechanism decides ---- */
+
+typedef struct {                     /* borrowed; the account lives with the run */
+  EkStatus         status;           /* OK, NOTFOUND (nobody has that name, or what is kept of him cannot be read), DEFER */
+  const EkAccount *account;          /* with OK */
+  EkStr            like;             /* with NOTFOUND: what another user of that passdb has, or an empty string */
+  const char      *why;              /* with DEFER: for the log */
+} EkAccountFound;
+typedef void (*EkAccountDone) (const EkAccountFound *found, gpointer data);
+
+/* `login` has no secret.  The run goes on to live: end it with one of those below, or with ek_auth_cancel(); after DEFER it is
+ * gone.  `done` as ever. */
+EkAuthRun *ek_auth_account (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, const EkLogin *login,
+                            EkAccountDone done, gpointer data);
+/* He has proved it, or not; then a login's `done`, here perhaps before the function returns. */
+void       ek_auth_accept (EkAuthRun *run, EkLoginDone done, gpointer data);
+void       ek_auth_refuse (EkAuthRun *run, EkLoginDone done, gpointer data);
 
 /* ---- a user without a login: mail for him, the CLI ---- */
 

@@ -7,6 +7,8 @@
 typedef struct {                     /* one question; all of it in the operation's pool */
   EkLogin   login;
   EkAccount account;
+  bool      lookup;                  /* only what is kept of him */
+  bool      passed;                  /* not even that: others have to say right as well, and they need the secret */
   bool      wrong;                   /* the secret: compared, or verify() said so */
 } Ask;
 
@@ -40,7 +42,7 @@ copy_login (EkPool *pool, const EkLogin *login)
   return (EkLogin) {
     .service = ek_pool_strdup (pool, login->service), .name = ek_pool_strdup (pool, login->name),
     .given = ek_pool_strdup (pool, login->given), .secret = ek_auth_copy_secret (pool, login->secret),
-    .client = ek_pool_strdup (pool, login->client), .tls = login->tls,
+    .client = ek_pool_strdup (pool, login->client), .tls = login->tls, .token = login->token,
   };
 }
 
@@ -57,6 +59,17 @@ compare (const EkLogin *login, const EkAccount *account, GError **error)
   return status == EK_DEFER ? ek_fail (error, EK_DEFER, why->code, "user \"%s\": %s", login->name, why->message) : status;
 }
 
+/* Has this passdb anything to say to such a question? */
+static bool
+is_asked (const EkInstance *self, const Ask *ask)
+{
+  const EkPassdbOps *ops = ops_of (self);
+
+  if (ask->lookup)
+    return ops->lookup && !verifies (self) && !ops->tokens && !ask->passed;
+  return ops->tokens == ask->login.token;
+}
+
 static EkStatus
 run_passdb (EkInstance *self, EkCall *call, gpointer data)
 {
@@ -65,6 +78,8 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
 
   ask->account = (EkAccount) { 0 };    /* an operation may run twice */
   ask->wrong = false;
+  if (ops && !is_asked (self, ask))
+    return EK_NOTFOUND;
   if (verifies (self)) {
     EkStatus status = ops->verify (self, call, &ask->login, &ask->account);
     ask->wrong = status == EK_FAIL && call->error == NULL;
@@ -73,7 +88,7 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
   if (ops == NULL || ops->lookup == NULL)
     return ek_fail (&call->error, EK_DEFER, 0, "it is no passdb");
   EkStatus status = ops->lookup (self, call, ask->login.name, &ask->account);
-  if (status != EK_OK || (self->module->flags & EK_EVENTED))
+  if (status != EK_OK || ask->lookup || (self->module->flags & EK_EVENTED))
     return status;                     /* evented: we are on the loop, and a hash is work for a job */
   status = compare (&ask->login, &ask->account, &call->error);
   ask->wrong = status == EK_FAIL;
@@ -101,12 +116,25 @@ work_dummy (EkAuthRun *run)
 
 /* ---- on the loop ---- */
 
+/* Why somebody is refused whom no passdb has judged. */
+static const char *
+why_unknown (EkAuthRun *run)
+{
+  return run->denied_by ? ek_pool_printf (run->pool, "denied (%s)", run->denied_by) : "unknown user";
+}
+
 static void
 refused_unknown (EkAuthRun *run)
 {
-  if (run->login.secret.n > 0)         /* without a secret nobody was asked */
+  if (run->login.secret.n > 0 && !run->login.token)        /* else nobody was asked, or about the token alone */
     ek_auth_forget (run, true);
-  ek_auth_end_refused (run, run->login.secret.n == 0 ? "empty password" : "unknown user");
+  ek_auth_end_refused (run, run->login.secret.n == 0 ? "empty password" : why_unknown (run));
+}
+
+static void
+unknown (EkAuthRun *run)
+{
+  run->account_done (&(EkAccountFound) { .status = EK_NOTFOUND, .like = run->account.stored }, run->data);
 }
 
 /* No passdb knows the name. */
@@ -120,8 +148,12 @@ nobody (EkAuthRun *run)
       like = run->chain.passdbs[i];
   const char *stored = like ? g_hash_table_lookup (run->auth->likes, like->name) : NULL;
   run->account = (EkAccount) { .stored = ek_auth_copy_secret (run->pool, ek_str (stored)) };
+  if (run->account_done) {
+    ek_auth_run_job (run, NULL, unknown);          /* in a later turn */
+    return;
+  }
   bool hash = like || run->chain.passdbs[0] == NULL;       /* no passdbs: a name of no domain of ours */
-  ek_auth_run_job (run, hash && run->login.secret.n > 0 ? work_dummy : NULL, refused_unknown);
+  ek_auth_run_job (run, hash && !run->login.token && run->login.secret.n > 0 ? work_dummy : NULL, refused_unknown);
 }
 
 /* The next unknown user shall cost what this one did. */
@@ -132,12 +164,84 @@ remember (EkAuthRun *run, const EkInstance *passdb, EkStr stored)
     g_hash_table_replace (run->auth->likes, g_strdup (passdb->name), g_strndup (stored.p, stored.n));
 }
 
+static bool
+is_one_of (EkInstance *const *list, const EkInstance *passdb)
+{
+  for (guint i = 0; list && list[i]; i++)
+    if (list[i] == passdb)
+      return true;
+  return false;
+}
+
+static void
+go_on (EkAuthRun *run)
+{
+  run->at++;
+  ask_passdb (run);
+}
+
+/* A passdb that might have decided gave no answer. */
+static void
+end_outage (EkAuthRun *run)
+{
+  if (run->broken)
+    ek_auth_end_unavailable (run, run->outage);
+  else
+    ek_auth_end_away (run, run->outage);
+}
+
 static void
 wrong_password (EkAuthRun *run)
 {
-  const char *passdb = run->chain.passdbs[run->at]->name;
+  const EkInstance *passdb = run->chain.passdbs[run->at];
 
-  ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", passdb));
+  if (run->wrong_by == NULL)
+    run->wrong_by = passdb->name;
+  if (is_one_of (run->chain.after_wrong, passdb) && run->login_done && run->login.secret.n > 0)
+    go_on (run);
+  else if (run->outage)                /* one that gave no answer might have let him in */
+    end_outage (run);
+  else
+    ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", passdb->name));
+}
+
+/* Nobody was found who decides. */
+static void
+chain_end (EkAuthRun *run)
+{
+  if (run->outage)
+    end_outage (run);
+  else if (run->wrong_by)
+    ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", run->wrong_by));
+  else if (run->right)
+    ek_auth_accepted (run);
+  else
+    nobody (run);
+}
+
+static void
+no_answer (EkAuthRun *run, EkStatus status, const char *why)
+{
+  const EkInstance *passdb = run->chain.passdbs[run->at];
+
+  run->broken |= status != EK_DEFER;
+  run->outage = ek_pool_printf (run->pool, "%s: %s", passdb->name, why);
+  if (is_one_of (run->chain.after_outage, passdb))
+    go_on (run);
+  else
+    end_outage (run);
+}
+
+/* One passdb says that it is right. */
+static void
+right_password (EkAuthRun *run)
+{
+  run->right = true;
+  run->wrong_by = NULL;                /* of those before it, which did not decide */
+  if (is_one_of (run->chain.after_right, run->chain.passdbs[run->at]))
+    go_on (run);
+  else
+    ek_auth_accepted (run);
 }
 
 void
@@ -174,7 +278,7 @@ after_compare (EkAuthRun *run)
   else if (run->wrong)
     wrong_password (run);
   else
-    ek_auth_accepted (run);
+    right_password (run);
 }
 
 static void
@@ -186,26 +290,24 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
 
   run->op = NULL;
   if (status == EK_NOTFOUND) {
-    run->at++;
-    ask_passdb (run);
+    go_on (run);
     return;
   }
   if (status != EK_OK && !(status == EK_FAIL && ask->wrong)) {
-    const char *text = ek_pool_printf (run->pool, "%s: %s", passdb->name, why ? why->message : "no answer");
-    if (status == EK_DEFER)
-      ek_auth_end_away (run, text);
-    else
-      ek_auth_end_unavailable (run, text);
+    no_answer (run, status, why ? why->message : "no answer");
     return;
   }
   remember (run, passdb, ask->account.stored);
   run->account = ek_auth_copy_account (run->pool, &ask->account);
+  run->known = true;
   if (status == EK_FAIL)
     wrong_password (run);
+  else if (run->account_done)
+    run->account_done (&(EkAccountFound) { .status = EK_OK, .account = &run->account }, run->data);
   else if (compares (passdb) && (passdb->module->flags & EK_EVENTED))
     ek_auth_run_job (run, work_compare, after_compare);
   else
-    ek_auth_accepted (run);
+    right_password (run);
 }
 
 static void
@@ -214,14 +316,57 @@ ask_passdb (EkAuthRun *run)
   EkInstance *passdb = run->chain.passdbs[run->at];
 
   if (passdb == NULL) {
-    nobody (run);
+    chain_end (run);
     return;
   }
   run->op = ek_op_new (passdb);
   EkPool *pool = ek_op_pool (run->op);
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->login = copy_login (pool, &run->login);
+  ask->lookup = run->account_done != NULL;
+  ask->passed = ask->lookup && is_one_of (run->chain.after_right, passdb);
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, passdb_done, run);
+}
+
+/* ---- those who are denied ---- */
+
+static void ask_deny (EkAuthRun *run);
+
+static void
+deny_done (EkStatus status, gpointer data, const GError *why, gpointer user)
+{
+  EkAuthRun *run = user;
+  const EkInstance *passdb = run->chain.deny[run->deny_at];
+
+  run->op = NULL;
+  if (status == EK_NOTFOUND) {
+    run->deny_at++;
+    ask_deny (run);
+  }
+  else if (status == EK_OK) {          /* it shall look as if nobody had that name */
+    run->denied_by = passdb->name;
+    nobody (run);
+  }
+  else
+    ek_auth_end_unavailable (run, ek_pool_printf (run->pool, "%s: %s", passdb->name, why ? why->message : "no answer"));
+}
+
+/* From run->deny_at on; then the passdbs. */
+static void
+ask_deny (EkAuthRun *run)
+{
+  EkInstance *passdb = run->chain.deny ? run->chain.deny[run->deny_at] : NULL;
+
+  if (passdb == NULL) {
+    ask_passdb (run);
+    return;
+  }
+  run->op = ek_op_new (passdb);
+  EkPool *pool = ek_op_pool (run->op);
+  Ask *ask = ek_pool_new0 (pool, Ask);
+  ask->login = copy_login (pool, &run->login);
+  ask->lookup = true;
+  ek_op_start (run->op, 0, run->timeout, run_passdb, ask, deny_done, run);
 }
 
 EkAuthRun *
@@ -237,6 +382,46 @@ ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, c
   else if (ek_auth_recall (run, false))
     ek_auth_run_job (run, NULL, ek_auth_accepted);
   else
-    ask_passdb (run);
+    ask_deny (run);
   return run;
+}
+
+EkAuthRun *
+ek_auth_account (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, const EkLogin *login, EkAccountDone done,
+                 gpointer data)
+{
+  EkAuthRun *run = ek_auth_run_new (auth, conf, chain, data);
+
+  run->login = copy_login (run->pool, login);
+  run->account_done = done;
+  ask_deny (run);
+  return run;
+}
+
+static void
+decided (EkAuthRun *run, EkLoginDone done, gpointer data)
+{
+  run->account_done = NULL;
+  run->login_done = done;
+  run->data = data;
+}
+
+void
+ek_auth_accept (EkAuthRun *run, EkLoginDone done, gpointer data)
+{
+  decided (run, done, data);
+  if (run->known)
+    ek_auth_accepted (run);
+  else                                 /* not even a mechanism can vouch for somebody whom nobody knows */
+    ek_auth_end_refused (run, why_unknown (run));
+}
+
+void
+ek_auth_refuse (EkAuthRun *run, EkLoginDone done, gpointer data)
+{
+  decided (run, done, data);
+  if (run->known)
+    wrong_password (run);
+  else
+    ek_auth_end_refused (run, why_unknown (run));
 }

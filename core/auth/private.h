@@ -31,6 +31,13 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   EkLogin     login;                 /* of a login; its secret is wiped with the pool */
   EkAccount   account;
   EkLoginDone login_done;            /* NULL: not a login */
+  EkAccountDone account_done;        /* not NULL: the mechanism decides, and has not yet */
+  bool        known;                 /* account is a user's */
+  bool        right;                 /* a passdb has said so, and the next shall say so too */
+  const char *wrong_by, *outage;     /* a passdb's name; why one gave no answer: what counts at the chain's end */
+  bool        broken;                /* with outage: one could not ask at all, which no remembered login bridges */
+  const char *denied_by;             /* a passdb's name */
+  guint       deny_at;
   bool        wrong;                 /* a compare said so */
   bool        recalled;              /* account and user are remembered ones */
 

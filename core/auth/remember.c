@@ -33,15 +33,26 @@ ek_auth_configure (EkAuth *auth, const EkAuthConf *conf)
   auth->logins_conf = want;
 }
 
-/* Of the name and of who is asked about it: another listener may bind others. */
+static void
+add_names (EkBuf *out, EkInstance *const *list)
+{
+  for (guint i = 0; list && list[i]; i++)
+    ek_buf_printf (out, "\n%s", list[i]->name);
+  ek_buf_appendc (out, '\n');
+}
+
+/* Of the name and of who is asked about it: another listener may bind others.  A token is no password. */
 static EkStr
 key_of (EkAuthRun *run)
 {
+  const EkAuthChain *c = &run->chain;
   EkBuf out = { 0 };
 
-  ek_buf_appends (&out, run->login.name);
-  for (guint i = 0; run->chain.passdbs[i]; i++)
-    ek_buf_printf (&out, "\n%s", run->chain.passdbs[i]->name);
+  ek_buf_printf (&out, "%s\n%u", run->login.name, run->login.token);
+  add_names (&out, c->passdbs);
+  add_names (&out, c->userdbs);
+  add_names (&out, c->deny);
+  add_names (&out, c->after_right);
   EkStr key = ek_pool_str (run->pool, ek_buf_str (&out));
   ek_buf_release (&out);
   return key;
@@ -59,7 +70,7 @@ make_hmac (const EkAuthRun *run, guchar hmac[static 32])
 static const Remembered *
 find (EkAuthRun *run, bool stale)
 {
-  const EkCached *c = run->auth->logins ? ek_cache_find (run->auth->logins, key_of (run), ek_now ()) : NULL;
+  const EkCached *c = run->auth->logins && run->login.secret.n > 0 ? ek_cache_find (run->auth->logins, key_of (run), ek_now ()) : NULL;
   guchar hmac[32];
 
   if (c == NULL || !(c->fresh || stale))
@@ -85,7 +96,8 @@ ek_auth_recall (EkAuthRun *run, bool stale)
 void
 ek_auth_remember (EkAuthRun *run)
 {
-  EkCached *c = run->auth->logins && !run->recalled ? ek_cache_put (run->auth->logins, key_of (run), EK_OK, ek_now ()) : NULL;
+  /* without a secret: a mechanism has decided, and nothing is there that a later login could be compared with */
+  EkCached *c = run->auth->logins && !run->recalled && run->login.secret.n > 0 ? ek_cache_put (run->auth->logins, key_of (run), EK_OK, ek_now ()) : NULL;
 
   if (c == NULL)
     return;

@@ -7,7 +7,10 @@
  *     ... send ek_sasl_text (sasl), get the response ...
  *     step = ek_sasl_step (sasl, response);
  *   }
- *   EK_SASL_VERIFY: ek_sasl_facts() says who and with which secret; ask the passdbs (auth/auth.h)
+ *   EK_SASL_LOOKUP: ek_sasl_facts() says who; ask for his account (ek_auth_account()), then ek_sasl_answer(), on a job thread
+ *   EK_SASL_VERIFY: ek_sasl_facts() says who and with which secret; ask the passdbs (ek_auth_login()); when that refuses him,
+ *                   ek_sasl_refused() may have one more challenge
+ *   EK_SASL_OK, EK_SASL_REFUSE: after LOOKUP, what came of it
  *   EK_SASL_FAIL:   ek_sasl_why(), for the log; the client is told that its response was malformed
  *
  * Everything a client sends is bounded: a response of EK_SASL_RESPONSE_MAX bytes, names of 255, a
@@ -23,7 +26,7 @@
 
 typedef struct {                     /* borrowed from the exchange; a NUL stands behind each */
   EkStr authcid;                     /* who logs in */
-  EkStr secret;
+  EkStr secret;                      /* empty after LOOKUP */
 } EkSaslFacts;
 
 /* ---- mechanisms: those of the modules that are loaded ---- */
@@ -35,12 +38,22 @@ const EkMechanismOps *ek_sasl_find (EkStr name);
 
 /* ---- an exchange ---- */
 
-EkSasl            *ek_sasl_new (const EkMechanismOps *mechanism);
+/* What mechanisms may know of the client is copied.  NULL: nothing. */
+EkSasl            *ek_sasl_new (const EkMechanismOps *mechanism, const EkClient *client);
 void               ek_sasl_free (EkSasl *sasl);            /* NULL is fine */
-/* A decoded response.  After VERIFY, OK or FAIL there is no further step: FAIL. */
+/* A decoded response.  After LOOKUP, VERIFY, OK, REFUSE or FAIL there is no further step: FAIL. */
 EkSaslStep         ek_sasl_step (EkSasl *sasl, EkStr response);
+/* After LOOKUP: the account (NULL: nobody has that name), a stored secret of another user there (or an empty string), the
+ * canonical name.  They are copied.  May take as long as a hash does. */
+EkSaslStep         ek_sasl_answer (EkSasl *sasl, const EkAccount *account, EkStr like, const char *name);
+/* After VERIFY, the passdbs have refused him: MORE with a last challenge, whose answer makes REFUSE; or REFUSE. */
+EkSaslStep         ek_sasl_refused (EkSasl *sasl, const EkAccount *account);
+/* What makes ek_sasl_noise() a secret of this installation: 32 bytes, the same in all its processes and at each start.  Before the
+ * first exchange; without it, it is one of this process alone. */
+#define EK_SASL_NOISE_LEN 32
+void               ek_sasl_use_noise (EkStr key);
 EkStr              ek_sasl_text (const EkSasl *sasl);      /* the challenge after MORE, not encoded */
-const EkSaslFacts *ek_sasl_facts (const EkSasl *sasl);     /* after VERIFY, else NULL */
+const EkSaslFacts *ek_sasl_facts (const EkSasl *sasl);     /* after VERIFY and LOOKUP, else NULL */
 const char        *ek_sasl_why (const EkSasl *sasl);       /* after FAIL, else NULL; a static text */
 const EkMechanismOps *ek_sasl_mechanism (const EkSasl *sasl);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkSasl, ek_sasl_free)

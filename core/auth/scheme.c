@@ -192,6 +192,25 @@ ek_password_verify (EkStr secret, EkStr stored, const char *dflt, GError **error
   return status;
 }
 
+bool
+ek_password_open (EkStr stored, const char *scheme, EkBuf *out)
+{
+  EkStr name, rest = ek_scheme_split (stored, &name);
+  Encoding encoding;
+
+  name = split_encoding (name.n > 0 ? name : EK_STR ("PLAIN"), &encoding);
+  if (ek_str_ieq (name, EK_STR ("CLEARTEXT")) || ek_str_ieq (name, EK_STR ("CLEAR")))
+    name = EK_STR ("PLAIN");
+  if (rest.n == 0 || !ek_str_ieq (name, ek_str (scheme)))
+    return false;
+  if (encoding == B64)
+    return ek_base64_decode (rest, out);
+  if (encoding == HEX)
+    return ek_hex_decode (rest, out);
+  ek_buf_append (out, rest.p, rest.n);
+  return true;
+}
+
 /* The hash alone, in `out`. */
 static bool
 make_hash (EkStr name, EkStr secret, guint cost, EkBuf *out, GError **error)

@@ -39,6 +39,10 @@ EkStatus ek_password_verify (EkStr secret, EkStr stored, const char *dflt, GErro
  * the rounds of SHA*-CRYPT, the exponent of BLF-CRYPT, as `doveadm pw -r` takes it. */
 char *ek_password_make (const char *scheme, EkStr secret, guint cost, GError **error);
 
+/* Appends what is stored, without {SCHEME} and decoded, when it is of that scheme; else false, and nothing is.  "PLAIN" stands for
+ * CLEARTEXT and CLEAR, too, and is what a `stored` without prefix is. */
+bool ek_password_open (EkStr stored, const char *scheme, EkBuf *out);
+
 /* Costs what ek_password_verify() costs: for users that do not exist.  `like` is a stored secret
  * of a user who does, or an empty string: one of the default scheme then stands in. */
 void    ek_password_dummy (EkStr secret, EkStr like, const char *dflt);

@@ -5,7 +5,7 @@
  * stream, but it can name no user.
  */
 #include "config.h"
-#include "auth/auth.h"
+#include "auth/private.h"
 #include "auth/sasl.h"
 #include "flow/directory.h"
 #include "flow/facts.h"
@@ -19,6 +19,8 @@
 #define ASKED_MAX  (128 * 1024)
 #define TOKEN_LEN  16
 
+typedef struct Proof Proof;
+
 typedef struct {                     /* one login under way */
   char        key[48];               /* "edge session" */
   guint       edge;
@@ -26,6 +28,8 @@ typedef struct {                     /* one login under way */
   guint32     answer;                /* 0: none is owed */
   EkSasl     *sasl;
   EkAuthRun  *run;
+  Proof      *proof;                 /* a job has sasl */
+  bool        looks;                 /* the mechanism decides, when it has seen the account */
   EkTimer     delay;
   EkPool     *pool;
   EkClient    client;
@@ -33,10 +37,23 @@ typedef struct {                     /* one login under way */
   const EkDomainConf *domain;
   EkInstance **userdbs;
   EkGeneration *generation;
+  EkAccount  *refusal;               /* of him who was refused; or NULL */
   EkUser      user;                  /* logged in, waits for a store worker */
   EkStoreAsk *ask;
   EkNaming   *naming;                /* under way */
 } Login;
+
+struct Proof {                       /* a mechanism looks at an account, which may cost a hash */
+  EkJob       job;
+  Login      *login;                 /* NULL: nobody waits for it any more */
+  EkSasl     *sasl;
+  EkPool     *pool;
+  EkAccount   account;
+  EkStr       like;
+  const char *name;
+  bool        known;
+  EkSaslStep  step;
+};
 
 static GHashTable *logins;           /* key -> Login */
 static guint       under_way[EK_INDEX_MAX + 1];        /* by edge */
@@ -50,6 +67,8 @@ login_free (gpointer data)
   under_way[l->edge]--;
   if (l->run)
     ek_auth_cancel (l->run);
+  if (l->proof)
+    l->proof->login = NULL;          /* it frees sasl */
   ek_directory_name_cancel (l->naming);
   ek_directory_store_cancel (l->ask);
   ek_timer_cancel (ek_role_loop (), &l->delay);
@@ -135,11 +154,20 @@ place (Login *l, const EkUser *user)
 }
 
 static void
+refuse (Login *l)
+{
+  finish (l, EK_AUTH_REFUSED, "Authentication failed");
+}
+
+static void
 served (EkTimer *timer)
 {
   Login *l = (Login *) ((char *) timer - G_STRUCT_OFFSET (Login, delay));
 
-  finish (l, EK_AUTH_REFUSED, "Authentication failed");
+  if (ek_sasl_refused (l->sasl, l->refusal) == EK_SASL_MORE)
+    answer (l, EK_AUTH_CHALLENGE, ek_sasl_text (l->sasl), NULL, EK_STR (""), 0);
+  else
+    refuse (l);
 }
 
 static void
@@ -156,6 +184,10 @@ logged_in (const EkLoginResult *r, gpointer data)
   else if (r->outcome == EK_LOGIN_UNAVAILABLE)
     finish (l, EK_AUTH_UNAVAILABLE, "Temporary authentication failure");
   else {
+    if (r->account) {
+      l->refusal = ek_pool_new0 (l->pool, EkAccount);
+      *l->refusal = ek_auth_copy_account (l->pool, r->account);
+    }
     l->delay.func = served;
     ek_timer_set (ek_role_loop (), &l->delay, r->delay.us);
   }
@@ -163,6 +195,79 @@ logged_in (const EkLoginResult *r, gpointer data)
 
 /* A name of no domain of ours: costs and looks as any other unknown name. */
 static const EkAuthChain nobody = { .passdbs = (EkInstance *const[]) { NULL }, .userdbs = (EkInstance *const[]) { NULL } };
+
+static void step_done (Login *l, EkSaslStep step);
+
+static void
+proof_run (EkJob *job, EkJobThread *thread)
+{
+  Proof *p = (Proof *) job;
+
+  p->step = ek_sasl_answer (p->sasl, p->known ? &p->account : NULL, p->like, p->name);
+}
+
+static void
+proof_done (EkJob *job)
+{
+  Proof *p = (Proof *) job;
+  Login *l = p->login;
+  EkSaslStep step = p->step;
+
+  if (l) {
+    l->proof = NULL;
+    l->sasl = p->sasl;
+  }
+  else
+    ek_sasl_free (p->sasl);
+  ek_pool_free (p->pool);
+  g_free (p);
+  if (l)
+    step_done (l, step);
+}
+
+/* The account, or that there is none: the mechanism goes on, on a job thread. */
+static void
+looked_up (const EkAccountFound *found, gpointer data)
+{
+  Login *l = data;
+
+  if (found->status == EK_DEFER) {
+    l->run = NULL;
+    ek_log (EK_INFO, "auth", "%s: cannot tell from %s, %s: %s", l->service, l->client.address, l->name, found->why);
+    finish (l, EK_AUTH_UNAVAILABLE, "Temporary authentication failure");
+    return;
+  }
+  Proof *p = g_new0 (Proof, 1);
+  *p = (Proof) { .job = { .run = proof_run, .done = proof_done }, .login = l, .sasl = g_steal_pointer (&l->sasl),
+                 .pool = ek_pool_new (), .known = found->account != NULL };
+  if (found->account)
+    p->account = ek_auth_copy_account (p->pool, found->account);
+  p->like = ek_auth_copy_secret (p->pool, found->like.p ? found->like : EK_STR (""));
+  p->name = ek_pool_strdup (p->pool, l->name);
+  l->proof = p;
+  ek_job_submit (ek_role_jobs (), &p->job);
+}
+
+/* What the domain is bound to, or what a rule says in its place. */
+static EkAuthChain
+chain_of (Login *l, const EkName *name)
+{
+  const EkAuthRuleConf *rule = ek_auth_rule_find (l->generation, l->listener, l->service, name->domain_name);
+
+  l->userdbs = ek_domain_userdbs (name->domain);
+  EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = l->userdbs };
+  if (rule && rule->auth[0])
+    chain.passdbs = rule->auth;
+  if (rule && rule->users[0])
+    chain.userdbs = rule->users;
+  if (rule) {
+    chain.deny = rule->deny;
+    chain.after_right = rule->after_right;
+    chain.after_wrong = rule->after_wrong;
+    chain.after_outage = rule->after_outage;
+  }
+  return chain;
+}
 
 static void
 named (EkStatus status, const EkName *name, gpointer data)
@@ -181,14 +286,16 @@ named (EkStatus status, const EkName *name, gpointer data)
   l->name = status == EK_OK ? name->key : "(malformed name)";
   if (status == EK_OK && name->domain && name->domain->transport == NULL) {
     l->domain = name->domain;
-    l->userdbs = ek_domain_userdbs (name->domain);
-    chain = (EkAuthChain) { .passdbs = name->domain->auth, .userdbs = l->userdbs };
+    chain = chain_of (l, name);
   }
   EkLogin login = {
     .service = l->service, .name = l->name, .given = facts->authcid.p, .secret = facts->secret, .client = l->client.address,
-    .tls = l->client.tls,
+    .tls = l->client.tls, .token = ek_sasl_mechanism (l->sasl)->token,
   };
-  l->run = ek_auth_login (auth, conf, &chain, &login, logged_in, l);
+  if (l->looks)
+    l->run = ek_auth_account (auth, conf, &chain, &login, looked_up, l);
+  else
+    l->run = ek_auth_login (auth, conf, &chain, &login, logged_in, l);
 }
 
 static void
@@ -201,18 +308,35 @@ verify (Login *l)
 }
 
 static void
-step (Login *l, EkStr response)
+step_done (Login *l, EkSaslStep step)
 {
-  switch (ek_sasl_step (l->sasl, response)) {
+  switch (step) {
   case EK_SASL_MORE:
     answer (l, EK_AUTH_CHALLENGE, ek_sasl_text (l->sasl), NULL, EK_STR (""), 0);
     break;
+  case EK_SASL_LOOKUP:
   case EK_SASL_VERIFY:
+    l->looks = step == EK_SASL_LOOKUP;
     verify (l);
+    break;
+  case EK_SASL_OK:
+    ek_auth_accept (l->run, logged_in, l);         /* l may be gone */
+    break;
+  case EK_SASL_REFUSE:
+    if (l->run)
+      ek_auth_refuse (l->run, logged_in, l);
+    else
+      refuse (l);                    /* his delay is served already */
     break;
   default:
     finish (l, EK_AUTH_MALFORMED, ek_sasl_why (l->sasl) ? ek_sasl_why (l->sasl) : "Invalid authentication exchange");
   }
+}
+
+static void
+step (Login *l, EkStr response)
+{
+  step_done (l, ek_sasl_step (l->sasl, response));
 }
 
 /* ---- questions ---- */
@@ -222,7 +346,8 @@ mechanism_allowed (const Login *l, const EkMechanismOps *ops)
 {
   const EkListenerConf *conf = l->listener ? ek_generation_values (l->generation, &ek_listener_block, l->listener) : NULL;
 
-  if (ops == NULL || conf == NULL || (ops->plaintext && !l->client.tls && !conf->plaintext_auth))
+  if (ops == NULL || conf == NULL || (ops->plaintext && !l->client.tls && !conf->plaintext_auth)
+      || (ops->certificate && l->client.tls_peer == NULL))
     return false;
   for (guint i = 0; conf->mechanisms[i]; i++)
     if (g_ascii_strcasecmp (conf->mechanisms[i], ops->name) == 0)
@@ -262,7 +387,7 @@ on_auth (EkMsg *msg, guint edge)
   else if (!mechanism_allowed (l, ops))
     finish (l, EK_AUTH_MALFORMED, "Unsupported authentication mechanism");
   else {
-    l->sasl = ek_sasl_new (ops);
+    l->sasl = ek_sasl_new (ops, &l->client);
     step (l, has ? initial : (EkStr) { NULL, 0 });
   }
 }

@@ -115,6 +115,7 @@ ek_domain_blocks_register (void)
 {
   ek_block_register (&ek_domain_block);
   ek_block_register (&ek_routing_block);
+  ek_block_register (&ek_auth_rule_block);
 }
 
 const EkDomainConf *

@@ -30,5 +30,15 @@ void ek_domain_blocks_register (void);
 
 /* The conf of a domain (its key form), NULL when it is not ours. */
 const EkDomainConf *ek_domain_find (EkGeneration *gen, const char *domain);
+typedef struct {                     /* auth_rule "name" { }: what other logins than the domain's usual ones are bound to */
+  char      **listeners, **protocols, **domains;     /* which logins; empty: any */
+  EkInstance **auth, **users;        /* empty: the domain's */
+  EkInstance **deny, **after_right, **after_wrong, **after_outage;
+} EkAuthRuleConf;
+
+extern const EkBlockType ek_auth_rule_block;
+/* The first rule for such a login; NULL: none. */
+const EkAuthRuleConf *ek_auth_rule_find (EkGeneration *gen, const char *listener, const char *protocol, const char *domain);
+
 /* The userdbs to ask, NULL-terminated; free it (not what it holds) with g_free. */
 EkInstance **ek_domain_userdbs (const EkDomainConf *domain);

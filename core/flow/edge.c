@@ -22,6 +22,7 @@ typedef struct {                     /* a listener block of the current generati
   const EkProtocolOps  *ops;
   gconstpointer         options;
   const char *const    *mechanisms;  /* offered when TLS allows it */
+  guint32               flags;       /* EK_CONF_SEALED() of each */
 } Service;
 
 typedef struct {                     /* the edge's part of a session */
@@ -47,6 +48,8 @@ static struct {
   bool        certified;             /* there is a certificate, so TLS can be offered */
 } e;
 
+#define MECHANISMS_MAX 32            /* offered to one client */
+
 static EkSessionHost host;
 static const char *const no_mechanisms[] = { NULL };
 
@@ -67,6 +70,7 @@ add_service (const EkBlockValues *v, gpointer data)
   s->ops = v->protocol->module->protocol;
   s->options = v->protocol_options;
   s->mechanisms = v->block->roles & EK_CONF_NO_AUTH ? no_mechanisms : (const char *const *) s->conf->mechanisms;
+  s->flags = v->block->roles;
   g_hash_table_replace (e.services, g_strdup (v->block->name ? v->block->name : ""), s);
 }
 
@@ -235,14 +239,34 @@ unlisten (const char *name, const char *address)
 
 /* ---- login ---- */
 
+/* What the mechanism needs shows in its place's flag, and in names that the standards have set aside: -PLUS binds to the channel
+ * (RFC 5801 section 10), EXTERNAL to what TLS knows of the client (RFC 4422 appendix A). */
+static bool
+may_offer (const Service *service, guint i, const EkClient *client)
+{
+  bool sealed = i < EK_CONF_SEALED_MAX && (service->flags & EK_CONF_SEALED (i));
+
+  if (g_str_has_suffix (service->mechanisms[i], "-PLUS"))
+    return client->tls_exporter.n > 0 || client->tls_endpoint.n > 0;
+  if (g_ascii_strcasecmp (service->mechanisms[i], "EXTERNAL") == 0)
+    return client->tls_peer != NULL;
+  return sealed || client->tls || service->conf->plaintext_auth;
+}
+
 const char *const *
 ek_session_mechanisms (EkSession *s)
 {
+  static const char *offered[MECHANISMS_MAX + 1];
   Service *service = g_hash_table_lookup (e.services, ek_session_listener (s));
 
-  if (service == NULL || (!ek_session_client (s)->tls && !service->conf->plaintext_auth))
-    return no_mechanisms;            /* PLAIN and LOGIN are all there is so far: both need TLS */
-  return service->mechanisms;
+  guint n = 0;
+  if (service == NULL)
+    return no_mechanisms;
+  for (guint i = 0; service->mechanisms[i] && n < MECHANISMS_MAX; i++)
+    if (may_offer (service, i, ek_session_client (s)))
+      offered[n++] = service->mechanisms[i];
+  offered[n] = NULL;
+  return offered;
 }
 
 static void

@@ -5,6 +5,12 @@
 
 #define FIELDS_MAX 256
 
+static EkStr
+copy_bytes (EkPool *pool, EkStr bytes)
+{
+  return bytes.n ? ek_pool_str (pool, bytes) : (EkStr) { NULL, 0 };
+}
+
 void
 ek_client_copy (EkPool *p, EkClient *to, const EkClient *c)
 {
@@ -17,7 +23,9 @@ ek_client_copy (EkPool *p, EkClient *to, const EkClient *c)
   copy.tls_cipher = ek_pool_strdup (p, c->tls_cipher);
   copy.tls_sni = ek_pool_strdup (p, c->tls_sni);
   copy.tls_alpn = ek_pool_strdup (p, c->tls_alpn);
-  copy.tls_exporter = ek_pool_str (p, c->tls_exporter);
+  copy.tls_exporter = copy_bytes (p, c->tls_exporter);
+  copy.tls_endpoint = copy_bytes (p, c->tls_endpoint);
+  copy.tls_peer = ek_pool_strdup (p, c->tls_peer);
   *to = copy;
 }
 
@@ -36,6 +44,8 @@ ek_pack_client (EkBuf *buf, const EkClient *c)
   ek_pack_text (buf, c->tls_alpn);
   ek_pack_u64 (buf, (guint64) c->tls_bits);
   ek_pack_str (buf, c->tls_exporter);
+  ek_pack_str (buf, c->tls_endpoint);
+  ek_pack_text (buf, c->tls_peer);
 }
 
 EkStr
@@ -58,7 +68,9 @@ ek_unpack_client (EkUnpack *in, EkPool *pool, EkClient *c)
   c->tls_sni = ek_unpack_text (in, pool);
   c->tls_alpn = ek_unpack_text (in, pool);
   c->tls_bits = (int) ek_unpack_max (in, 65535);
-  c->tls_exporter = ek_unpack_copy (in, pool);
+  c->tls_exporter = copy_bytes (pool, ek_unpack_str (in));
+  c->tls_endpoint = copy_bytes (pool, ek_unpack_str (in));
+  c->tls_peer = ek_unpack_text (in, pool);
 }
 
 void

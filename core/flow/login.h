@@ -35,7 +35,7 @@ typedef struct {                     /* borrowed until the callback returns */
 typedef void (*EkAuthFunc) (EkSession *s, gpointer state, const EkAuthAnswer *answer);
 
 /* Names of the mechanisms that may be offered now, in the configuration's order (plaintext ones are
- * left out without TLS unless the listener allows it); NULL-terminated, never NULL. */
+ * left out without TLS unless the listener allows it); NULL-terminated, never NULL.  Good until the next call. */
 const char *const *ek_session_mechanisms (EkSession *s);
 /* Begins; the session waits (no input()) until func was called.  `initial` is decoded; p NULL: none.
  * LOGIN user pass of IMAP is PLAIN with "\0user\0pass". */

@@ -298,6 +298,8 @@ ek_session_tls_done (EkSession *s, int fd, const EkClient *facts)
   client.tls_alpn = facts->tls_alpn;
   client.tls_bits = facts->tls_bits;
   client.tls_exporter = facts->tls_exporter;
+  client.tls_endpoint = facts->tls_endpoint;
+  client.tls_peer = facts->tls_peer;
   ek_client_copy (s->pool, &s->client, &client);
   s->watch.fd = fd;
   s->starttls = false;

@@ -24,6 +24,7 @@ typedef struct {                     /* a listener block */
   char        *name;
   const char  *alpn;
   const EkListenerConf *conf;
+  EkTlsPeers  *peers;                /* NULL: clients show no certificates */
 } Service;
 
 typedef struct {
@@ -40,6 +41,8 @@ typedef struct {
   EkClient  *facts;
   EkPool    *pool;
   EkGeneration *generation;          /* whose list of certificates SSL points to */
+  const EkListenerConf *conf;        /* of that generation */
+  EkTlsPeers *peers;
   EkCounted  counted;
   GList      link;
 } Conn;
@@ -67,6 +70,7 @@ service_free (gpointer data)
 {
   Service *s = data;
 
+  ek_tls_peers_unref (s->peers);
   g_free (s->name);
   g_free (s);
 }
@@ -80,6 +84,7 @@ add_service (const EkBlockValues *v, gpointer data)
   s->name = g_strdup (v->block->name ? v->block->name : "");
   s->alpn = conf->protocol ? g_intern_string (conf->protocol->name) : NULL;
   s->conf = conf;
+  s->peers = ek_tls_peers_new (conf);
   g_hash_table_replace (t.services, s->name, s);
 }
 
@@ -161,6 +166,7 @@ conn_free (Conn *c)
   }
   ek_timer_cancel (ek_role_loop (), &c->timer);
   SSL_free (c->ssl);
+  ek_tls_peers_unref (c->peers);
   ek_buf_release (&c->to_client);
   ek_buf_release (&c->to_stream);
   ek_pool_free (c->pool);
@@ -202,36 +208,26 @@ ssl_why (void)
   return text;
 }
 
-/* Hands the plain end to an edge. */
-static bool
+/* Hands the plain end to an edge.  NULL, or why not. */
+static const char *
 conn_ready (Conn *c)
 {
+  static const char no_edge[] = "no edge to hand it to";
   int fds[2];
-  guint8 exporter[32];
-  static const char label[] = "EXPORTER-Channel-Binding";
-  const unsigned char *alpn;
-  unsigned int alpn_len;
-  EkClient *f = c->facts;
+  const char *why = ek_tls_facts (c->ssl, c->conf, c->peers, c->pool, c->facts);
 
+  if (why)
+    return why;
   EkChannel *edge = c->edge;
   if (edge && ek_role_peer (EK_ROLE_TLS, EK_ROLE_EDGE, c->edge_index) != edge)
-    return false;
+    return no_edge;
   if (edge == NULL) {
     const EkRolesConf *r = ek_generation_values (ek_role_generation (), &ek_roles_block, NULL);
     guint smtp = (guint) r->smtp_edges;
     edge = c->login ? ek_role_any_of (EK_ROLE_TLS, EK_ROLE_EDGE, smtp, 4096) : ek_role_any_of (EK_ROLE_TLS, EK_ROLE_EDGE, 0, smtp);
   }
   if (edge == NULL || socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
-    return false;
-  f->tls = true;
-  f->tls_version = SSL_get_version (c->ssl);
-  f->tls_cipher = SSL_get_cipher_name (c->ssl);
-  f->tls_bits = SSL_get_cipher_bits (c->ssl, NULL);
-  f->tls_sni = SSL_get_servername (c->ssl, TLSEXT_NAMETYPE_host_name);
-  SSL_get0_alpn_selected (c->ssl, &alpn, &alpn_len);
-  f->tls_alpn = alpn_len ? ek_pool_strndup (c->pool, (const char *) alpn, alpn_len) : NULL;
-  if (SSL_export_keying_material (c->ssl, exporter, sizeof exporter, label, strlen (label), NULL, 0, 0) == 1)
-    f->tls_exporter = (EkStr) { (char *) exporter, sizeof exporter };
+    return no_edge;
   EkBuf *out;
   if (c->edge) {
     out = ek_channel_answer (edge, c->call);
@@ -241,7 +237,7 @@ conn_ready (Conn *c)
     out = ek_channel_send (edge, EK_T_STREAM);
     ek_pack_text (out, c->listener);
   }
-  ek_pack_client (out, f);
+  ek_pack_client (out, c->facts);
   ek_channel_attach (edge, fds[1]);
   ek_channel_end (edge);
   c->stream.fd = fds[0];
@@ -250,9 +246,10 @@ conn_ready (Conn *c)
   SSL_set_app_data (c->ssl, NULL);
   g_clear_pointer (&c->generation, ek_generation_unref);
   g_clear_pointer (&c->pool, ek_pool_free);      /* facts and listener with it */
+  c->conf = NULL;
   c->facts = NULL;
   c->listener = NULL;
-  return true;
+  return NULL;
 }
 
 /* False: the connection is gone. */
@@ -262,9 +259,10 @@ handshake (Conn *c)
   ERR_clear_error ();
   int rc = SSL_do_handshake (c->ssl);
   if (rc == 1) {
-    if (conn_ready (c))
+    const char *why = conn_ready (c);
+    if (why == NULL)
       return true;
-    conn_fail (c, "no edge to hand it to");
+    conn_fail (c, why);
     return false;
   }
   int what = SSL_get_error (c->ssl, rc);
@@ -409,7 +407,7 @@ static Conn *
 conn_new (int fd, const char *listener, EkPool *pool, EkClient *facts, EkChannel *edge, guint32 call)
 {
   Service *s = g_hash_table_lookup (t.services, listener);
-  SSL *ssl = s ? ek_tls_new (s->conf->certificates, s->alpn) : NULL;
+  SSL *ssl = s ? ek_tls_new (s->conf->certificates, s->alpn, s->peers) : NULL;
 
   if (ssl == NULL) {
     ek_log (EK_ERR, "tls", "listener \"%s\" has no certificate: add a block certificate \"name\" { chain = ... key = ... }", listener);
@@ -429,6 +427,8 @@ conn_new (int fd, const char *listener, EkPool *pool, EkClient *facts, EkChannel
   c->edge_index = edge ? ek_role_peer_index (edge) : 0;
   c->listener = ek_pool_strdup (pool, listener);
   c->generation = ek_generation_ref (t.generation);
+  c->conf = s->conf;
+  c->peers = ek_tls_peers_ref (s->peers);
   c->link.data = c;
   g_queue_push_tail_link (&t.conns, &c->link);
   ek_timer_set (ek_role_loop (), &c->timer, t.conf->handshake_timeout.us);

@@ -18,15 +18,29 @@ static GPtrArray *certificates, *coming;         /* of Certificate; coming: a se
 static guint8 keys[EK_TICKET_KEYS][EK_TICKET_KEY_LEN];
 static bool   have_keys;
 
-/* Where an SSL keeps the ALPN name of its listener. */
+/* Where an SSL keeps the ALPN name of its listener, and what it asks of clients. */
+static int
+slot_of (int *slot)
+{
+  if (*slot < 0)
+    *slot = SSL_get_ex_new_index (0, NULL, NULL, NULL, NULL);
+  return *slot;
+}
+
 static int
 protocol_slot (void)
 {
   static int slot = -1;
 
-  if (slot < 0)
-    slot = SSL_get_ex_new_index (0, NULL, NULL, NULL, NULL);
-  return slot;
+  return slot_of (&slot);
+}
+
+static int
+peers_slot (void)
+{
+  static int slot = -1;
+
+  return slot_of (&slot);
 }
 
 guint
@@ -131,6 +145,7 @@ server_name (SSL *ssl, int *alert, void *data)
       Certificate *c = certificates->pdata[i];
       if (allowed (list, c->name) && answers (c, name, wild)) {
         SSL_set_SSL_CTX (ssl, c->ctx);
+        ek_tls_peers_ask (SSL_get_ex_data (ssl, peers_slot ()), ssl);      /* the other context knows nothing of it */
         return SSL_TLSEXT_ERR_OK;
       }
     }
@@ -198,7 +213,7 @@ ek_tls_certificates_done (bool good)
 }
 
 SSL *
-ek_tls_new (char *const *list, const char *protocol)
+ek_tls_new (char *const *list, const char *protocol, EkTlsPeers *peers)
 {
   for (guint i = 0; certificates && i < certificates->len; i++) {
     Certificate *c = certificates->pdata[i];
@@ -208,6 +223,8 @@ ek_tls_new (char *const *list, const char *protocol)
     if (ssl) {
       SSL_set_app_data (ssl, (void *) list);
       SSL_set_ex_data (ssl, protocol_slot (), (void *) protocol);
+      SSL_set_ex_data (ssl, peers_slot (), peers);
+      ek_tls_peers_ask (peers, ssl);
       SSL_set_accept_state (ssl);
     }
     return ssl;

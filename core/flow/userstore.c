@@ -5,6 +5,7 @@
  * channel to that worker and master does not ask for it back.
  */
 #include "config.h"
+#include "auth/sasl.h"
 #include "flow/directory.h"
 #include "flow/facts.h"
 #include "proc/userstores.h"
@@ -197,6 +198,8 @@ ek_directory_master (EkMsg *msg)
     owner = ek_unpack_i64 (&msg->in);
   else if (msg->type == EK_M_FORGET_STORE && msg->id && places)
     forget (msg);
+  else if (msg->type == EK_M_NOISE)
+    ek_sasl_use_noise (ek_unpack_str (&msg->in));
 }
 
 void

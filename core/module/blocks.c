@@ -264,16 +264,16 @@ ek_blocks_check (EkGeneration *gen)
 
 /* ---- mechanisms ---- */
 
-static bool
-is_answered (const EkGeneration *gen, const char *name)
+static const EkMechanismOps *
+find_mechanism (const EkGeneration *gen, const char *name)
 {
   for (guint i = 0; i < gen->instances->len; i++) {
     const EkModule *module = ((const EkInstance *) gen->instances->pdata[i])->module;
     for (const EkMechanismOps *const *ops = module ? module->mechanisms : NULL; ops && *ops; ops++)
       if (g_ascii_strcasecmp ((*ops)->name, name) == 0)
-        return true;
+        return *ops;
   }
-  return false;
+  return NULL;
 }
 
 /* A list that was written is held to its word.  The default is not: mail may be taken where nobody logs in, and then
@@ -281,12 +281,15 @@ is_answered (const EkGeneration *gen, const char *name)
 static void
 check_mechanisms (EkGeneration *gen, const EkBlockValues *v, char *const *names)
 {
-  static const char fix[] = "add a block of a module that does, as sasl_plain { } does for PLAIN and LOGIN";
+  static const char fix[] = "add a block of a module that does, as sasl_plain { } does for PLAIN and LOGIN, sasl_scram { } for SCRAM-SHA-256";
   const EkConfSetting *written = ek_conf_find_setting (v->block, "mechanisms");
   const char *label = ek_conf_block_label (v->block, gen->pool);
 
   for (guint i = 0; names && names[i]; i++) {
-    if (is_answered (gen, names[i]))
+    const EkMechanismOps *ops = find_mechanism (gen, names[i]);
+    if (ops && !ops->plaintext && i < EK_CONF_SEALED_MAX)
+      ((EkConfBlock *) v->block)->roles |= EK_CONF_SEALED (i);
+    if (ops)
       continue;
     if (written)
       ek_problems_add (gen->problems, i < written->n_items ? &written->items[i].at : &written->at,

@@ -493,5 +493,5 @@ ek_instance_roles (const EkInstance *self)
   if (used & 1u << EK_TABLE_PROTOCOL)
     used |= 1u << EK_TABLE_AFTER_LOGIN;
   return ek_tables_roles (used & ek_module_tables (self->module))
-         | (self->module->flags & EK_ROOT_INIT ? EK_ROLE_BIT (EK_ROLE_MASTER) : 0);
+         | (self->module->flags & (EK_ROOT_INIT | EK_HELPER) ? EK_ROLE_BIT (EK_ROLE_MASTER) : 0);
 }

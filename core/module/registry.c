@@ -99,7 +99,7 @@ guint32
 ek_module_roles (const EkModule *module)
 {
   return ek_tables_roles (ek_module_tables (module))
-         | (module->flags & EK_ROOT_INIT ? EK_ROLE_BIT (EK_ROLE_MASTER) : 0);
+         | (module->flags & (EK_ROOT_INIT | EK_HELPER) ? EK_ROLE_BIT (EK_ROLE_MASTER) : 0);
 }
 
 /* ---- blocks ---- */

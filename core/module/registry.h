@@ -17,6 +17,9 @@ typedef enum {
 #define EK_ASKER_BIT(role_) (EK_ROLE_BIT (role_) << EK_ASKERS_SHIFT)
 /* And of a listener without a setting `mechanisms`: no module answers those of the default, so none is offered there. */
 #define EK_CONF_NO_AUTH    (1u << 30)
+/* And of a listener: the mechanism at this place of its list does not show the secret on the wire, so it needs no TLS. */
+#define EK_CONF_SEALED_MAX 14
+#define EK_CONF_SEALED(i_) (1u << (EK_ASKERS_SHIFT + (i_)))
 
 const char *ek_role_name (EkRole role);            /* "master", "tls", ... */
 int         ek_role_by_name (const char *name);    /* -1: none */

@@ -3,6 +3,7 @@
  */
 #include "proc/blocks.h"
 #include "proc/confine.h"
+#include "proc/tlsconf.h"
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -96,6 +97,12 @@ static const EkOption listener_rows[] = {
   EK_OPTION (EkListenerConf, hostname, "", "What the server calls itself here. Empty: the top level's hostname."),
   EK_OPTION (EkListenerConf, mechanisms, "PLAIN, LOGIN", "SASL mechanisms offered, in this order. Each needs a module that answers it. Where "
              "this is not set, mail is taken (SMTP) and there is no such module, none is offered."),
+  EK_OPTION (EkListenerConf, client_ca, "", "The authorities whose certificates clients may show, read(\"/etc/ekiden/clients.pem\"): a client "
+             "that has one can log in by it (mechanism EXTERNAL). Empty: no client is asked for one."),
+  EK_OPTION (EkListenerConf, client_certificate_required, "no", "Whether a client without such a certificate is turned away. no: it is a "
+             "client like any other, and so is one whose certificate is not good."),
+  EK_OPTION (EkListenerConf, client_name, "email", "Which name in the certificate logs in. email: the mail address among its alternative "
+             "names. cn: the common name of its subject.", .allow = "email|cn"),
   EK_OPTION (EkListenerConf, plaintext_auth, "no", "Whether passwords may cross the wire without TLS."),
   EK_OPTION (EkListenerConf, backlog, "1024", "Connections that the kernel keeps waiting.", .allow = "1..65535"),
   EK_OPTION (EkListenerConf, connections, "10000", "Most connections at once, for each process.", .allow = "1..1000000"),
@@ -116,6 +123,14 @@ listener_check (gconstpointer values, const EkConfBlock *block, EkProblems *prob
   if (c->address[0] == NULL)
     ek_problems_add (problems, &block->at, "listener \"%s\" has no address: write address = 0.0.0.0:25",
                      block->name ? block->name : "");
+  g_autoptr (GError) error = NULL;
+  X509_STORE *store = c->client_ca.text ? ek_tls_authorities (c->client_ca, &error) : NULL;
+  X509_STORE_free (store);
+  if (error)
+    ek_problems_add (problems, &block->at, "listener \"%s\": %s", block->name ? block->name : "", error->message);
+  else if (c->client_certificate_required && c->client_ca.text == NULL)
+    ek_problems_add (problems, &block->at, "listener \"%s\" requires a client's certificate and trusts none: write client_ca = "
+                     "read(\"/etc/ekiden/clients.pem\")", block->name ? block->name : "");
 }
 
 const EkBlockType ek_listener_block = {

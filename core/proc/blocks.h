@@ -31,6 +31,9 @@ typedef struct {                     /* listener "name" { } */
   const char *hostname;
   char      **mechanisms;
   bool        plaintext_auth;
+  EkText      client_ca;             /* PEM; NULL text: no certificates of clients */
+  bool        client_certificate_required;
+  const char *client_name;           /* email, cn */
   gint64      backlog, connections, connections_per_client;
   const char *reverse_names;
   EkTime      reverse_timeout;

@@ -13,6 +13,7 @@
 #include "proc/build.h"
 #include "proc/control.h"
 #include "proc/folders.h"
+#include "proc/helpers.h"
 #include "proc/notify.h"
 #include "proc/pairs.h"
 #include "proc/sockets.h"
@@ -258,7 +259,7 @@ reap (void)
   pid_t pid;
 
   while ((pid = waitpid (-1, &status, WNOHANG)) > 0)
-    for (guint i = 0; !ek_upgrade_ended (pid, status) && i < all->len; i++) {
+    for (guint i = 0; !ek_upgrade_ended (pid, status) && !ek_helpers_ended (pid) && i < all->len; i++) {
       EkWorker *w = all->pdata[i];
       if (w->pid == pid)
         ek_worker_ended (w, status, m.plan, m.state != STOPPING && (w->place == NULL || ek_user_stores_restart (w, status)));
@@ -467,7 +468,7 @@ message (EkWorker *w, EkMsg *msg)
     nonsense (w, msg);
     return;
   }
-  if (ek_user_stores_message (w, msg))
+  if (ek_user_stores_message (w, msg) || ek_helpers_message (w, msg, m.plan))
     return;
   if (msg->type == EK_C_REQUEST && (w->bits & EK_ROLE_BIT (EK_ROLE_CONTROL)))
     ek_control_master (msg);

@@ -43,6 +43,10 @@ enum {
   EK_M_LEAVE,           /* master -> store: end, unless there is something to do now */
   EK_M_STAY,            /* store -> master: there is */
 
+  /* secrets and rights of directory */
+  EK_M_NOISE,           /* master -> directory: s key of ek_sasl_noise() */
+  EK_M_HELPER,          /* directory => master: t kind, t name of a block; answer: u ok, t why; fd stream to its helper */
+
   /* edge and directory */
   EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts
                            (flow/facts.h); answer: u outcome, s challenge, t user, t text, s token, u store */

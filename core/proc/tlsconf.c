@@ -86,3 +86,29 @@ ek_tls_context_new (const EkTlsConf *conf, const EkPem *chain, const EkPem *key,
     g_clear_pointer (&ctx, SSL_CTX_free);
   return ctx;
 }
+
+X509_STORE *
+ek_tls_authorities (EkText pem, GError **error)
+{
+  BIO *bio = BIO_new_mem_buf (pem.text, (int) MIN (pem.len, (gsize) G_MAXINT));
+  X509_STORE *store = X509_STORE_new ();
+  const char *file = pem.file ? pem.file : "the text";
+  guint n = 0;
+  X509 *x;
+
+  ERR_clear_error ();
+  while ((x = PEM_read_bio_X509 (bio, NULL, no_passphrase, NULL))) {
+    n += X509_STORE_add_cert (store, x) == 1;
+    X509_free (x);
+  }
+  BIO_free (bio);
+  unsigned long code = ERR_peek_last_error ();       /* the end of the text is told as an error, too */
+  if (n > 0 && ERR_GET_REASON (code) == PEM_R_NO_START_LINE) {
+    ERR_clear_error ();
+    return store;
+  }
+  X509_STORE_free (store);
+  trouble (error, "client_ca", n > 0 ? "a certificate is damaged" : "no certificate in PEM form is there");
+  g_prefix_error (error, "%s: ", file);
+  return NULL;
+}

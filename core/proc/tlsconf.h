@@ -14,3 +14,5 @@ typedef struct {
  * child that checks a configuration and in the tls role, so what the one lets pass the other takes.  NULL: *error
  * names the option or the file, and the reason. */
 SSL_CTX *ek_tls_context_new (const EkTlsConf *conf, const EkPem *chain, const EkPem *key, GError **error);
+/* The authorities in a PEM text, for the certificates of clients.  NULL: *error says what is wrong with the text. */
+X509_STORE *ek_tls_authorities (EkText pem, GError **error);

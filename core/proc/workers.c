@@ -7,6 +7,7 @@
 #include "conf/serial.h"
 #include "proc/build.h"
 #include "proc/confine.h"
+#include "proc/noise.h"
 #include "proc/pairs.h"
 #include "proc/spawn.h"
 #include "proc/userstores.h"
@@ -27,6 +28,8 @@ static struct {
   EkWorkerHooks hooks;
   GPtrArray    *all;
   guint8        keys[KEYS][KEY_LEN];
+  guint8        noise[EK_NOISE_LEN];
+  bool          have_noise;
   const EkPlan *plan;                /* of the start under way */
   guint64       generation;
   int           own_log;
@@ -167,9 +170,21 @@ send_keys (EkWorker *w)
   ek_channel_end (w->channel);
 }
 
+static void
+send_noise (EkWorker *w, const EkPlan *plan)
+{
+  if (!m.have_noise)
+    ek_noise_key (plan->top.state_dir, m.noise);
+  m.have_noise = true;
+  ek_pack_str (ek_channel_send (w->channel, EK_M_NOISE), (EkStr) { (char *) m.noise, sizeof m.noise });
+  ek_channel_end (w->channel);
+}
+
 void
 ek_worker_secrets (EkWorker *w, const EkPlan *plan)
 {
+  if (w->bits & EK_ROLE_BIT (EK_ROLE_DIRECTORY))
+    send_noise (w, plan);
   if (!(w->bits & EK_ROLE_BIT (EK_ROLE_TLS)))
     return;
   for (guint i = 0; i < plan->certificates->len; i++) {
@@ -535,4 +550,5 @@ ek_workers_free (void)
   if (m.own_log >= 0)
     close (m.own_log);
   ek_wipe (m.keys, sizeof m.keys);
+  ek_wipe (m.noise, sizeof m.noise);
 }

@@ -65,7 +65,7 @@ void       ek_worker_ended (EkWorker *worker, int status, const EkPlan *plan, bo
 void       ek_worker_configure (EkWorker *worker, const EkPlan *plan, guint64 generation, EkAnswerFunc func, gpointer data);
 void       ek_worker_listeners (EkWorker *worker, const EkPlan *plan);
 void       ek_worker_unlisten (EkWorker *worker, const EkPlan *plan);  /* all of them: it accepts nobody else */
-void       ek_worker_secrets (EkWorker *worker, const EkPlan *plan);   /* certificates, ticket keys: tls alone */
+void       ek_worker_secrets (EkWorker *worker, const EkPlan *plan);   /* certificates, ticket keys: tls alone; the key of noise: directory */
 void       ek_workers_set_log (int fd);          /* reading end of master's own log pipe; taken */
 /* From now on this plan counts, in place of `old`: workers that were sent it activate it; those that came up meanwhile are sent it
  * as soon as they are ready, and each gets its listeners and certificates then. */

@@ -54,9 +54,32 @@ tests_fuzz_fuzz_sasl_SOURCES = %D%/fuzz-sasl.c %D%/fuzz.h $(fuzz_main)
 if !BUILTIN_SASL_PLAIN
 tests_fuzz_fuzz_sasl_SOURCES += $(modules_sasl_plain_sasl_plain_la_SOURCES)
 endif
+if !BUILTIN_SASL_CRAM_MD5
+tests_fuzz_fuzz_sasl_SOURCES += $(modules_sasl_cram_md5_sasl_cram_md5_la_SOURCES)
+endif
+if !BUILTIN_SASL_EXTERNAL
+tests_fuzz_fuzz_sasl_SOURCES += $(modules_sasl_external_sasl_external_la_SOURCES)
+endif
 tests_fuzz_fuzz_sasl_CPPFLAGS = $(builtin_cppflags)
+tests_fuzz_fuzz_sasl_CFLAGS = $(AM_CFLAGS)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
-tests_fuzz_fuzz_sasl_LDADD = $(TEST_LDADD)
+tests_fuzz_fuzz_sasl_LDADD = $(TEST_LDADD) $(CORE_LIBS)
+if WITH_SASL_SCRAM
+if !BUILTIN_SASL_SCRAM
+tests_fuzz_fuzz_sasl_SOURCES += $(modules_sasl_scram_sasl_scram_la_SOURCES)
+endif
+tests_fuzz_fuzz_sasl_CPPFLAGS += -DWITH_SASL_SCRAM
+tests_fuzz_fuzz_sasl_CFLAGS += $(SASL_SCRAM_CFLAGS)
+tests_fuzz_fuzz_sasl_LDADD += $(SASL_SCRAM_LIBS)
+endif
+if WITH_SASL_OAUTH
+if !BUILTIN_SASL_OAUTH
+tests_fuzz_fuzz_sasl_SOURCES += $(modules_sasl_oauth_sasl_oauth_la_SOURCES)
+endif
+tests_fuzz_fuzz_sasl_CPPFLAGS += -DWITH_SASL_OAUTH
+tests_fuzz_fuzz_sasl_CFLAGS += $(SASL_OAUTH_CFLAGS)
+tests_fuzz_fuzz_sasl_LDADD += $(SASL_OAUTH_LIBS)
+endif
 check_PROGRAMS += %D%/fuzz-edit
 tests_fuzz_fuzz_edit_SOURCES = %D%/fuzz-edit.c %D%/fuzz.h $(fuzz_main)
 tests_fuzz_fuzz_edit_LDFLAGS = $(fuzz_ldflags)

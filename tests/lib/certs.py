@@ -23,12 +23,12 @@ class Authority:
                  "-subj", "/CN=Ekiden test authority", "-keyout", f"{folder}/ca.key", "-out", self.cafile)
 
     def issue(self, *names, days=30, rsa=False):
-        """(certificate, key): paths of a new pair for these names (or addresses), the CA's certificate behind it."""
+        """(certificate, key): paths of a new pair for these names (or addresses, of hosts or of mail), the CA's certificate behind it."""
         self.made += 1
         base = f"{self.folder}/{names[0].replace('*', '_')}-{self.made}"
         key = ["-newkey", "rsa:2048"] if rsa else ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
         request = _openssl("req", "-new", *key, "-nodes", "-subj", f"/CN={names[0]}", "-keyout", f"{base}.key")
-        kinds = [("IP:" if name.replace(".", "").isdigit() or ":" in name else "DNS:") + name for name in names]
+        kinds = [("email:" if "@" in name else "IP:" if name.replace(".", "").isdigit() or ":" in name else "DNS:") + name for name in names]
         with open(f"{base}.ext", "w", encoding="ascii") as f:
             f.write("subjectAltName=" + ",".join(kinds) + "\nextendedKeyUsage=serverAuth,clientAuth\n")
         leaf = _openssl("x509", "-req", "-CA", self.cafile, "-CAkey", f"{self.folder}/ca.key", "-CAcreateserial",

@@ -43,7 +43,7 @@ def t(value):
 def client(address="192.0.2.9", tls=True):
     """The facts of flow/facts.c."""
     return (t(address) + u(4711) + t("192.0.2.1") + u(993) + t("unknown") + u(int(tls)) + t("TLSv1.3") + t("x") + t(None) + t(None)
-            + u(256) + s(b""))
+            + u(256) + s(b"") + s(b"") + t(None))
 
 
 class Reader:

@@ -182,6 +182,7 @@ class Server:
     def environment(self):
         env = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "EKIDEN_CONFIG")}
         env["EKIDEN_MODULE_PATH"] = f"{BUILD}/modules"
+        env["EKIDEN_HELPER_PATH"] = f"{BUILD}/modules/pam"
         env.update(self.extra_env)
         return env
 

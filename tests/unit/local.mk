@@ -163,6 +163,36 @@ tests_unit_test_sasl_SOURCES += $(modules_sasl_plain_sasl_plain_la_SOURCES)
 endif
 tests_unit_test_sasl_CPPFLAGS = $(builtin_cppflags)
 tests_unit_test_sasl_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-cram
+tests_unit_test_cram_SOURCES = tests/unit/test-cram.c
+if !BUILTIN_SASL_CRAM_MD5
+tests_unit_test_cram_SOURCES += $(modules_sasl_cram_md5_sasl_cram_md5_la_SOURCES)
+endif
+if !BUILTIN_SASL_EXTERNAL
+tests_unit_test_cram_SOURCES += $(modules_sasl_external_sasl_external_la_SOURCES)
+endif
+tests_unit_test_cram_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/modules
+tests_unit_test_cram_LDADD = $(TEST_LDADD) $(CORE_LIBS)
+if WITH_SASL_SCRAM
+check_PROGRAMS += tests/unit/test-scram
+endif
+tests_unit_test_scram_SOURCES = tests/unit/test-scram.c
+if !BUILTIN_SASL_SCRAM
+tests_unit_test_scram_SOURCES += $(modules_sasl_scram_sasl_scram_la_SOURCES)
+endif
+tests_unit_test_scram_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/modules
+tests_unit_test_scram_CFLAGS = $(AM_CFLAGS) $(SASL_SCRAM_CFLAGS)
+tests_unit_test_scram_LDADD = $(TEST_LDADD) $(SASL_SCRAM_LIBS) $(CORE_LIBS)
+if WITH_SASL_OAUTH
+check_PROGRAMS += tests/unit/test-oauth
+endif
+tests_unit_test_oauth_SOURCES = tests/unit/test-oauth.c
+if !BUILTIN_SASL_OAUTH
+tests_unit_test_oauth_SOURCES += $(modules_sasl_oauth_sasl_oauth_la_SOURCES)
+endif
+tests_unit_test_oauth_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/modules
+tests_unit_test_oauth_CFLAGS = $(AM_CFLAGS) $(SASL_OAUTH_CFLAGS)
+tests_unit_test_oauth_LDADD = $(TEST_LDADD) $(SASL_OAUTH_LIBS) $(CORE_LIBS)
 check_PROGRAMS += tests/unit/test-spool
 tests_unit_test_spool_SOURCES = tests/unit/test-spool.c
 tests_unit_test_spool_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
@@ -191,9 +221,13 @@ endif
 endif
 endif
 endif
-tests_unit_test_auth_SOURCES = tests/unit/test-auth.c tests/unit/instance.h
+tests_unit_test_auth_SOURCES = tests/unit/test-auth.c tests/unit/authrig.h tests/unit/instance.h
 tests_unit_test_auth_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_auth_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-auth-rules
+tests_unit_test_auth_rules_SOURCES = tests/unit/test-auth-rules.c tests/unit/authrig.h tests/unit/instance.h
+tests_unit_test_auth_rules_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_auth_rules_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_MAILDIR
 check_PROGRAMS += tests/unit/test-imap
 endif

@@ -14,7 +14,7 @@ begin (const char *mechanism)
   const EkMechanismOps *ops = ek_sasl_find (ek_str (mechanism));
 
   g_assert_nonnull (ops);
-  return ek_sasl_new (ops);
+  return ek_sasl_new (ops, NULL);
 }
 
 static void

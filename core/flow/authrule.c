@@ -1,0 +1,102 @@
+/* authrule.c - logins that are bound to other backends than their domain's: by listener, protocol, domain
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "flow/domain.h"
+#include "mail/address.h"
+#include <string.h>
+
+static const EkOption rows[] = {
+  EK_OPTION (EkAuthRuleConf, listeners, "[]", "Names of the listeners whose logins this rule is for. Empty: any."),
+  EK_OPTION (EkAuthRuleConf, protocols, "[]", "The protocols: smtp, imap. Empty: any."),
+  EK_OPTION (EkAuthRuleConf, domains, "[]", "The domains of those who log in. Empty: any."),
+  EK_OPTION (EkAuthRuleConf, auth, "[]", "Instances that check passwords, in this order. Empty: those of the domain.", .allow = "passdb"),
+  EK_OPTION (EkAuthRuleConf, users, "[]", "Instances that know the users, in this order. Empty: those of the domain.", .allow = "userdb"),
+  EK_OPTION (EkAuthRuleConf, deny, "[]", "Instances whose users are refused, whatever their password. An outage of one puts logins off.",
+             .allow = "passdb"),
+  EK_OPTION (EkAuthRuleConf, after_right, "[]", "Instances behind which the next ones are asked although the password is right: those who know the "
+             "user have to say so as well. Logins that show no password (SCRAM, CRAM-MD5, EXTERNAL) pass them over.", .allow = "passdb"),
+  EK_OPTION (EkAuthRuleConf, after_wrong, "[]", "Instances behind which the next ones are asked although the password is wrong.",
+             .allow = "passdb"),
+  EK_OPTION (EkAuthRuleConf, after_outage, "[]", "Instances behind which the next ones are asked while they give no answer. When none of those "
+             "lets the user in, he is put off, never refused.", .allow = "passdb"),
+  EK_OPTIONS_END
+};
+
+static bool
+is_among (EkInstance *const *list, const EkInstance *one)
+{
+  for (guint i = 0; list[i]; i++)
+    if (list[i] == one)
+      return true;
+  return false;
+}
+
+static void
+check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
+{
+  const EkAuthRuleConf *c = values;
+  const char *name = block->name ? block->name : "";
+  const struct { const char *word; EkInstance **list; } after[] = {
+    { "after_right", c->after_right }, { "after_wrong", c->after_wrong }, { "after_outage", c->after_outage },
+  };
+
+  for (guint i = 0; c->deny[i]; i++)
+    if (c->deny[i]->module && c->deny[i]->module->passdb && c->deny[i]->module->passdb->lookup == NULL)
+      ek_problems_add (problems, &block->at, "auth_rule \"%s\": deny = %s: it only checks passwords and cannot tell whom it knows", name,
+                       c->deny[i]->name);
+  for (guint k = 0; k < G_N_ELEMENTS (after); k++)
+    for (guint i = 0; c->auth[0] && after[k].list[i]; i++)
+      if (!is_among (c->auth, after[k].list[i]))
+        ek_problems_add (problems, &block->at, "auth_rule \"%s\": %s = %s: it is none of auth", name, after[k].word, after[k].list[i]->name);
+}
+
+const EkBlockType ek_auth_rule_block = {
+  .kind = "auth_rule", .doc = "Which backends decide some logins, in place of those of the domain. The first rule that fits counts.",
+  .options = rows, .size = sizeof (EkAuthRuleConf), .check = check, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+};
+
+typedef struct {
+  const char *listener, *protocol, *domain;
+  const EkAuthRuleConf *found;
+} Search;
+
+static bool
+names (char *const *list, const char *word)
+{
+  for (guint i = 0; list[i]; i++)
+    if (word && strcmp (list[i], word) == 0)
+      return true;
+  return list[0] == NULL;
+}
+
+static bool
+names_domain (char *const *list, const char *domain)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+
+  for (guint i = 0; list[i]; i++) {
+    EkStr key;
+    if (domain && ek_domain_key (pool, ek_str (list[i]), &key) == NULL && ek_str_eq (key, ek_str (domain)))
+      return true;
+  }
+  return list[0] == NULL;
+}
+
+static void
+look (const EkBlockValues *v, gpointer data)
+{
+  Search *s = data;
+  const EkAuthRuleConf *rule = v->values;
+
+  if (s->found == NULL && names (rule->listeners, s->listener) && names (rule->protocols, s->protocol) && names_domain (rule->domains, s->domain))
+    s->found = rule;
+}
+
+const EkAuthRuleConf *
+ek_auth_rule_find (EkGeneration *gen, const char *listener, const char *protocol, const char *domain)
+{
+  Search s = { .listener = listener, .protocol = protocol, .domain = domain };
+
+  ek_generation_each (gen, &ek_auth_rule_block, look, &s);
+  return s.found;
+}

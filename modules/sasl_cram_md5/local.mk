@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/sasl_cram_md5.la %D%/libbuiltin.la
+modules_sasl_cram_md5_sasl_cram_md5_la_SOURCES = %D%/sasl_cram_md5.c %D%/state.c %D%/cram.h
+modules_sasl_cram_md5_sasl_cram_md5_la_LDFLAGS = $(module_link)
+modules_sasl_cram_md5_sasl_cram_md5_la_CFLAGS = $(AM_CFLAGS)
+modules_sasl_cram_md5_sasl_cram_md5_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_sasl_cram_md5_libbuiltin_la_SOURCES = $(modules_sasl_cram_md5_sasl_cram_md5_la_SOURCES)
+modules_sasl_cram_md5_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_sasl_cram_md5_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

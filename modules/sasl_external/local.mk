@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/sasl_external.la %D%/libbuiltin.la
+modules_sasl_external_sasl_external_la_SOURCES = %D%/sasl_external.c
+modules_sasl_external_sasl_external_la_LDFLAGS = $(module_link)
+modules_sasl_external_sasl_external_la_CFLAGS = $(AM_CFLAGS)
+modules_sasl_external_sasl_external_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_sasl_external_libbuiltin_la_SOURCES = $(modules_sasl_external_sasl_external_la_SOURCES)
+modules_sasl_external_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_sasl_external_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md

@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/sasl_oauth.la %D%/libbuiltin.la
+modules_sasl_oauth_sasl_oauth_la_SOURCES = %D%/sasl_oauth.c %D%/mechanism.c %D%/jwt.c %D%/claims.c %D%/keys.c %D%/introspect.c %D%/oauth.h
+modules_sasl_oauth_sasl_oauth_la_LDFLAGS = $(module_link)
+modules_sasl_oauth_sasl_oauth_la_CFLAGS = $(AM_CFLAGS) $(SASL_OAUTH_CFLAGS)
+modules_sasl_oauth_sasl_oauth_la_LIBADD = libekiden.la $(CORE_LIBS) $(SASL_OAUTH_LIBS)
+modules_sasl_oauth_libbuiltin_la_SOURCES = $(modules_sasl_oauth_sasl_oauth_la_SOURCES)
+modules_sasl_oauth_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_sasl_oauth_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(SASL_OAUTH_CFLAGS)
+modules_sasl_oauth_libbuiltin_la_LIBADD = $(SASL_OAUTH_LIBS)
+EXTRA_DIST += %D%/README.md

@@ -1,0 +1,10 @@
+EXTRA_LTLIBRARIES += %D%/sasl_scram.la %D%/libbuiltin.la
+modules_sasl_scram_sasl_scram_la_SOURCES = %D%/sasl_scram.c %D%/keys.c %D%/scram.h
+modules_sasl_scram_sasl_scram_la_LDFLAGS = $(module_link)
+modules_sasl_scram_sasl_scram_la_CFLAGS = $(AM_CFLAGS) $(SASL_SCRAM_CFLAGS)
+modules_sasl_scram_sasl_scram_la_LIBADD = libekiden.la $(CORE_LIBS) $(SASL_SCRAM_LIBS)
+modules_sasl_scram_libbuiltin_la_SOURCES = $(modules_sasl_scram_sasl_scram_la_SOURCES)
+modules_sasl_scram_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_sasl_scram_libbuiltin_la_CFLAGS = $(AM_CFLAGS) $(SASL_SCRAM_CFLAGS)
+modules_sasl_scram_libbuiltin_la_LIBADD = $(SASL_SCRAM_LIBS)
+EXTRA_DIST += %D%/README.md

@@ -1,0 +1,64 @@
+/* pam_rehearse.c - a PAM module for tests: says what the user's name asks for, or hangs, crashes, ends its process
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <security/pam_modules.h>
+#include <security/pam_appl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int
+password (pam_handle_t *pam, char *out, size_t max)
+{
+  const struct pam_message message = { PAM_PROMPT_ECHO_OFF, "Password: " }, info = { PAM_TEXT_INFO, "Hello" };
+  const struct pam_message *messages[2] = { &info, &message };
+  const struct pam_conv *conv = NULL;
+  struct pam_response *answers = NULL;
+
+  if (pam_get_item (pam, PAM_CONV, (const void **) &conv) != PAM_SUCCESS || conv == NULL
+      || conv->conv (2, messages, &answers, conv->appdata_ptr) != PAM_SUCCESS)
+    return PAM_CONV_ERR;
+  strncpy (out, answers[1].resp ? answers[1].resp : "", max - 1);
+  free (answers[1].resp);
+  free (answers);
+  return PAM_SUCCESS;
+}
+
+PAM_EXTERN int pam_sm_authenticate (pam_handle_t *pam, int flags, int argc, const char **argv);
+PAM_EXTERN int pam_sm_setcred (pam_handle_t *pam, int flags, int argc, const char **argv);
+PAM_EXTERN int pam_sm_acct_mgmt (pam_handle_t *pam, int flags, int argc, const char **argv);
+
+PAM_EXTERN int
+pam_sm_authenticate (pam_handle_t *pam, int flags, int argc, const char **argv)
+{
+  const char *user = NULL;
+  char given[2048] = "";
+
+  if (pam_get_user (pam, &user, NULL) != PAM_SUCCESS || password (pam, given, sizeof given) != PAM_SUCCESS)
+    return PAM_SYSTEM_ERR;
+  if (strcmp (user, "unknown") == 0)
+    return PAM_USER_UNKNOWN;
+  if (strcmp (user, "down") == 0)
+    return PAM_AUTHINFO_UNAVAIL;
+  if (strcmp (user, "crash") == 0)
+    abort ();
+  if (strcmp (user, "exit") == 0)
+    _exit (3);
+  while (strcmp (user, "hang") == 0)
+    pause ();
+  return strcmp (given, "geheim") == 0 ? PAM_SUCCESS : PAM_AUTH_ERR;
+}
+
+PAM_EXTERN int
+pam_sm_setcred (pam_handle_t *pam, int flags, int argc, const char **argv)
+{
+  return PAM_SUCCESS;
+}
+
+PAM_EXTERN int
+pam_sm_acct_mgmt (pam_handle_t *pam, int flags, int argc, const char **argv)
+{
+  const char *user = NULL;
+
+  pam_get_user (pam, &user, NULL);
+  return user && strcmp (user, "expired") == 0 ? PAM_ACCT_EXPIRED : PAM_SUCCESS;
+}

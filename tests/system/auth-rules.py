@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+# auth-rules.py - logins bound by listener, protocol and domain; denied names; what wrong passwords and outages lead to by rule
+# limit: 120
+# SPDX-License-Identifier: Apache-2.0
+import os
+
+from ekiden import Server, listener
+from tap import Tap
+from wire import Imap, Smtp
+
+t = Tap()
+CONFIG = listener("smtp", plaintext_auth="yes") + listener("other", "smtp", plaintext_auth="yes") + listener("imap", plaintext_auth="yes") + """
+sasl_plain { }
+file "people" { path = $users
+  home = "${mail}/%d/%n" }
+file "shared" { path = "${dir}/shared" }
+file "blocked" { path = "${dir}/blocked" }
+test "away" { control = "${dir}/control"
+  password = pw }
+maildir "mail" { path = "%h/Maildir" }
+domain $domain { auth = people
+  mailboxes = mail }
+domain "old.test" { auth = people
+  mailboxes = mail }
+auth_rule "submission" { listeners = smtp
+  auth = shared
+  users = people }
+auth_rule "moving" { domains = OLD.test
+  auth = shared, away, people
+  after_wrong = shared
+  after_outage = away }
+auth_rule "rest" { protocols = imap
+  deny = blocked }
+auth { failure_delay = 10ms
+  failure_delay_max = 20ms }
+"""
+
+
+def smtp(s, user, password, port="smtp"):
+    with Smtp(s.port(port), name=s.hostname) as c:
+        c.ehlo()
+        return c.auth_plain(user, password).code
+
+
+def imap(s, user, password):
+    with Imap(s.port("imap"), name=s.hostname) as c:
+        return str(c.login(user, password)).split("]")[0]
+
+
+for layout in ("apart", "merged"):
+    site = Server(CONFIG, layout=layout, start=False)
+    d = site.domain
+    site.set_users([("anna", "{PLAIN}own"), ("ben", "{PLAIN}own"), ("olga@old.test", "{PLAIN}old")])
+    for name, text in (("shared", f"anna@{d}:{{PLAIN}}all\nolga@old.test:{{PLAIN}}new\n"), ("blocked", f"ben@{d}:\n"), ("control", "notfound\n")):
+        with open(f"{site.dir}/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+        os.chmod(f"{site.dir}/{name}", 0o644)
+    with site as s:
+        s.start()
+        t.equal((smtp(s, f"anna@{d}", "all"), smtp(s, f"anna@{d}", "own")), (235, 535), f"{layout}: one listener asks the shared passwords")
+        t.equal((smtp(s, f"anna@{d}", "all", "other"), smtp(s, f"anna@{d}", "own", "other")), (535, 235), f"{layout}: another the domain's")
+        t.equal((smtp(s, f"ben@{d}", "own"), smtp(s, f"ben@{d}", "own", "other")), (535, 235), f"{layout}: whom the shared ones do not know has no login there")
+        t.contains(imap(s, f"anna@{d}", "own"), "OK", f"{layout}: IMAP asks the domain's")
+        t.contains(imap(s, f"ben@{d}", "own"), "AUTHENTICATIONFAILED", f"{layout}: and denies a name")
+        t.ok(s.logged(r"denied \(blocked\)", 5), f"{layout}: which the log says")
+        for password, word in (("new", "OK"), ("old", "OK"), ("no", "AUTHENTICATIONFAILED")):
+            t.contains(imap(s, "olga@old.test", password), word, f"{layout}: either password while a domain moves: {password}")
+        with open(f"{s.dir}/control", "w", encoding="ascii") as f:
+            f.write("defer\n")
+        for password, word in (("new", "OK"), ("old", "OK"), ("no", "UNAVAILABLE")):
+            t.contains(imap(s, "olga@old.test", password), word, f"{layout}: with one backend away: {password}")
+        t.equal(s.ekiden("config", "check")[0], 0, f"{layout}: the configuration is right")
+        s.replace_conf(open(s.conf, encoding="utf-8").read().replace("after_wrong = shared", "after_wrong = blocked"))
+        t.contains(s.ekiden("config", "check")[1], "it is none of auth", f"{layout}: a word that can mean nothing is told")
+    t.ok(not site.problems(), f"{layout}: no reports", site.problems())
+t.done()

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# pam.py - passwords by PAM: right, wrong, unknown; modules that hang, crash, end their process; helpers that are killed
+# limit: 240
+# SPDX-License-Identifier: Apache-2.0
+import glob
+import os
+import signal
+import time
+
+from ekiden import BUILD, Server, listener, wait_for
+from tap import Tap
+from wire import Imap
+
+t = Tap()
+MODULE = next(iter(glob.glob(f"{BUILD}/tests/lib/.libs/pam_rehearse.so")), None)
+CONFIG = listener("imap", plaintext_auth="yes") + """
+sasl_plain { }
+pam "staff" { service = rehearse
+  config_dir = "${dir}/pam.d"
+  connections = 4 }
+pam "nowhere" { service = missing
+  config_dir = "${dir}/pam.d" }
+file "people" { path = $users
+  home = "${mail}/%d/%n" }
+static "virtual" { home = "${mail}/%d/%n" }
+maildir "mail" { path = "%h/Maildir" }
+domain $domain { auth = staff, people
+  users = virtual
+  mailboxes = mail }
+domain "file.test" { auth = people
+  mailboxes = mail }
+domain "nowhere.test" { auth = nowhere
+  users = virtual
+  mailboxes = mail }
+auth { timeout = 2s
+  failure_delay = 10ms
+  failure_delay_max = 20ms }
+"""
+
+
+def says(s, user, password, word, text):
+    start = time.monotonic()
+    with Imap(s.port("imap"), name=s.hostname) as c:
+        t.contains(str(c.login(user, password)), word, f"{s.layout}: {text}")
+    return time.monotonic() - start
+
+
+def helpers(s):
+    """The pids of helpers, and of their conversations."""
+    found = {}
+    for entry in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{entry}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as f:
+                parent = int(f.read().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError, ValueError):
+            continue
+        if words[0] == b"ekiden-pam" and f"config_dir={s.dir}/pam.d".encode() in words:
+            found[int(entry)] = parent
+    return found
+
+
+def owner(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+        return next(line.split()[1] for line in f if line.startswith("Uid:"))
+
+
+def run(s):
+    d = s.domain
+    says(s, f"anna@{d}", "geheim", "OK", "the right password")
+    says(s, f"anna@{d}", "falsch", "AUTHENTICATIONFAILED", "a wrong one")
+    says(s, f"expired@{d}", "geheim", "AUTHENTICATIONFAILED", "an account that has expired")
+    says(s, f"unknown@{d}", "geheim", "OK", "whom PAM does not know the next passdb does")
+    says(s, f"down@{d}", "geheim", "UNAVAILABLE", "a PAM module whose server is down")
+    says(s, "anna@nowhere.test", "geheim", "UNAVAILABLE", "a service that does not exist")
+    t.ok(s.logged("service missing: ", 5), f"{s.layout}: and the log names it")
+    says(s, f"crash@{d}", "geheim", "UNAVAILABLE", "a module that crashes")
+    t.ok(s.logged("ended by signal 6", 5), f"{s.layout}: and the log says so")
+    says(s, f"exit@{d}", "geheim", "UNAVAILABLE", "one that ends its process")
+    says(s, f"anna@{d}", "geheim", "OK", "and the next login works")
+    waiting = []
+    for _ in range(4):
+        c = Imap(s.port("imap"), name=s.hostname)
+        c.line_out(f"x LOGIN hang@{d} geheim")
+        waiting.append(c)
+    says(s, "ben@file.test", "pb", "OK", "while all helpers hang, other domains do not notice")
+    for c in waiting:
+        t.contains(c.line(), "UNAVAILABLE", f"{s.layout}: a module that hangs: later")
+        c.close()
+    says(s, f"anna@{d}", "geheim", "OK", "and the domain is back")
+    t.ok(wait_for(lambda: not [p for p in helpers(s).values() if p in helpers(s)], 20), f"{s.layout}: no conversation is left over", helpers(s))
+    t.ok(0 < len(helpers(s)) <= 8, f"{s.layout}: no more helpers than connections", helpers(s))
+    t.equal({owner(pid) for pid in helpers(s)}, {str(os.geteuid())}, f"{s.layout}: they have master's rights")
+    for pid in helpers(s):
+        os.kill(pid, signal.SIGKILL)
+    says(s, f"anna@{d}", "geheim", "OK", "killed helpers are replaced")
+    says(s, f"anna@{d}", "x" * 1000, "AUTHENTICATIONFAILED", "a long password")
+    t.equal(s.ekiden("config", "check")[0], 0, f"{s.layout}: the configuration is right")
+
+
+if MODULE is None:
+    t.skip("logins by PAM", "the module pam was not built")
+else:
+    for layout in ("apart", "merged"):
+        site = Server(CONFIG, layout=layout, start=False)
+        os.mkdir(f"{site.dir}/pam.d")
+        with open(f"{site.dir}/pam.d/rehearse", "w", encoding="ascii") as f:
+            f.write(f"auth required {MODULE}\naccount required {MODULE}\n")
+        site.set_users([("unknown", "{PLAIN}geheim"), ("ben@file.test", "{PLAIN}pb")])
+        with site as server:
+            server.start()
+            run(server)
+            t.ok(server.stop(), f"{layout}: the server stops")
+            t.ok(wait_for(lambda: not helpers(server), 20), f"{layout}: and its helpers with it", helpers(server))
+        t.ok(not server.problems(), f"{layout}: no reports", server.problems())
+t.done()
