@@ -220,7 +220,9 @@ class Normal:
         if len(values) > 1 and upper(values[1]) == "FETCH":
             return ("FETCH", values[0], self.fetch(values[2]))
         if word in (b"LIST", b"LSUB"):
-            return (word.decode(), sorted(values[1]), values[2], self.name(values[3]), values[4:])
+            # Dovecot says \\Marked or \\UnMarked when its index is a second older than the folder, or not: a hint (RFC 3501 7.2.2)
+            flags = sorted(v for v in values[1] if v.lower() not in ("\\marked", "\\unmarked"))
+            return (word.decode(), flags, values[2], self.name(values[3]), values[4:])
         if word == b"STATUS":
             counts = dict(zip(values[2][::2], values[2][1::2]))
             counts = {k: "#" if k in ("UIDVALIDITY", "HIGHESTMODSEQ") else v for k, v in counts.items()}

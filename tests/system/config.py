@@ -48,12 +48,12 @@ t.equal(r.stderr, f"{RUN}/conf.d/guests.conf:3:3: the setting \"path\" is given 
 write("conf.d/guests.conf", "file \"guests\" {\n  path = %s/users\n}\n" % RUN)
 r = ekiden("config", "check")
 t.equal((r.returncode, r.stdout, r.stderr), (0, "", ""), "check is silent when all is well")
-write("wrong.conf", "file \"a\" { pth = /x\n}\nflie \"b\" { path = /y\n}\nfile \"c\" { path = $z\n}\nlisten to me\nldap \"d\" {}\n")
+write("wrong.conf", "file \"a\" { pth = /x\n}\nflie \"b\" { path = /y\n}\nfile \"c\" { path = $z\n}\nlisten to me\nmilter \"d\" {}\n")
 r = ekiden("config", "check", "-c", f"{RUN}/wrong.conf")
 lines = r.stderr.splitlines()
 t.equal((r.returncode, len(lines)), (1, 6), "all errors at once, each once")
 for place, says in (("1:1", "needs a setting \"path\""), ("1:12", "did you mean \"path\"?"), ("3:1", "did you mean \"file\"?"),
-                    ("5:19", "the variable $z is not set"), ("7:11", "expected `{`"), ("8:1", "the package ekiden-ldap ships it")):
+                    ("5:19", "the variable $z is not set"), ("7:11", "expected `{`"), ("8:1", "the package ekiden-milter ships it")):
     t.ok(any(f"wrong.conf:{place}: " in line and says in line for line in lines), f"{place} {says}", r.stderr)
 found = json.loads(ekiden("config", "check", "--json", "-c", f"{RUN}/wrong.conf").stdout)
 t.equal((found["ok"], found["count"], [p["line"] for p in found["problems"]]), (False, len(lines), sorted(p["line"] for p in
