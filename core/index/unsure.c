@@ -17,6 +17,7 @@
 
 #define ASK_AT_ONCE    1000
 #define ANSWER_SECONDS 1
+#define MISSED_MAX     100000        /* names are made by users too, where stores run under their uids */
 
 void
 ek_indexes_ask (EkIndexes *set, EkAskFunc ask, gpointer data)
@@ -82,6 +83,8 @@ delivery_may_come (EkIndex *ix, EkStr key, bool *asked)
     may = false;
   else if (g_hash_table_lookup_extended (set->missed, made.guard, NULL, &answered))
     may = !GPOINTER_TO_INT (answered);
+  else if (g_hash_table_size (set->missed) >= MISSED_MAX)
+    may = true;                                    /* it stays; asked when the queue's next word empties the table */
   else {
     may = *asked = true;
     g_hash_table_insert (set->missed, g_strdup (made.guard), GINT_TO_POINTER (false));

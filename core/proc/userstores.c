@@ -62,8 +62,8 @@ ek_user_store_wrong (const EkRolesConf *r, gint64 uid, gint64 gid)
   if (uid > r->last_valid_uid)
     return g_strdup_printf ("uid %" G_GINT64_FORMAT " is above roles.last_valid_uid (%" G_GINT64_FORMAT ")", uid, r->last_valid_uid);
   if (gid <= 0 || gid > ID_MAX)
-    return g_strdup_printf ("uid %" G_GINT64_FORMAT " comes with %s: a record that names a uid names a gid above 0 too (roles.first_valid_uid)",
-                            uid, gid < 0 ? "no gid" : gid == 0 ? "root's gid" : "a gid that is none");
+    return g_strdup_printf ("uid %" G_GINT64_FORMAT " comes with %s: a record that names a uid names a gid above 0 too, or the backend's "
+                            "row gid does (roles.first_valid_uid)", uid, gid < 0 ? "no gid" : gid == 0 ? "root's gid" : "a gid that is none");
   return NULL;
 }
 
