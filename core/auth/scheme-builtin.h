@@ -21,5 +21,7 @@ EkStatus ek_scheme_crypt_verify (const Scheme *scheme, EkStr secret, EkStr store
 bool     ek_scheme_crypt_make (const Scheme *scheme, EkStr secret, guint cost, EkBuf *out, GError **error);
 EkStatus ek_scheme_digest_verify (const Scheme *scheme, EkStr secret, EkStr stored, bool raw, GError **error);
 bool     ek_scheme_digest_make (const Scheme *scheme, EkStr secret, guint cost, EkBuf *out, GError **error);
+EkStatus ek_scheme_pbkdf2_verify (const Scheme *scheme, EkStr secret, EkStr stored, bool raw, GError **error);
+bool     ek_scheme_pbkdf2_make (const Scheme *scheme, EkStr secret, guint cost, EkBuf *out, GError **error);
 EkStatus ek_scheme_plain_verify (const Scheme *scheme, EkStr secret, EkStr stored, bool raw, GError **error);
 bool     ek_scheme_plain_make (const Scheme *scheme, EkStr secret, guint cost, EkBuf *out, GError **error);

@@ -21,6 +21,8 @@ static const Scheme builtin[] = {
   CRYPT_SCHEME ("MD5-CRYPT", "$1$"),
   CRYPT_SCHEME ("DES-CRYPT", "", .secret_max = 8),
   CRYPT_SCHEME ("CRYPT", NULL, .cost_min = 1, .cost_max = 11),
+  { .name = "PBKDF2", .verify = ek_scheme_pbkdf2_verify, .make = ek_scheme_pbkdf2_make, .cost_min = 1000, .cost_max = 10000000,
+    .cost = 200000 },
   DIGEST_SCHEME ("SHA", "SHA1", 20), DIGEST_SCHEME ("SHA1", "SHA1", 20),
   DIGEST_SCHEME ("SHA256", "SHA256", 32), DIGEST_SCHEME ("SHA512", "SHA512", 64),
   DIGEST_SCHEME ("SSHA", "SHA1", 20, .salted = true),
@@ -201,6 +203,8 @@ ek_password_open (EkStr stored, const char *scheme, EkBuf *out)
   name = split_encoding (name.n > 0 ? name : EK_STR ("PLAIN"), &encoding);
   if (ek_str_ieq (name, EK_STR ("CLEARTEXT")) || ek_str_ieq (name, EK_STR ("CLEAR")))
     name = EK_STR ("PLAIN");
+  else if (ek_str_ieq (name, EK_STR ("HMAC-MD5")))         /* Dovecot's other word for it */
+    name = EK_STR ("CRAM-MD5");
   if (rest.n == 0 || !ek_str_ieq (name, ek_str (scheme)))
     return false;
   if (encoding == B64)

@@ -5,11 +5,13 @@
  * {SCHEME.hex}rest; the name in either case.  Built in are
  *   PLAIN CLEARTEXT CLEAR                   the secret itself
  *   SHA512-CRYPT SHA256-CRYPT BLF-CRYPT MD5-CRYPT DES-CRYPT, CRYPT (all that crypt(5) knows here)
+ *   PBKDF2                                  with HMAC-SHA1, as Dovecot writes it
  *   SHA SHA1 SHA256 SHA512 LDAP-MD5         base64 of the digest (or hexadecimal, by its length)
  *   PLAIN-MD5                               hexadecimal (or base64)
  *   SSHA SSHA256 SSHA512 SMD5               base64 of the digest of secret and salt, then the salt
  *   MD5                                     MD5-CRYPT or PLAIN-MD5, whichever it looks like
- * Modules add more (EkSchemeOps).  All functions but ek_scheme_register() may be called on any thread
+ * Modules add more (EkSchemeOps): ARGON2I ARGON2ID, SCRAM-SHA-1 SCRAM-SHA-256, CRAM-MD5 HMAC-MD5.  Of Dovecot's there are not PLAIN-MD4,
+ * PLAIN-TRUNC, OTP and DIGEST-MD5, which no mechanism and no program has made for years.  All functions but ek_scheme_register() may be called on any thread
  * and take as long as the scheme costs: on job threads, never on the loop.
  *
  * An empty hash matches nothing, and neither does one of crypt(3) that begins with ! or *.
@@ -36,7 +38,7 @@ EkStr ek_scheme_split (EkStr stored, EkStr *scheme);
 EkStatus ek_password_verify (EkStr secret, EkStr stored, const char *dflt, GError **error);
 
 /* "{SCHEME}...", to be freed with g_free(); NULL and *error.  `cost` 0 is the scheme's default; else
- * the rounds of SHA*-CRYPT, the exponent of BLF-CRYPT, as `doveadm pw -r` takes it. */
+ * the rounds of SHA*-CRYPT and PBKDF2, the exponent of BLF-CRYPT, as `doveadm pw -r` takes it. */
 char *ek_password_make (const char *scheme, EkStr secret, guint cost, GError **error);
 
 /* Appends what is stored, without {SCHEME} and decoded, when it is of that scheme; else false, and nothing is.  "PLAIN" stands for

@@ -131,7 +131,7 @@ make (const char *scheme, EkStr secret, guint cost, GError **error)
   return made;
 }
 
-static const EkSchemeOps scheme = { .names = "CRAM-MD5", .verify = verify, .make = make };
+static const EkSchemeOps scheme = { .names = "CRAM-MD5|HMAC-MD5", .verify = verify, .make = make };
 static const EkMechanismOps cram = { .name = "CRAM-MD5", .state_size = sizeof (Cram), .step = step };
 static const EkMechanismOps *const mechanisms[] = { &cram, NULL };
 

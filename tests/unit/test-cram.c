@@ -102,6 +102,9 @@ test_cram (void)
   g_assert_cmpint (cram ("{CLEAR}tanstaaf", "tim", "tanstaaf"), ==, EK_SASL_OK);
   g_assert_cmpint (cram ("tanstaaf", "tim", "tanstaaf"), ==, EK_SASL_OK);
   g_assert_cmpint (cram ("{SHA256}5sSs2JuBjHV9o+JT97xWAU1h1elULWDS7If5e+VKzdM=", "tim", "tanstaaf"), ==, EK_SASL_REFUSE);
+  g_autofree char *alias = g_strconcat ("{HMAC-MD5}", kept + strlen ("{CRAM-MD5}"), NULL);
+  g_assert_cmpint (cram (alias, "tim", "tanstaaf"), ==, EK_SASL_OK);
+  g_assert_cmpint (ek_password_verify (EK_STR ("tanstaaf"), ek_str (alias), "PLAIN", NULL), ==, EK_OK);
   g_assert_cmpint (cram ("{PLAIN}", "tim", ""), ==, EK_SASL_REFUSE);
   g_assert_cmpint (cram ("{CRAM-MD5}12", "tim", "tanstaaf"), ==, EK_SASL_REFUSE);
   g_assert_cmpint (cram (NULL, "nobody", "other"), ==, EK_SASL_REFUSE);            /* not even with what another has */

@@ -39,6 +39,8 @@ static const char *const made_elsewhere[] = {
   "{PLAIN.B64}ZWtpZGVuIOmnheS8nQ==",
   "{CLEARTEXT.hex}656b6964656e20e9a785e4bc9d",
   "{SHA512-CRYPT.b64}JDYkWUdteE00cUM4ZW8vWkN3RyRUdlFWczhHUjh2MlR4THZqMTdiOUI1cU1Kck9zZkkvQlJ1TlVEdG5QT2ZkTXpjSTFVZFBtdGFVWjQvN0VvUmxVVTZ0QndEeDM2MENSUE4wNC91aGIuLw==",
+  "{PBKDF2}$1$7/AeacSJXfuAL8UR$5000$958b8cc3c612e3616ef1b8bada2e044afdd621ec",
+  "{PBKDF2}$1$cwIrbbQBjTHj1UJB$1500$023e2d698f25b4216228cd360f4711fcdc1ef0d3",
   /* mkpasswd: yescrypt, gost-yescrypt, scrypt */
   "{CRYPT}$y$j9T$OQFIlFUmfwx2lKIUHRodo.$o73duDe/2A9NaPjR64TII27.X8joTeeKpLr4L4/ijc4",
   "{CRYPT}$gy$j9T$UVg5MDElFjFxELt8XnyXI0$oIDqH8522/lbQ.FMmZpO8nQ6dgwrpzJwxo6s/.b8MnA",
@@ -87,6 +89,8 @@ test_unusable (void)
     "{NOSUCH}abc", "{SHA256-CRYPT}$6$abcdefgh$iXvuuY5z", "{DES-CRYPT}short", "{DES-CRYPT}PIrYHmUl42J:g",
     "{SHA256}AAAA", "{SHA}not base64!", "{SSHA}yUFY1J7h7VgN7Y9rfuCDoXePjrY=", "{SHA.hex}zz", "{PLAIN.b64}=",
     "{CRYPT}$z$unknown$", "{PLAIN-MD5}91610021e3c3ad37adb91b032f16a9",
+    "{PBKDF2}$2$a$5000$958b8cc3c612e3616ef1b8bada2e044afdd621ec", "{PBKDF2}$1$a$0$958b8cc3c612e3616ef1b8bada2e044afdd621ec",
+    "{PBKDF2}$1$a$99999999$958b8cc3c612e3616ef1b8bada2e044afdd621ec", "{PBKDF2}$1$a$5000$958b8c", "{PBKDF2}$1$a5000", "{PBKDF2}$1$",
 #ifdef WITH_ARGON2
     "{ARGON2ID}$argon2id$v=19$m=65536,t=3", "{ARGON2ID}$argon2i$v=19$m=32768,t=4,p=1$a$b",
 #endif
@@ -135,6 +139,8 @@ test_make (void)
   check_made ("DES-CRYPT", 0, "{DES-CRYPT}");
   check_made ("CRYPT", 1, "{CRYPT}$y$");
   check_made ("CRYPT.b64", 1, "{CRYPT.b64}");
+  check_made ("PBKDF2", 0, "{PBKDF2}$1$");
+  check_made ("pbkdf2", 2000, "{PBKDF2}$1$");
   check_made ("SHA", 0, "{SHA}");
   check_made ("SHA256.hex", 0, "{SHA256.hex}");
   check_made ("SSHA512.base64", 0, "{SSHA512.b64}");
@@ -170,6 +176,7 @@ test_make_refuses (void)
   refuses ("NOSUCH", EK_STR ("x"), 0, "NOSUCH is not known");
   refuses ("SHA512-CRYPT", EK_STR ("x"), 999, "from 1000 to");
   refuses ("BLF-CRYPT", EK_STR ("x"), 32, "from 4 to 31");
+  refuses ("PBKDF2", EK_STR ("x"), 999, "from 1000 to");
   refuses ("SSHA", EK_STR ("x"), 5, "no rounds");
   refuses ("MD5-CRYPT", EK_STR ("x"), 5, "no rounds");
   refuses ("PLAIN", EK_STR ("x"), 5, "no rounds");
