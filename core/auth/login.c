@@ -8,7 +8,7 @@ typedef struct {                     /* one question; all of it in the operation
   EkLogin   login;
   EkAccount account;
   bool      lookup;                  /* only what is kept of him */
-  bool      passed;                  /* not even that: others have to say right as well, and they need the secret */
+  bool      deny;                    /* only whether he is known, by whomever it takes */
   bool      wrong;                   /* the secret: compared, or verify() said so */
 } Ask;
 
@@ -66,7 +66,7 @@ is_asked (const EkInstance *self, const Ask *ask)
   const EkPassdbOps *ops = ops_of (self);
 
   if (ask->lookup)
-    return ops->lookup && !verifies (self) && !ops->tokens && !ask->passed;
+    return ops->lookup && !verifies (self) && !ops->tokens;
   return ops->tokens == ask->login.token;
 }
 
@@ -78,6 +78,9 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
 
   ask->account = (EkAccount) { 0 };    /* an operation may run twice */
   ask->wrong = false;
+  if (ask->deny)                       /* one that cannot tell must not look like one that knows him not */
+    return ops && ops->lookup ? ops->lookup (self, call, ask->login.name, &ask->account)
+                              : ek_fail (&call->error, EK_DEFER, 0, "it cannot tell whom it knows");
   if (ops && !is_asked (self, ask))
     return EK_NOTFOUND;
   if (verifies (self)) {
@@ -120,6 +123,8 @@ work_dummy (EkAuthRun *run)
 static const char *
 why_unknown (EkAuthRun *run)
 {
+  if (run->halted_by)
+    return ek_pool_printf (run->pool, "not by a mechanism without a password (after_right = %s)", run->halted_by);
   return run->denied_by ? ek_pool_printf (run->pool, "denied (%s)", run->denied_by) : "unknown user";
 }
 
@@ -173,6 +178,13 @@ is_one_of (EkInstance *const *list, const EkInstance *passdb)
   return false;
 }
 
+/* The place of the passdb that is asked, as a bit; the last one stands for all behind it, too. */
+static guint64
+place (const EkAuthRun *run)
+{
+  return (guint64) 1 << MIN (run->at, 63u);
+}
+
 static void
 go_on (EkAuthRun *run)
 {
@@ -195,6 +207,7 @@ wrong_password (EkAuthRun *run)
 {
   const EkInstance *passdb = run->chain.passdbs[run->at];
 
+  run->no_by |= place (run);
   if (run->wrong_by == NULL)
     run->wrong_by = passdb->name;
   if (is_one_of (run->chain.after_wrong, passdb) && run->login_done && run->login.secret.n > 0)
@@ -237,6 +250,7 @@ static void
 right_password (EkAuthRun *run)
 {
   run->right = true;
+  run->right_by |= place (run);
   run->wrong_by = NULL;                /* of those before it, which did not decide */
   if (is_one_of (run->chain.after_right, run->chain.passdbs[run->at]))
     go_on (run);
@@ -290,6 +304,7 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
 
   run->op = NULL;
   if (status == EK_NOTFOUND) {
+    run->no_by |= place (run);
     go_on (run);
     return;
   }
@@ -319,12 +334,16 @@ ask_passdb (EkAuthRun *run)
     chain_end (run);
     return;
   }
+  if (run->account_done && is_one_of (run->chain.after_right, passdb)) {
+    run->halted_by = passdb->name;     /* the next ones have to say right as well, and one proof is for one secret */
+    nobody (run);
+    return;
+  }
   run->op = ek_op_new (passdb);
   EkPool *pool = ek_op_pool (run->op);
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->login = copy_login (pool, &run->login);
   ask->lookup = run->account_done != NULL;
-  ask->passed = ask->lookup && is_one_of (run->chain.after_right, passdb);
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, passdb_done, run);
 }
 
@@ -351,6 +370,16 @@ deny_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     ek_auth_end_unavailable (run, ek_pool_printf (run->pool, "%s: %s", passdb->name, why ? why->message : "no answer"));
 }
 
+/* He is not denied. */
+static void
+not_denied (EkAuthRun *run)
+{
+  if (ek_auth_recall (run, false))
+    ek_auth_run_job (run, NULL, ek_auth_accepted);
+  else
+    ask_passdb (run);
+}
+
 /* From run->deny_at on; then the passdbs. */
 static void
 ask_deny (EkAuthRun *run)
@@ -358,14 +387,14 @@ ask_deny (EkAuthRun *run)
   EkInstance *passdb = run->chain.deny ? run->chain.deny[run->deny_at] : NULL;
 
   if (passdb == NULL) {
-    ask_passdb (run);
+    not_denied (run);
     return;
   }
   run->op = ek_op_new (passdb);
   EkPool *pool = ek_op_pool (run->op);
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->login = copy_login (pool, &run->login);
-  ask->lookup = true;
+  ask->deny = true;
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, deny_done, run);
 }
 
@@ -379,8 +408,6 @@ ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, c
   run->login_done = done;
   if (login->secret.n == 0)            /* an LDAP server would take it for an anonymous bind, and agree */
     ek_auth_run_job (run, NULL, refused_unknown);
-  else if (ek_auth_recall (run, false))
-    ek_auth_run_job (run, NULL, ek_auth_accepted);
   else
     ask_deny (run);
   return run;

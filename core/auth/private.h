@@ -34,9 +34,11 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   EkAccountDone account_done;        /* not NULL: the mechanism decides, and has not yet */
   bool        known;                 /* account is a user's */
   bool        right;                 /* a passdb has said so, and the next shall say so too */
+  guint64     right_by, no_by;       /* by place in the list: who says right; who says that it is wrong, or knows nobody of that name */
   const char *wrong_by, *outage;     /* a passdb's name; why one gave no answer: what counts at the chain's end */
   bool        broken;                /* with outage: one could not ask at all, which no remembered login bridges */
   const char *denied_by;             /* a passdb's name */
+  const char *halted_by;             /* the same: a proof is not enough for it, it wants the secret */
   guint       deny_at;
   bool        wrong;                 /* a compare said so */
   bool        recalled;              /* account and user are remembered ones */

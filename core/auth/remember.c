@@ -4,13 +4,15 @@
  * What is kept of a secret is its HMAC under a key that this process made for itself.  Only a right secret is kept, and only a clean
  * answer of the backends changes or removes it: an outage empties nothing.  Another secret than the one that is remembered always asks
  * them, so that a new password counts at once; the old one goes with the first login that hears "wrong password" for it, or when its
- * time is over. */
+ * time is over.  Of several backends those count that had said "right": when one of them says otherwise now, an outage of the rest
+ * brings the old answer not back.  Tokens are not kept: each says itself how long it is good. */
 #include "auth/private.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
 typedef struct {
   guchar    hmac[32];
+  guint64   right_by;                /* whose word it was, as in the run */
   EkAccount account;                 /* fields alone */
   EkUser    user;
 } Remembered;
@@ -41,18 +43,20 @@ add_names (EkBuf *out, EkInstance *const *list)
   ek_buf_appendc (out, '\n');
 }
 
-/* Of the name and of who is asked about it: another listener may bind others.  A token is no password. */
+/* Of the name and of who is asked about it, and how: another listener may bind others. */
 static EkStr
 key_of (EkAuthRun *run)
 {
   const EkAuthChain *c = &run->chain;
   EkBuf out = { 0 };
 
-  ek_buf_printf (&out, "%s\n%u", run->login.name, run->login.token);
+  ek_buf_appends (&out, run->login.name);
   add_names (&out, c->passdbs);
   add_names (&out, c->userdbs);
   add_names (&out, c->deny);
   add_names (&out, c->after_right);
+  add_names (&out, c->after_wrong);
+  add_names (&out, c->after_outage);
   EkStr key = ek_pool_str (run->pool, ek_buf_str (&out));
   ek_buf_release (&out);
   return key;
@@ -66,11 +70,18 @@ make_hmac (const EkAuthRun *run, guchar hmac[static 32])
   HMAC (EVP_sha256 (), run->auth->key, sizeof run->auth->key, (const guchar *) run->login.secret.p, run->login.secret.n, hmac, &n);
 }
 
+/* Without a secret a mechanism has decided, and nothing is there that a later login could be compared with. */
+static bool
+may_keep (const EkAuthRun *run)
+{
+  return run->auth->logins && run->login.secret.n > 0 && !run->login.token;
+}
+
 /* The entry when it holds this secret. */
 static const Remembered *
 find (EkAuthRun *run, bool stale)
 {
-  const EkCached *c = run->auth->logins && run->login.secret.n > 0 ? ek_cache_find (run->auth->logins, key_of (run), ek_now ()) : NULL;
+  const EkCached *c = may_keep (run) ? ek_cache_find (run->auth->logins, key_of (run), ek_now ()) : NULL;
   guchar hmac[32];
 
   if (c == NULL || !(c->fresh || stale))
@@ -87,6 +98,10 @@ ek_auth_recall (EkAuthRun *run, bool stale)
 
   if (r == NULL)
     return false;
+  if (r->right_by & run->no_by) {
+    ek_cache_remove (run->auth->logins, key_of (run));
+    return false;
+  }
   run->account = ek_auth_copy_account (run->pool, &r->account);
   run->user = ek_auth_copy_user (run->pool, &r->user);
   run->recalled = true;
@@ -96,14 +111,14 @@ ek_auth_recall (EkAuthRun *run, bool stale)
 void
 ek_auth_remember (EkAuthRun *run)
 {
-  /* without a secret: a mechanism has decided, and nothing is there that a later login could be compared with */
-  EkCached *c = run->auth->logins && !run->recalled && run->login.secret.n > 0 ? ek_cache_put (run->auth->logins, key_of (run), EK_OK, ek_now ()) : NULL;
+  EkCached *c = may_keep (run) && !run->recalled ? ek_cache_put (run->auth->logins, key_of (run), EK_OK, ek_now ()) : NULL;
 
   if (c == NULL)
     return;
   Remembered *r = c->data = ek_pool_new0 (c->pool, Remembered);
   EkAccount fields = { .fields = run->account.fields, .n_fields = run->account.n_fields };
   make_hmac (run, r->hmac);
+  r->right_by = run->right_by;
   r->account = ek_auth_copy_account (c->pool, &fields);
   r->user = ek_auth_copy_user (c->pool, &run->user);
 }

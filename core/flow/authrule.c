@@ -14,7 +14,8 @@ static const EkOption rows[] = {
   EK_OPTION (EkAuthRuleConf, deny, "[]", "Instances whose users are refused, whatever their password. An outage of one puts logins off.",
              .allow = "passdb"),
   EK_OPTION (EkAuthRuleConf, after_right, "[]", "Instances behind which the next ones are asked although the password is right: those who know the "
-             "user have to say so as well. Logins that show no password (SCRAM, CRAM-MD5, EXTERNAL) pass them over.", .allow = "passdb"),
+             "user have to say so as well. Logins that show no password (SCRAM, CRAM-MD5, EXTERNAL) cannot be shown to several: who comes as far as "
+             "one of these is refused.", .allow = "passdb"),
   EK_OPTION (EkAuthRuleConf, after_wrong, "[]", "Instances behind which the next ones are asked although the password is wrong.",
              .allow = "passdb"),
   EK_OPTION (EkAuthRuleConf, after_outage, "[]", "Instances behind which the next ones are asked while they give no answer. When none of those "

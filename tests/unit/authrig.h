@@ -43,10 +43,12 @@ static const EkPassdbOps bind_passdb = { .verify = bind_verify };
 static const EkModule bind_module = { .abi = EK_ABI, .build = EK_BUILD, .name = "binder", .passdb = &bind_passdb };
 
 /* One that can do both: the block called "asks" verifies, any other one looks up. */
+static bool either_empty;            /* nobody is known there; set while nothing is under way */
+
 static inline EkStatus
 either_lookup (EkInstance *self, EkCall *call, const char *name, EkAccount *account)
 {
-  if (strcmp (name, "anna@e.example") != 0)
+  if (either_empty || strcmp (name, "anna@e.example") != 0)
     return EK_NOTFOUND;
   static const EkParam fields[] = { { "userdb_home", { "/either", 7 } } };
   *account = (EkAccount) { .stored = EK_STR ("{PLAIN}looked-up"), .fields = fields, .n_fields = 1 };
@@ -231,10 +233,14 @@ assert_ok (Got got, const char *name, const char *home)
 }
 
 /* Tokens and passwords do not meet. */
+static bool token_down;              /* set while nothing is under way */
+
 static inline EkStatus
 token_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *account)
 {
   g_assert_true (login->token);
+  if (token_down)
+    return ek_fail (&call->error, EK_DEFER, 0, "issuer down");
   return ek_str_eq (login->secret, EK_STR ("good")) ? EK_OK : EK_FAIL;
 }
 

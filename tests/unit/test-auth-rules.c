@@ -5,12 +5,15 @@
 
 /* ---- what answers lead to, where a rule says so ---- */
 
+typedef struct { const char *passdbs, *users, *deny, *right, *wrong, *outage; } Rule;
+
 static Got
-by_rule (const char *passdbs, const char *deny, const char *right, const char *wrong, const char *outage, const char *name, const char *secret)
+log_in (Rule rule, const char *name, const char *secret)
 {
   Got got = { 0 };
-  g_autofree EkInstance **pass = instances (passdbs), **user = instances ("one two"), **d = instances (deny), **r = instances (right),
-                        **w = instances (wrong), **o = instances (outage);
+  g_autofree EkInstance **pass = instances (rule.passdbs), **user = instances (rule.users ? rule.users : ""),
+                        **d = instances (rule.deny ? rule.deny : ""), **r = instances (rule.right ? rule.right : ""),
+                        **w = instances (rule.wrong ? rule.wrong : ""), **o = instances (rule.outage ? rule.outage : "");
   EkAuthChain chain = { .passdbs = pass, .userdbs = user, .deny = d, .after_right = r, .after_wrong = w, .after_outage = o };
   EkLogin who = { .service = "imap", .name = name, .given = name, .secret = ek_str (secret), .client = "192.0.2.78" };
 
@@ -18,6 +21,12 @@ by_rule (const char *passdbs, const char *deny, const char *right, const char *w
   while (got.n_done == 0)
     ek_loop_turn (loop, true);
   return got;
+}
+
+static Got
+by_rule (const char *passdbs, const char *deny, const char *right, const char *wrong, const char *outage, const char *name, const char *secret)
+{
+  return log_in ((Rule) { passdbs, "one two", deny, right, wrong, outage }, name, secret);
 }
 
 static void
@@ -41,6 +50,8 @@ test_rules (void)
   assert_refused (by_rule ("one two", "two", "", "", "", both, "eins"), "denied (two)");
   assert_ok (by_rule ("one two", "two", "", "", "", anna, "geheim"), anna, "/one/a.example/anna");
   assert_unavailable (by_rule ("one", "down", "", "", "", anna, "geheim"), "deferred on request");
+  assert_refused (by_rule ("looks", "asks", "", "", "", "anna@e.example", "looked-up"), "denied (asks)");        /* though it verifies otherwise */
+  assert_unavailable (by_rule ("one", "binder", "", "", "", anna, "geheim"), "cannot tell whom it knows");
   guint64 before = ek_password_n_dummies ();
   assert_refused (by_rule ("one", "two", "", "", "", both, "wrong"), "denied (two)");
   g_assert_cmpuint (ek_password_n_dummies (), ==, before + 1);       /* and it costs what a wrong password does */
@@ -48,11 +59,11 @@ test_rules (void)
 
 /* A login that a mechanism decides: its account, then what it says. */
 static Got
-decide (const char *passdbs, const char *userdbs, const char *name, const char *expected, bool accept)
+decide_by_rule (const char *passdbs, const char *userdbs, const char *right, const char *name, const char *expected, bool accept)
 {
   Got got = { 0 };
-  g_autofree EkInstance **pass = instances (passdbs), **user = instances (userdbs);
-  EkAuthChain chain = { pass, user };
+  g_autofree EkInstance **pass = instances (passdbs), **user = instances (userdbs), **r = instances (right);
+  EkAuthChain chain = { .passdbs = pass, .userdbs = user, .after_right = r };
   EkLogin who = { .service = "imap", .name = name, .given = name, .secret = EK_STR (""), .client = "192.0.2.1" };
   Start s = { .task.func = start_now, .chain = &chain, .login = &who, .lookup = true, .got = &got };
 
@@ -75,6 +86,12 @@ decide (const char *passdbs, const char *userdbs, const char *name, const char *
   return got;
 }
 
+static Got
+decide (const char *passdbs, const char *userdbs, const char *name, const char *expected, bool accept)
+{
+  return decide_by_rule (passdbs, userdbs, "", name, expected, accept);
+}
+
 static void
 test_account (void)
 {
@@ -88,6 +105,10 @@ test_account (void)
   assert_refused (decide ("one", "one", "inside@a.example", "{PLAIN}x", true), "allow_nets");
   assert_ok (decide ("evented", "evented", "any@c.example", "secret", true), "any@c.example", "/h/any");
   g_assert_cmpint (decide ("down one", "one", "anna@a.example", NULL, true).status, ==, EK_DEFER);
+  /* where several passdbs have to say right, one proof is not enough */
+  assert_refused (decide_by_rule ("one two", "one", "one", "both@a.example", NULL, true), "after_right");
+  assert_refused (decide_by_rule ("binder one", "one", "binder", "anna@a.example", NULL, true), "after_right");
+  assert_ok (decide_by_rule ("one two", "one", "two", "both@a.example", "{PLAIN}eins", true), "both@a.example", "/one/a.example/both");
   assert_unavailable (decide ("one", "down", "anna@a.example", "{PLAIN}geheim", true), "deferred on request");
 }
 
@@ -134,6 +155,72 @@ test_not_remembered (void)
   ek_auth_configure (auth, &conf);
 }
 
+static void
+remember_for (gint64 fresh, gint64 stale)
+{
+  EkAuthConf some = conf;
+
+  some.cache = (EkTime) { fresh * G_USEC_PER_SEC };
+  some.cache_stale = (EkTime) { stale * G_USEC_PER_SEC };
+  some.cache_max = 10;
+  ek_auth_configure (auth, &some);
+}
+
+/* What was remembered under one rule is nothing under another one; whom a list denies now is denied. */
+static void
+test_remembered_by_rule (void)
+{
+  const char *both = "both@a.example", *anna = "anna@e.example";
+
+  remember_for (60, 0);
+  assert_ok (by_rule ("one two", "", "", "one", "", both, "zwei"), both, "/one/a.example/both");
+  assert_refused (by_rule ("one two", "", "", "", "", both, "zwei"), "wrong password (one)");
+  assert_ok (by_rule ("down one", "", "", "", "down", both, "eins"), both, "/one/a.example/both");
+  assert_unavailable (by_rule ("down one", "", "", "", "", both, "eins"), "deferred on request");
+  either_empty = true;
+  assert_ok (log_in ((Rule) { "evented", "virtual", .deny = "asks" }, anna, "secret"), anna, "/v/e.example/anna");
+  either_empty = false;
+  assert_refused (log_in ((Rule) { "evented", "virtual", .deny = "asks" }, anna, "secret"), "denied (asks)");
+  ek_auth_configure (auth, &conf);
+}
+
+/* The passdb that let him in has another opinion now: that another one is away brings the old one not back. */
+static void
+test_stale_by_rule (void)
+{
+  const char *bound = "bound@c.example";
+  Rule plain = { "binder down", "" }, moving = { "binder down", "", .wrong = "binder" };
+
+  remember_for (0, 3600);
+  assert_ok (log_in (plain, bound, "bindpass"), bound, "/bound");
+  g_strlcpy (bind_state, "gone", sizeof bind_state);
+  assert_unavailable (log_in (plain, bound, "bindpass"), "deferred on request");
+  g_strlcpy (bind_state, "down", sizeof bind_state);       /* and it is forgotten */
+  assert_unavailable (log_in (plain, bound, "bindpass"), "server down");
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  assert_ok (log_in (moving, bound, "bindpass"), bound, "/bound");
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  assert_ok (log_in (moving, bound, "bindpass"), bound, "/bound");
+  g_strlcpy (bind_state, "changed", sizeof bind_state);
+  assert_unavailable (log_in (moving, bound, "bindpass"), "deferred on request");
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  assert_unavailable (log_in (moving, bound, "bindpass"), "server down");
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  ek_auth_configure (auth, &conf);
+}
+
+/* A token says itself how long it is good: an outage of those who judge it makes it no better. */
+static void
+test_tokens_not_remembered (void)
+{
+  remember_for (60, 3600);
+  assert_ok (bear ("good", true), "anna@a.example", "/one/a.example/anna");
+  token_down = true;
+  assert_unavailable (bear ("good", true), "issuer down");
+  token_down = false;
+  ek_auth_configure (auth, &conf);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -142,5 +229,8 @@ main (int argc, char **argv)
   g_test_add_func ("/auth-rules/rules", test_rules);
   g_test_add_func ("/auth-rules/tokens", test_tokens);
   g_test_add_func ("/auth-rules/not-remembered", test_not_remembered);
+  g_test_add_func ("/auth-rules/remembered", test_remembered_by_rule);
+  g_test_add_func ("/auth-rules/stale", test_stale_by_rule);
+  g_test_add_func ("/auth-rules/tokens-not-remembered", test_tokens_not_remembered);
   return rig_run ();
 }
