@@ -1,6 +1,7 @@
 /* params.c - texts with named parameters in them
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/params.h"
+#include <errno.h>
 #include <string.h>
 
 static bool
@@ -25,6 +26,33 @@ ek_query_value (const EkQuery *query, const char *name)
   if (strcmp (name, "domain") == 0)
     return at ? (EkStr) { at + 1, key.n - before - 1 } : EK_STR ("");
   return (EkStr) { NULL, 0 };
+}
+
+/* Whatever is asked for has a name. */
+static bool
+is_of_key (const char *name)
+{
+  static const char *const known[] = { "key", "user", "address", "local", "domain", NULL };
+
+  return g_strv_contains (known, name);
+}
+
+EkStatus
+ek_query_needs (const EkQuery *query, const char *option, const char *name, GError **error)
+{
+  if (is_of_key (name) || ek_param (query->params, query->n_params, name).p)
+    return EK_OK;
+  return ek_fail (error, EK_DEFER, EINVAL, "%s: the question has no :%s", option, name);
+}
+
+bool
+ek_param_is_known (const char *option, const char *name, const char *more, GError **error)
+{
+  if (is_of_key (name) || g_strcmp0 (name, more) == 0)
+    return true;
+  ek_fail (error, EK_FAIL, EINVAL, "%s: here is no parameter :%s: there are :user, :local and :domain%s%s", option, name, more ? ", and :" : "",
+           more ? more : "");
+  return false;
 }
 
 static bool
@@ -73,6 +101,17 @@ ek_param_text_append (const EkParamText *text, const EkQuery *query, void (*esca
     else if (value.n)
       ek_buf_append (out, value.p, value.n);
   }
+}
+
+EkStatus
+ek_param_text_needs (const EkParamText *text, const EkQuery *query, const char *option, GError **error)
+{
+  EkStatus status = EK_OK;
+
+  for (guint i = 0; i < text->n_parts && status == EK_OK; i++)
+    if (text->parts[i].param)
+      status = ek_query_needs (query, option, text->parts[i].param, error);
+  return status;
 }
 
 bool

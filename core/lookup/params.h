@@ -11,6 +11,12 @@
 /* The value of a parameter: the question's own of that name, else what its key gives; empty, with a NULL p, when nothing does.  Borrowed
  * from the query. */
 EkStr ek_query_value (const EkQuery *query, const char *name);
+/* OK, or DEFER and *error: the question has no such parameter.  Left empty it would find nobody, and turn away mail for good.  `option` is
+ * the setting that names it. */
+EkStatus ek_query_needs (const EkQuery *query, const char *option, const char *name, GError **error);
+/* The same when a setting is read, for questions that only have a name: logins, changes.  `more` (or NULL) is one more that they have.
+ * False and *error. */
+bool  ek_param_is_known (const char *option, const char *name, const char *more, GError **error);
 
 typedef struct {
   EkStr       literal;
@@ -22,6 +28,8 @@ typedef struct {
   guint       n_parts, n_params;
 } EkParamText;
 
+/* ek_query_needs() for each parameter in it. */
+EkStatus ek_param_text_needs (const EkParamText *text, const EkQuery *query, const char *option, GError **error);
 /* In the pool. */
 EkParamText *ek_param_text_new (EkPool *pool, const char *text);
 /* Appends the text with its values, each through `escape`; NULL: as they are. */

@@ -1,6 +1,7 @@
 /* sql.c - the map, passdb and userdb that every SQL module offers
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/sql.h"
+#include "lookup/params.h"
 #include "lookup/record.h"
 #include "lookup/template.h"
 #include <errno.h>
@@ -11,6 +12,7 @@
 
 struct EkSqlQueries {
   EkPool          *pool;             /* owns this struct */
+  EkSqlStyle       style;
   EkSql           *query, *list_query, *insert, *remove, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
   EkRecordDefaults defaults;
 };
@@ -92,38 +94,58 @@ ek_sql_rows_changed (EkSqlRows *rows, guint64 n)
 
 /* ---- settings ---- */
 
+typedef enum { ABOUT_ANY, ABOUT_NAME, ABOUT_ALL } About;     /* ANY: a map's question, which may bring parameters of its own */
+
+/* A query without the name, as one with another program's '%s' in it, would find nobody, or everybody, whoever was asked for. */
 static bool
-prepare (EkSqlQueries *q, EkSql **sql, const char *option, const char *text, EkSqlStyle style, GError **error)
+check_params (const EkSql *sql, About about, const char *more, const char *text, GError **error)
+{
+  if ((sql->n_params > 0) == (about == ABOUT_ALL)) {
+    ek_fail (error, EK_FAIL, EINVAL, "%s: %s", sql->option, about == ABOUT_ALL ? "it is for all there are, so it has no parameters" :
+             strchr (text, '%') ? "it has no parameter, so every question is the same: write :user without quotes, not %s or '%u'" :
+             "it has no parameter, so every question is the same: write :user where the name stands");
+    return false;
+  }
+  for (guint i = 0; about == ABOUT_NAME && i < sql->n_params; i++)
+    if (!ek_param_is_known (sql->option, sql->params[i], more, error))
+      return false;
+  return true;
+}
+
+static bool
+prepare (EkSqlQueries *q, EkSql **sql, const char *option, const char *text, About about, GError **error)
 {
   if (text == NULL)
     return true;
-  *sql = ek_sql_parse (q->pool, option, text, style, error);
-  return *sql != NULL;
+  *sql = ek_sql_parse (q->pool, option, text, q->style, error);
+  return *sql && check_params (*sql, about, NULL, text, error);
 }
 
+/* `more` is what it has beside a name. */
 static bool
-prepare_change (EkSqlQueries *q, EkSql **sql, const char *option, const char *text, EkSqlStyle style, GError **error)
+prepare_change (EkSqlQueries *q, EkSql **sql, const char *option, const char *text, const char *more, GError **error)
 {
-  bool ok = prepare (q, sql, option, text, style, error);
-
+  if (text == NULL)
+    return true;
+  *sql = ek_sql_parse (q->pool, option, text, q->style, error);
   if (*sql)
     (*sql)->changes = true;
-  return ok;
+  return *sql && check_params (*sql, ABOUT_NAME, more, text, error);
 }
 
 static bool
-prepare_all (EkSqlInstance *self, EkSqlQueries *q, EkSqlStyle style, GError **error)
+prepare_all (EkSqlInstance *self, EkSqlQueries *q, GError **error)
 {
-  return prepare (q, &q->query, "query", self->query, style, error)
-         && prepare (q, &q->list_query, "list_query", self->list_query, style, error)
-         && prepare_change (q, &q->insert, "insert", self->insert, style, error)
-         && prepare_change (q, &q->remove, "remove", self->remove, style, error)
-         && prepare (q, &q->password_query, "password_query", self->password_query, style, error)
-         && prepare (q, &q->user_query, "user_query", self->user_query, style, error)
-         && prepare (q, &q->users_query, "users_query", self->users_query, style, error)
-         && prepare_change (q, &q->password_update, "password_update", self->password_update, style, error)
-         && prepare_change (q, &q->user_insert, "user_insert", self->user_insert, style, error)
-         && prepare_change (q, &q->user_delete, "user_delete", self->user_delete, style, error);
+  return prepare (q, &q->query, "query", self->query, ABOUT_ANY, error)
+         && prepare (q, &q->list_query, "list_query", self->list_query, ABOUT_ALL, error)
+         && prepare_change (q, &q->insert, "insert", self->insert, "value", error)
+         && prepare_change (q, &q->remove, "remove", self->remove, "value", error)
+         && prepare (q, &q->password_query, "password_query", self->password_query, ABOUT_NAME, error)
+         && prepare (q, &q->user_query, "user_query", self->user_query, ABOUT_NAME, error)
+         && prepare (q, &q->users_query, "users_query", self->users_query, ABOUT_ALL, error)
+         && prepare_change (q, &q->password_update, "password_update", self->password_update, "stored", error)
+         && prepare_change (q, &q->user_insert, "user_insert", self->user_insert, "stored", error)
+         && prepare_change (q, &q->user_delete, "user_delete", self->user_delete, NULL, error);
 }
 
 static bool
@@ -142,10 +164,11 @@ ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error)
   EkSqlQueries *q = self->queries = ek_pool_new0 (pool, EkSqlQueries);
 
   q->pool = pool;
+  q->style = style;
   q->defaults = (EkRecordDefaults) { .scheme = self->scheme, .home = self->home, .mail = self->mail };
   if (ek_template_check ("home", self->home, error) && ek_template_check ("mail", self->mail, error)
       && read_id ("uid", self->uid, false, &q->defaults.uid, error) && read_id ("gid", self->gid, true, &q->defaults.gid, error)
-      && prepare_all (self, q, style, error))
+      && prepare_all (self, q, error))
     return TRUE;
   ek_sql_stop (self);
   return FALSE;
@@ -170,8 +193,13 @@ ek_sql_stop (EkSqlInstance *self)
 static EkStatus
 ask (EkSqlInstance *self, EkCall *call, const EkSql *sql, const EkQuery *query, EkSqlRows *rows)
 {
-  const EkStr *values = ek_sql_values (call->pool, sql, query);
+  EkStatus status = EK_OK;
 
+  for (guint i = 0; i < sql->n_params && status == EK_OK; i++)
+    status = ek_query_needs (query, sql->option, sql->params[i], &call->error);
+  if (status != EK_OK)
+    return status;
+  const EkStr *values = ek_sql_values (call->pool, sql, query);
   rows->pool = call->pool;
   return values ? self->run (self, call, sql, values, rows) : EK_NOTFOUND;
 }
@@ -186,6 +214,8 @@ select_rows (EkSqlInstance *self, EkCall *call, const EkSql *sql, const char *op
   if (sql == NULL)
     return ek_fail (&call->error, EK_DEFER, EINVAL, "%s is not set", option);
   EkStatus status = ask (self, call, sql, query, &rows);
+  if (status == EK_OK && answer->n_rows && answer->n_columns == 0)       /* PostgreSQL takes SELECT FROM */
+    return ek_fail (&call->error, EK_DEFER, EINVAL, "%s gives rows without a column: name one", option);
   return status == EK_OK && answer->n_rows == 0 ? EK_NOTFOUND : status;
 }
 

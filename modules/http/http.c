@@ -76,12 +76,27 @@ set_url (Http *self, const char *option, const char *text, HttpUrl *url, GError 
   return wrong == NULL;
 }
 
+/* A login's question has a name and nothing else. */
+static bool
+set_login_url (Http *self, const char *option, const char *text, HttpUrl *url, GError **error)
+{
+  if (!set_url (self, option, text, url, error))
+    return false;
+  for (guint i = 0; url->rest && i < url->rest->n_parts; i++)
+    if (url->rest->parts[i].param && !ek_param_is_known (option, url->rest->parts[i].param, NULL, error))
+      return false;
+  for (guint i = 0; text && self->post[i]; i++)
+    if (!ek_param_is_known ("post", self->post[i], NULL, error))
+      return false;
+  return true;
+}
+
 static bool
 set_urls (Http *self, GError **error)
 {
   if (!set_url (self, "url", self->url, &self->map_url, error)
-      || !set_url (self, "password_url", self->password_url, &self->pass_url, error)
-      || !set_url (self, "user_url", self->user_url, &self->people_url, error))
+      || !set_login_url (self, "password_url", self->password_url, &self->pass_url, error)
+      || !set_login_url (self, "user_url", self->user_url, &self->people_url, error))
     return false;
   if (self->url || self->password_url || self->user_url)
     return true;

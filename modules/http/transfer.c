@@ -76,6 +76,7 @@ set_tls (const Http *self, CURL *easy)
   if (self->tls_certificate) {
     curl_easy_setopt (easy, CURLOPT_SSLCERT, self->tls_certificate);
     curl_easy_setopt (easy, CURLOPT_SSLKEY, self->tls_key);
+    curl_easy_setopt (easy, CURLOPT_KEYPASSWD, "");          /* else the terminal would be asked, and waited for */
   }
 }
 
@@ -265,6 +266,11 @@ http_ask (const Http *self, EkCall *call, const HttpUrl *url, const EkQuery *que
   gint64 deadline = ek_now () + self->timeout.us;
   EkBuf text = { 0 };
 
+  if (ek_param_text_needs (url->rest, query, url->option, &call->error) != EK_OK)
+    return EK_DEFER;
+  for (guint i = 0; self->post[i]; i++)
+    if (ek_query_needs (query, "post", self->post[i], &call->error) != EK_OK)
+      return EK_DEFER;
   if (!ek_param_text_fits (url->rest, query, true) || !stays_in_path (url->rest, query))
     return EK_NOTFOUND;
   char *post = self->post[0] ? make_body (self, query) : NULL;

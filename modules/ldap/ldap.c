@@ -1,6 +1,7 @@
 /* ldap.c - maps, passwords and users in a directory: the block, its checks, its three tables
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
+#include "lookup/params.h"
 #include "lookup/template.h"
 #include <errno.h>
 #include <string.h>
@@ -74,13 +75,9 @@ read_template (Ldap *self, LdapTemplate **t, const char *option, LdapPlace place
 static bool
 check_params (const LdapTemplate *t, GError **error)
 {
-  static const char *const known[] = { "key", "user", "address", "local", "domain", NULL };
-
   for (guint i = 0; t && i < t->n_params; i++)
-    if (!g_strv_contains (known, t->pieces[i].param)) {
-      ek_fail (error, EK_FAIL, EINVAL, "%s: a login has no parameter :%s: there are :user, :local and :domain", t->option, t->pieces[i].param);
+    if (!ek_param_is_known (t->option, t->pieces[i].param, NULL, error))
       return false;
-    }
   return true;
 }
 
@@ -492,7 +489,7 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
   EkQuery nobody = { .key = EK_STR ("") };
 
   if (self->users.filter == NULL)
-    return ek_fail (&call->error, EK_FAIL, EINVAL, "users_filter is not set, so nobody can list its users");
+    return EK_NOTFOUND;                /* it cannot list */
   if (ldapc_template_expand (self->users.filter, call->pool, &nobody, &filter, &call->error) != EK_OK
       || ldapc_template_expand (self->base_template, call->pool, &nobody, &below, &call->error) != EK_OK)
     return EK_DEFER;

@@ -244,8 +244,8 @@ put_value (const LdapTemplate *t, EkBuf *out, const EkQuery *query, const char *
 {
   EkStr value = ek_query_value (query, param);
 
-  if (value.p == NULL)
-    return ek_fail (error, EK_DEFER, EINVAL, "%s: the question has no :%s", t->option, param);
+  if (ek_query_needs (query, t->option, param, error) != EK_OK)
+    return EK_DEFER;
   if (value.n == 0 || !g_utf8_validate (value.p, (gssize) value.n, NULL))          /* nor with a NUL in it */
     return EK_NOTFOUND;
   if (t->place == LDAPC_FILTER)

@@ -123,6 +123,9 @@ lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *answer)
   EkBuf word = { 0 };
   Resp said;
 
+  for (guint i = 0; i < self->n_words; i++)
+    if (ek_param_text_needs (self->words[i], query, "command", &call->error) != EK_OK)
+      return EK_DEFER;
   for (guint i = 0; i < self->n_words; i++) {      /* any bytes are a key here, so nothing is escaped and nothing refused */
     ek_param_text_append (self->words[i], query, NULL, &word);
     words[i] = ek_pool_str (call->pool, ek_buf_str (&word));

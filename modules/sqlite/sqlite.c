@@ -155,6 +155,8 @@ run (EkSqlInstance *base, EkCall *call, const EkSql *sql, const EkStr *values, E
   sqlite3_stmt *stmt = statement (conn, sql);
   if (stmt == NULL)
     return failed (self, conn, sql, &call->error);
+  if ((guint) sqlite3_bind_parameter_count (stmt) != sql->n_params)      /* NULL, it would find nobody */
+    return ek_fail (&call->error, EK_DEFER, EINVAL, "%s: %s: $name and @name are no parameters here: write :name", self->path, sql->option);
   conn->call = call;
   sqlite3_busy_timeout (conn->db, patience (call));
   EkStatus status = run_statement (self, conn, stmt, sql, values, rows, &call->error);

@@ -180,6 +180,8 @@ test_settings (void)
     { "http \"t\" { url = \"https://x.:domain/:key\" }", "more than a port" },
     { "http \"t\" { url = \"https://me:pw@x/:key\" }", "see token" },
     { "http \"t\" { url = \"https://x/all\" }", "it has no parameter" },
+    { "http \"t\" { user_url = \"https://x/:usr\" }", "user_url: here is no parameter :usr" },
+    { "http \"t\" { password_url = \"https://x/\"\npost = user, service }", "post: here is no parameter :service" },
     { "http \"t\" { url = \"https://x/:key#a\" }", "has a #" },
     { "http \"t\" { url = \"http://api.example.com/:key\" }", "in the clear" },
     { "http \"t\" { url = \"https://x/:key\"\ntls_key = /x }", "set both or none" },

@@ -135,6 +135,21 @@ test_resp (void)
 #define SAID_HELLO "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
 #define COMMAND    "command = GET, \"alias::address\"\n"
 
+/* Left empty, a parameter that a question has not would find nobody. */
+static void
+test_redis_lacks (void)
+{
+  static const char *const answers[] = { HELLO3, "_\r\n", NULL };
+  Peer peer;
+
+  peer_start (&peer, answers, false, NULL);
+  EkInstance *self = make ("redis", &peer, "", "command = GET, \"alias::adress\"\n");
+  g_assert_cmpstr (ask (self, "a@b.test"), ==, "[defer]");
+  assert_why ("command: the question has no :adress");
+  ek_test_instance_free (self);
+  peer_stop (&peer);
+}
+
 static void
 test_redis (void)
 {
@@ -511,6 +526,7 @@ main (int argc, char **argv)
   g_setenv ("EKIDEN_LOG_LEVEL", "error", TRUE);    /* warnings are what is tested here */
   signal (SIGPIPE, SIG_IGN);
   g_test_add_func ("/netmaps/params", test_params);
+  g_test_add_func ("/netmaps/redis/lacks", test_redis_lacks);
   g_test_add_func ("/netmaps/resp", test_resp);
   g_test_add_func ("/netmaps/redis", test_redis);
   g_test_add_func ("/netmaps/redis-login", test_redis_login);

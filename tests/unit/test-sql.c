@@ -309,7 +309,7 @@ test_echo (void)
 static void
 test_bounds (void)
 {
-#define MANY "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) SELECT a.i FROM n a, n b"
+#define MANY "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) SELECT a.i FROM n a, n b WHERE :key = :key"
   g_autoptr (EkPool) pool = ek_pool_new ();
   EkInstance *self = make_with ("query = \"" MANY " LIMIT 10001\"\n"), *fits = make_with ("query = \"" MANY " LIMIT 10000\"\n");
   EkAnswer answer;
@@ -326,7 +326,8 @@ test_bounds (void)
 static void
 test_mistakes (void)
 {
-  static const char *const queries[] = { "SELECT a FROM nowhere WHERE b = :key", "SELEKT 1", "SELECT nothing FROM mailbox WHERE name = :key" };
+  static const char *const queries[] = { "SELECT a FROM nowhere WHERE b = :key", "SELEKT :key", "SELECT goto FROM alias WHERE address = :key AND goto = :usr",
+                                         "SELECT nothing FROM mailbox WHERE name = :key" };
   g_autoptr (EkPool) pool = ek_pool_new ();
 
   ek_test_instance_free (make ());                 /* the tables are there */
@@ -337,11 +338,27 @@ test_mistakes (void)
     for (guint round = 0; round < 2; round++) {
       g_autoptr (GError) error = NULL;
       g_assert_cmpint (ek_op_call (self, pool, 0, ek_run_lookup, &lookup, &error), ==, EK_DEFER);
-      if (!strstr (error->message, ": query: "))
+      if (!strstr (error->message, "query: "))
         g_error ("%s: %s", queries[i], error->message);
     }
     ek_test_instance_free (self);
   }
+}
+
+/* SQLite knows $name and @name too, which nobody would bind: NULL, they would find nobody. */
+static void
+test_own_params (void)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkInstance *self;
+  EkAnswer answer;
+
+  if (server)
+    return;
+  ek_test_instance_free (make ());
+  self = make_with ("query = \"SELECT goto FROM alias WHERE address = :key AND goto <> @goto\"\n");
+  g_assert_cmpint (look_up (self, pool, EK_STR ("all@a.test"), &answer), ==, EK_DEFER);
+  ek_test_instance_free (self);
 }
 
 /* What goes wrong is "later", and right again when it is mended. */
@@ -380,6 +397,12 @@ test_settings (void)
   static const struct { const char *settings, *says; } cases[] = {
     { "sqlite \"test\" { path = x.db }", "not absolute" },
     { "sqlite \"test\" { path = /x.db\nquery = \"SELECT 'a\" }", "query: a quote or comment is not closed" },
+    { "sqlite \"test\" { path = /x.db\nquery = \"SELECT a FROM b WHERE c = '%s'\" }", "query: it has no parameter, so every question is the same: write :user without quotes" },
+    { "sqlite \"test\" { path = /x.db\nuser_delete = \"DELETE FROM b\" }", "user_delete: it has no parameter" },
+    { "sqlite \"test\" { path = /x.db\npassword_query = \"SELECT a FROM b WHERE c = :usr\" }", "password_query: here is no parameter :usr" },
+    { "sqlite \"test\" { path = /x.db\nuser_query = \"SELECT a FROM b WHERE c = :user AND d = :service\" }", "user_query: here is no parameter :service" },
+    { "sqlite \"test\" { path = /x.db\npassword_update = \"UPDATE b SET c = :stored WHERE d = :value\" }", "password_update: here is no parameter :value" },
+    { "sqlite \"test\" { path = /x.db\nusers_query = \"SELECT a FROM b WHERE c = :domain\" }", "users_query: it is for all there are" },
     { "sqlite \"test\" { path = /x.db\nuid = \"no such account\" }", "uid: " },
     { "sqlite \"test\" { path = /x.db\nhome = \"/x/%q\" }", "home: " },
     { "sqlite \"test\" { path = /x.db\nconnections = 0 }", "connections" },
@@ -413,6 +436,7 @@ main (int argc, char **argv)
   g_test_add_func ("/sql/echo", test_echo);
   g_test_add_func ("/sql/bounds", test_bounds);
   g_test_add_func ("/sql/mistakes", test_mistakes);
+  g_test_add_func ("/sql/own-params", test_own_params);
   g_test_add_func ("/sql/outage", test_outage);
   g_test_add_func ("/sql/settings", test_settings);
   int failed = g_test_run ();
