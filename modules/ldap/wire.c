@@ -1,6 +1,7 @@
 /* wire.c - the socket below the LDAP library: connecting, TLS, and waits that end
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
+#include "lookup/hosts.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -14,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ADDRESSES_MAX 8              /* of one name that are tried */
 #define SLICE_US ((gint64) 100000)   /* between two looks at whether anybody still waits */
 
 /* ---- waiting ---- */
@@ -82,46 +84,64 @@ connect_path (const LdapWire *w, const char *path)
   return connect_to (w, (struct sockaddr *) &address, sizeof address, w->deadline);
 }
 
+/* One address, as text. */
+static int
+connect_address (const LdapWire *w, const char *address, guint port, gint64 until)
+{
+  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV }, *list = NULL;
+  char number[16];
+
+  g_snprintf (number, sizeof number, "%u", port);
+  if (getaddrinfo (address, number, &hints, &list) != 0) {
+    errno = EAFNOSUPPORT;
+    return -1;
+  }
+  int fd = connect_to (w, list->ai_addr, list->ai_addrlen, until), err = errno;
+  freeaddrinfo (list);
+  errno = err;
+  return fd;
+}
+
 /* The addresses one after the other; one that does not answer leaves time for the others. */
 static int
-connect_addresses (const LdapWire *w, const struct addrinfo *list)
+connect_addresses (const LdapWire *w, char *const *addresses, guint port)
 {
-  guint n = 0;
+  guint n = g_strv_length ((char **) addresses);
   int fd = -1;
 
-  for (const struct addrinfo *a = list; a; a = a->ai_next)
-    n++;
-  for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
+  for (guint i = 0; i < n && fd < 0; i++) {
     gint64 now = g_get_monotonic_time ();
-    fd = connect_to (w, a->ai_addr, a->ai_addrlen, now + MAX (w->deadline - now, 0) / n--);
+    fd = connect_address (w, addresses[i], port, now + MAX (w->deadline - now, 0) / (n - i));
   }
   return fd;
+}
+
+/* A name is asked for aside: the system's resolver knows no deadline. */
+static bool
+connect_host (LdapWire *w, const LdapServer *server, GError **error)
+{
+  guchar bytes[16];
+  EkHost host = { .text = server->uri, .name = server->host,
+                  .is_address = inet_pton (AF_INET, server->host, bytes) == 1 || inet_pton (AF_INET6, server->host, bytes) == 1 };
+  g_autoptr (GError) why = NULL;
+  g_autofree char *text = ek_host_addresses (&host, ADDRESSES_MAX, w->deadline, &why);
+
+  if (text == NULL) {
+    ek_fail (error, EK_DEFER, why->code, "%s: %s", server->uri, why->message);
+    return false;
+  }
+  g_auto (GStrv) addresses = g_strsplit (text, ",", -1);
+  w->fd = connect_addresses (w, addresses, server->port);
+  return true;
 }
 
 bool
 ldapc_wire_connect (LdapWire *w, const LdapServer *server, GError **error)
 {
-  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV }, *list = NULL;
-  char port[16];
-
   if (server->port == 0)
     w->fd = connect_path (w, server->host);
-  else {
-    g_snprintf (port, sizeof port, "%u", server->port);
-    int rc = getaddrinfo (server->host, port, &hints, &list);
-    if (rc == EAI_ADDRFAMILY || rc == EAI_NONAME) {          /* AI_ADDRCONFIG leaves out ::1 where nothing else has IPv6 */
-      hints.ai_flags = AI_NUMERICSERV;
-      rc = getaddrinfo (server->host, port, &hints, &list);
-    }
-    if (rc != 0) {
-      ek_fail (error, EK_DEFER, 0, "%s: cannot find %s: %s", server->uri, server->host, rc == EAI_SYSTEM ? g_strerror (errno) : gai_strerror (rc));
-      return false;
-    }
-    w->fd = connect_addresses (w, list);
-    int err = errno;
-    freeaddrinfo (list);
-    errno = err;
-  }
+  else if (!connect_host (w, server, error))
+    return false;
   if (w->fd < 0)
     ek_fail (error, EK_DEFER, errno, "%s: %s", server->uri, g_strerror (errno));
   return w->fd >= 0;

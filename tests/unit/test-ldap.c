@@ -3,6 +3,8 @@
 #include "../lib/instance.h"
 #include "../../modules/ldap/template.h"
 #include "module/call.h"
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <string.h>
@@ -293,6 +295,24 @@ babble (gpointer data)
   return NULL;
 }
 
+static EkStatus
+run_each (EkInstance *self, EkCall *call, gpointer data)
+{
+  return self->module->userdb->each (self, call, NULL, NULL);
+}
+
+/* Without users_filter it cannot list: no mistake that would end the list of all other backends. */
+static void
+assert_lists_nobody (guint16 port)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  g_autofree char *rows = g_strdup_printf ("uris = ldap://127.0.0.1:%u\nuser_filter = \"(mail=:user)\"\n", port);
+  EkInstance *self = ek_test_instance ("ldap", rows);
+
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_each, NULL, NULL), ==, EK_NOTFOUND);
+  ek_test_instance_free (self);
+}
+
 static void
 test_silence (void)
 {
@@ -315,7 +335,45 @@ test_silence (void)
   assert_deferred (both, "refused");
   assert_deferred (both, "no answer to the beginning of TLS");
   assert_deferred ("uris = ldapi://%2Fnonexistent%2Fldapi", "No such file");
+  assert_lists_nobody (port);
   close (silent);
+}
+
+/* A resolver that hangs, in place of the system's: until it is let go. */
+static GMutex resolver_lock;
+static GCond resolver_cond;
+static bool resolver_go, resolver_asked, resolver_over;
+
+int
+getaddrinfo (const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **list)
+{
+  int (*real) (const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym (RTLD_NEXT, "getaddrinfo");
+  gint64 patience = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
+
+  if (g_strcmp0 (node, "hangs.test") != 0)
+    return real (node, service, hints, list);
+  g_mutex_lock (&resolver_lock);
+  resolver_asked = true;
+  while (!resolver_go && g_cond_wait_until (&resolver_cond, &resolver_lock, patience))
+    ;
+  resolver_over = true;
+  g_cond_broadcast (&resolver_cond);
+  g_mutex_unlock (&resolver_lock);
+  return EAI_AGAIN;
+}
+
+static void
+test_resolver (void)
+{
+  assert_deferred ("uris = ldap://hangs.test", "the name server did not answer in time");
+  g_mutex_lock (&resolver_lock);
+  g_assert_true (resolver_asked);
+  g_assert_false (resolver_over);                  /* nobody waited for it */
+  resolver_go = true;
+  g_cond_broadcast (&resolver_cond);
+  while (!resolver_over)
+    g_cond_wait (&resolver_cond, &resolver_lock);
+  g_mutex_unlock (&resolver_lock);
 }
 
 static void
@@ -350,5 +408,6 @@ main (int argc, char **argv)
   g_test_add_func ("/ldap/presets", test_presets);
   g_test_add_func ("/ldap/silence", test_silence);
   g_test_add_func ("/ldap/babble", test_babble);
+  g_test_add_func ("/ldap/resolver", test_resolver);
   return g_test_run ();
 }
