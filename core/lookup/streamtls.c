@@ -45,6 +45,13 @@ ek_stream_tls_is_quiet (EkStream *s)
 
 /* ---- settings ---- */
 
+/* A key with a password cannot be used: else the terminal would be asked for it, and waited for. */
+static int
+no_password (char *out, int size, int writes, void *user)
+{
+  return -1;
+}
+
 static bool
 load (EkStream *s, const EkStreamInstance *self, SSL_CTX *ctx, GError **error)
 {
@@ -108,6 +115,7 @@ ek_stream_tls_start (EkStream *s, const EkStreamInstance *self, GError **error)
     return ek_stream_wrong (s, error, ENOMEM, "TLS: %s", ek_stream_tls_reason ());
   SSL_CTX_set_min_proto_version (ctx, TLS1_2_VERSION);
   SSL_CTX_set_mode (ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_default_passwd_cb (ctx, no_password);
   bool good = load (s, self, ctx, error);
   s->ssl = good ? SSL_new (ctx) : NULL;
   SSL_CTX_free (ctx);                /* the connection holds it */
