@@ -312,6 +312,16 @@ run_each (EkInstance *self, EkCall *call, gpointer data)
 }
 
 static int
+cannot_list (const EkInstance *map)
+{
+  g_autoptr (GError) error = NULL;
+
+  ek_fail (&error, EK_FAIL, ENOTSUP, "%s \"%s\" cannot list its rows: %s", map->module->name, map->name,
+           map->module->map->each ? "its block does not say how (list_query)" : "it is asked for one key at a time");
+  return ek_cli_failed (error);
+}
+
+static int
 map_dump (int argc, char **argv)
 {
   static const GOptionEntry entries[] = { CONFIG_ENTRY, JSON_ENTRY, END_ENTRY };
@@ -329,13 +339,14 @@ map_dump (int argc, char **argv)
   EkInstance *map = open_map (argv[1], &gen);
   if (map == NULL)
     return EK_EXIT_FAILED;
-  if (map->module->map->each == NULL) {
-    ek_fail (&error, EK_FAIL, ENOTSUP, "%s \"%s\" cannot list its rows: it is asked for one key at a time", map->module->name, map->name);
-    return ek_cli_failed (error);
-  }
+  if (map->module->map->each == NULL)
+    return cannot_list (map);
   if (json)
     ek_json_array (&d.json, NULL);
-  (void) ek_op_call (map, pool, 0, run_each, &d, &error);
+  if (ek_op_call (map, pool, 0, run_each, &d, &error) == EK_NOTFOUND) {
+    ek_buf_release (&d.out);
+    return cannot_list (map);
+  }
   if (json) {
     ek_json_end_array (&d.json);
     ek_buf_appendc (&d.out, '\n');

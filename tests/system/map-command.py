@@ -54,13 +54,14 @@ def asked(server):
     t.equal((answer["map"], answer["status"], answer["rows"]), ("sqlite:asked", "ok", [{"one": "k::1", "two": None}, {"one": "x", "two": "y"}]), "as JSON")
     status, out, err = ekiden(server, "map", "get", "away", "k")
     t.ok(status == 1 and out == "" and "test:away cannot answer: " in err, "an outage is told as one", err)
+    t.contains(ekiden(server, "map", "get", "asked", "k")[2], "query: the question has no :client", "a parameter that the question lacks")
     answer = json.loads(ekiden(server, "map", "get", "away", "k", "--json")[1])
     t.ok(answer["status"] == "defer" and answer["error"] and answer["rows"] == [], "in JSON too", answer)
     answer = json.loads(ekiden(server, "map", "get", "names", "nobody", "--json")[1])
     t.equal((answer["status"], answer["rows"]), ("notfound", []), "and so is a key that is not there")
     for words, said in ((("get", "name", "x"), 'did you mean "names"'), (("get", "maildir:mail", "x"), 'is called "maildir:mail"'),
                         (("get", "names"), "takes two words"), (("get", "names", "x", "-p", "=y"), "is not NAME=VALUE"),
-                        (("dump", "tests"), 'regexp "tests" cannot list its rows'), (("get", "nosuch:/x", "y"), "nosuch"),
+                        (("dump", "tests"), 'regexp "tests" cannot list its rows'), (("dump", "asked"), 'sqlite "asked" cannot list its rows'), (("get", "nosuch:/x", "y"), "nosuch"),
                         (("get", f"text:{server.dir}/gone", "y"), "No such file")):
         status, out, err = ekiden(server, "map", *words)
         t.ok(status != 0 and said in err and out == "", f"map {' '.join(words)}: {said}", (status, out, err))
