@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # backend-ldap.py - users, passwords and aliases in a directory: looked up, by bind, by name; TLS; hostile names; outages
+# waits
 # SPDX-License-Identifier: Apache-2.0
 # needs: slapd
 # limit: 600

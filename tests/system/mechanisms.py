@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # mechanisms.py - logins over SMTP and IMAP by each SASL mechanism: right, wrong, unknown, and with a backend that is away
 # limit: 300
+# waits
 # SPDX-License-Identifier: Apache-2.0
 import base64
 import hashlib

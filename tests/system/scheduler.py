@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # scheduler.py - back-off, limits for each destination, a dead host among living ones, what administrators do to a long queue
+# waits
 # SPDX-License-Identifier: Apache-2.0
 # needs: unbound
 # limit: 400

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # sql-servers.py - ways to SQL servers: several hosts with fail-over, the primary among replicas, TLS with verification, a pooler
+# waits
 # SPDX-License-Identifier: Apache-2.0
 # limit: 400
 import os

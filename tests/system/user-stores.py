@@ -2,6 +2,7 @@
 # user-stores.py - users with a uid of their own: a store worker of that uid, started on demand, ended when idle, refused out of range
 # limit: 600
 # ports
+# waits
 # SPDX-License-Identifier: Apache-2.0
 import glob
 import os
