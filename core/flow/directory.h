@@ -64,7 +64,8 @@ typedef struct {
   const EkDomainConf *domain;        /* NULL: not ours */
 } EkName;
 typedef struct EkNaming EkNaming;
-/* OK; NOTFOUND: no name at all; DEFER: nobody can tell now whether the domain is ours. */
+/* OK; NOTFOUND: no name at all; DEFER: nobody can tell now whether the domain is ours.  The domain is one of the generation that
+ * ek_role_generation() was at the question: who keeps it has to hold that. */
 typedef void (*EkNamed) (EkStatus status, const EkName *name, gpointer data);
 /* NULL: func ran already.  Strings live in the pool. */
 EkNaming *ek_directory_name (EkPool *pool, EkStr address, EkNamed func, gpointer data);

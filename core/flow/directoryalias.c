@@ -21,7 +21,7 @@ typedef struct {                     /* one address under way, in a pool of its 
   EkPool      *pool;
   EkRcptFunc   func;
   gpointer     data;
-  EkGeneration *generation;
+  EkGeneration *generation;          /* of the last question; those before it are held by the pool */
   EkRcptFound  found;                /* what is told: of the address itself */
   EkStr        address;              /* it, as it was given */
   char        *wrong;                /* found.wrong */
@@ -44,6 +44,24 @@ typedef struct {                     /* one address under way, in a pool of its 
 static GQueue all;
 
 static void next (Expansion *x);
+
+static void
+let_go (gpointer generation)
+{
+  ek_generation_unref (generation);
+}
+
+/* Before a question: its answer's domain is one of the generation of now, and is kept to the end. */
+static void
+hold (Expansion *x)
+{
+  EkGeneration *now = ek_role_generation ();
+
+  if (now == x->generation)
+    return;
+  ek_pool_cleanup (x->pool, let_go, x->generation);
+  x->generation = ek_generation_ref (now);
+}
 
 static bool
 is_first (const Expansion *x)
@@ -186,7 +204,7 @@ user_found (const EkUserFound *f, gpointer data)
 
   if (is_first (x)) {                /* postmaster's may be another one than his name says */
     x->found.domain = f->domain;
-    x->found.domain_name = f->domain_name;
+    x->found.domain_name = ek_pool_strdup (x->pool, f->domain_name);
   }
   if (is_first (x) && f->status == EK_OK && f->user)
     x->found.wrong = x->wrong = ek_directory_store_wrong (x->generation, f->user);
@@ -211,6 +229,13 @@ nobody (Expansion *x)
 }
 
 static void
+find_user (Expansion *x)
+{
+  hold (x);
+  ek_directory_user (ek_str (current (x)), user_found, x);
+}
+
+static void
 searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer user)
 {
   Expansion *x = user;
@@ -221,7 +246,7 @@ searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer use
   else if (status == EK_NOTFOUND && x->caught)
     nobody (x);
   else if (status == EK_NOTFOUND)
-    ek_directory_user (ek_str (current (x)), user_found, x);
+    find_user (x);
   else if (add_targets (x, answer, x->caught || strcmp (key, x->name.full) == 0)) {
     x->at++;
     next (x);
@@ -256,13 +281,13 @@ named (EkStatus status, const EkName *name, gpointer data)
   else if (!ours && (name->domain || *name->domain_name))
     take_itself (x);
   else if (!ours)                    /* no domain, and none is the default: postmaster, or nobody */
-    ek_directory_user (ek_str (current (x)), user_found, x);
+    find_user (x);
   else if (name->domain->aliases[0])
     look (x, EK_SEARCH_ADDRESS | (ek_directory_is_default (name->domain_name) ? EK_SEARCH_LOCAL : 0));
   else if (x->aliases_only)
     take_itself (x);
   else
-    ek_directory_user (ek_str (current (x)), user_found, x);
+    find_user (x);
 }
 
 /* The next address, or the end. */
@@ -275,10 +300,12 @@ next (Expansion *x)
   x->running = true;
   while (x->again && !x->over) {
     x->again = false;
-    if (x->at == (x->todo ? x->todo->len : 1))
+    if (x->at == (x->todo ? x->todo->len : 1)) {
       end (x, EK_OK);
-    else
-      x->naming = ek_directory_name (x->pool, ek_str (current (x)), named, x);
+      continue;
+    }
+    hold (x);
+    x->naming = ek_directory_name (x->pool, ek_str (current (x)), named, x);
   }
   x->running = false;
   if (x->over)

@@ -298,9 +298,13 @@ named (EkStatus status, const EkName *name, gpointer data)
     l->run = ek_auth_login (auth, conf, &chain, &login, logged_in, l);
 }
 
+/* A name's domain is one of the generation at that time, which may be another one than when the client began: what follows, up to the end
+ * of the login, is of that. */
 static void
 verify (Login *l)
 {
+  ek_generation_unref (l->generation);
+  l->generation = ek_generation_ref (ek_role_generation ());
   EkNaming *naming = ek_directory_name (l->pool, ek_sasl_facts (l->sasl)->authcid, named, l);
 
   if (naming)                        /* else l may be gone */

@@ -90,13 +90,15 @@ make_key (EkNaming *n)
 static void
 end (EkNaming *n, EkStatus status)
 {
+  EkGeneration *generation = n->generation;        /* whose blocks func sees: n may be gone after it */
+  GPtrArray *mapped = n->mapped;
+
   if (n->name.domain)
     make_key (n);
-  if (n->generation)
-    ek_generation_unref (n->generation);
-  if (n->mapped)
-    g_ptr_array_unref (n->mapped);
   n->func (status, &n->name, n->data);
+  ek_generation_unref (generation);
+  if (mapped)
+    g_ptr_array_unref (mapped);
 }
 
 static void ask (EkNaming *n);

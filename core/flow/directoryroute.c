@@ -112,7 +112,7 @@ user_found (const EkUserFound *f, gpointer data)
   else if (f->status != EK_OK)
     answer_no (r, EK_ROUTE_NOTFOUND, "5.1.1", "User unknown in virtual mailbox table");
   else if (f->domain && f->domain->transport == NULL) {
-    r->instance = f->domain->mailboxes->name;      /* lives with the generation */
+    r->instance = ek_pool_strdup (r->pool, f->domain->mailboxes->name);      /* its generation may be a newer one than r's */
     ek_user_copy (r->pool, &r->user, f->user);
     ek_directory_store (&r->user, placed, r);
   }

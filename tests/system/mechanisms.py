@@ -196,6 +196,26 @@ def tokens(s):
     t.equal(len(Issuer.asked), before, f"{s.layout}: passwords are not shown to the issuer")
 
 
+def reloading(s, client):
+    """The client, and a reload before each of its answers."""
+    challenge = None
+    while True:
+        try:
+            said = client.send(challenge)
+        except StopIteration:
+            return
+        if s.reload()[0] != 0:
+            t.ok(False, f"{s.layout}: a reload between two messages of a login")
+        challenge = yield said
+
+
+def reloads(s):
+    for mechanism, client, user, word in (("SCRAM-SHA-256", sasl.scram, "plain", "OK"), ("SCRAM-SHA-256", sasl.scram, "nobody", "AUTHENTICATIONFAILED"),
+                                          ("CRAM-MD5", sasl.cram_md5, "plain", "OK")):
+        answer = over_imap(s, mechanism, reloading(s, client(f"{user}@{s.domain}", "geheim")), initial=False)
+        t.contains(answer, word, f"{s.layout}: {mechanism} {user}, with reloads on the way")
+
+
 def outage(s):
     with open(f"{s.dir}/control", "w", encoding="ascii") as f:
         f.write("defer\n")
@@ -229,6 +249,7 @@ for layout in ("apart", "merged"):
         unknown(server)
         certificates(server)
         tokens(server)
+        reloads(server)
         outage(server)
         t.ok(server.stop(), f"{layout}: the server stops")
         idp.shutdown()
