@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 4                     /* bumped on any change to a struct below */
+#define EK_ABI 5                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -521,6 +521,10 @@ struct EkModule {
    * init().  Gives rows that end as `options` do and in *target the zeroed struct that they fill, all in the pool,
    * which lives as long as the instance.  NULL and *error: cannot; that is told as an error of the configuration. */
   const EkOption *(*own_options) (EkInstance *self, EkPool *pool, gpointer *target, GError **error);
+
+  /* Why this block is no such table ("map", "passdb", ...) although its module offers it, and what to do about that; in the
+   * pool of the instance, or static.  NULL: it is one.  After own_options(), before init(). */
+  const char *(*lacks) (const EkInstance *self, const char *table);
 
   /* Life of an instance.  All optional.  The instance is read-only after start(). */
   gboolean (*init) (EkInstance *self, GError **error);    /* without rights: options are set, check them */

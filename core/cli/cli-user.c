@@ -313,11 +313,11 @@ list_bound (EkGeneration *gen, const EkConfBlock *domain, const char *list, List
 
   for (guint i = 0; bound && i < bound->n_items; i++) {
     EkInstance *self = ek_cli_bound (gen, domain, list, EK_TABLE_USERDB, i);
-    if (self == NULL || self->module->userdb == NULL || self->module->userdb->each == NULL)
+    if (self == NULL || !ek_instance_offers (self, EK_TABLE_USERDB) || self->module->userdb->each == NULL)
       continue;
     if (!ek_instance_start (self, error))
       return false;
-    EkStatus status = ek_op_call (self, pool, 0, run_each, listing, error);
+    EkStatus status = ek_cli_call (self, pool, run_each, listing, error);
     if (status != EK_OK && status != EK_NOTFOUND)
       return false;
   }

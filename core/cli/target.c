@@ -35,6 +35,46 @@ ek_cli_bound (EkGeneration *gen, const EkConfBlock *block, const char *name, EkT
   return setting && i < setting->n_items ? ek_generation_instance (gen, setting->items[i].text.p, 1u << table) : NULL;
 }
 
+/* ---- calls ---- */
+
+typedef struct { EkStatus status; bool over; } Called;
+
+static void
+called (EkCall *call, EkStatus status, gpointer user)
+{
+  *(Called *) user = (Called) { status, true };
+}
+
+static EkStatus
+call_evented (EkInstance *self, EkPool *pool, EkOpRun run, gpointer data, GError **error)
+{
+  Called end = { 0 };
+  EkCall call = { .pool = pool, .done = called, .user = &end };
+  EkLoop *loop = ek_loop_new (error);
+
+  if (loop == NULL)
+    return EK_DEFER;
+  EkJobPool *jobs = ek_job_pool_new (loop, 1, "call");       /* for what it may ask in its turn */
+  ek_op_use_jobs (jobs);
+  EkStatus status = run (self, &call, data);
+  while (status == EK_PENDING && !end.over)
+    ek_loop_turn (loop, true);
+  ek_op_use_jobs (NULL);
+  ek_job_pool_free (jobs);
+  ek_loop_free (loop);
+  if (call.error)
+    g_propagate_error (error, call.error);
+  return end.over ? end.status : status;
+}
+
+EkStatus
+ek_cli_call (EkInstance *self, EkPool *pool, EkOpRun run, gpointer data, GError **error)
+{
+  if (self->module && (self->module->flags & EK_EVENTED))
+    return call_evented (self, pool, run, data, error);
+  return ek_op_call (self, pool, 0, run, data, error);
+}
+
 /* ---- domains ---- */
 
 static bool
@@ -54,7 +94,7 @@ knows (EkGeneration *gen, const EkConfBlock *block, EkPool *pool, EkStr key, GEr
     return EK_NOTFOUND;
   if (!ek_instance_start (map, error))
     return EK_DEFER;
-  return ek_op_call (map, pool, 0, ek_run_lookup, &lookup, error);
+  return ek_cli_call (map, pool, ek_run_lookup, &lookup, error);
 }
 
 static const EkConfBlock *

@@ -13,5 +13,8 @@ EkGeneration *ek_cli_generation (const char *file);
  * error: it is no domain of ours. */
 const EkConfBlock *ek_cli_domain_block (EkGeneration *gen, EkPool *pool, EkStr key, GError **error);
 
+/* ek_op_call() for any instance: one that works on the loop gets a loop of its own.  `pool` owns the answer. */
+EkStatus ek_cli_call (EkInstance *self, EkPool *pool, EkOpRun run, gpointer data, GError **error);
+
 /* The i-th instance that one of a block's settings (`auth`, `aliases`, ...) names; NULL behind the last. */
 EkInstance *ek_cli_bound (EkGeneration *gen, const EkConfBlock *block, const char *setting, EkTable table, guint i);

@@ -131,7 +131,7 @@ ek_domain_userdbs (const EkDomainConf *domain)
   EkInstance **from = domain->users[0] ? domain->users : domain->auth;
 
   for (guint i = 0; from[i]; i++)
-    if (from[i]->module && from[i]->module->userdb)
+    if (ek_instance_offers (from[i], EK_TABLE_USERDB))
       g_ptr_array_add (found, from[i]);
   g_ptr_array_add (found, NULL);
   return (EkInstance **) g_ptr_array_free (found, FALSE);

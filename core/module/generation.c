@@ -76,6 +76,7 @@ ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems)
   ek_instances_set (gen);                          /* behind the blocks: these imply instances too */
   ek_blocks_set_protocols (gen);
   ek_instances_set (gen);
+  ek_instances_check_references (gen);
   ek_instances_order (gen);
   ek_blocks_check (gen);
   ek_blocks_check_asked (gen);

@@ -76,6 +76,8 @@ bool        ek_instance_is_remote (const EkInstance *self);
 EkGeneration *ek_instance_generation (const EkInstance *self);
 const EkConfBlock *ek_instance_block (const EkInstance *self);    /* never NULL; at.file NULL: implicit */
 guint32     ek_instance_roles (const EkInstance *self);
+/* Whether it is such a table: its module offers it, and so does this block (EkModule.lacks).  Not before all options are set. */
+bool        ek_instance_offers (const EkInstance *self, EkTable table);
 
 /* ---- which blocks a role gets ---- */
 

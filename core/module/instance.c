@@ -262,6 +262,17 @@ resolve (EkGeneration *gen, const EkOption *row, EkStr text, guint32 bits, const
   return implied (gen, row, text.p, bits, at);
 }
 
+/* Only when its options are set can it say whether it is what the reference asks for. */
+static void
+keep_reference (EkGeneration *gen, EkInstance *to, guint32 tables, const EkOption *row, const EkConfPos *at)
+{
+  EkReference reference = { to, tables, row->name, row->allow, *at };
+
+  if (gen->references == NULL)
+    gen->references = g_array_new (FALSE, FALSE, sizeof reference);
+  g_array_append_val (gen->references, reference);
+}
+
 EkInstance *
 ek_instance_resolve (gpointer data, const EkOption *row, EkStr text, const EkConfPos *at, EkProblems *problems)
 {
@@ -281,6 +292,8 @@ ek_instance_resolve (gpointer data, const EkOption *row, EkStr text, const EkCon
   if (found == NULL)
     return NULL;
   ek_instance_core (found)->tables |= bits;
+  if (found->module && found->module->lacks)
+    keep_reference (gen, found, bits, row, at);
   if (from->user)
     g_ptr_array_add (ek_instance_core (from->user)->uses, found);
   return found;
@@ -319,6 +332,42 @@ set_own (EkGeneration *gen, EkInstance *self, const EkLayer *layer, const char *
     tell (gen, self, why);
   else
     core->faulty = !ek_options_apply (core->own, target, layer, 1, owner, context, gen->problems);
+}
+
+bool
+ek_instance_offers (const EkInstance *self, EkTable table)
+{
+  return self->module && (ek_module_tables (self->module) & 1u << table)
+         && (self->module->lacks == NULL || self->module->lacks (self, ek_table_name (table)) == NULL);
+}
+
+/* One that offers none of the tables that the setting asks for. */
+static void
+check_reference (EkGeneration *gen, const EkReference *reference)
+{
+  const EkInstance *to = reference->to;
+  const EkConfPos *block = &ek_instance_block (to)->at;
+  const char *why = NULL;
+
+  for (EkTable table = 0; table < EK_N_TABLES; table++)
+    if (reference->tables & ek_module_tables (to->module) & 1u << table) {
+      if ((why = to->module->lacks (to, ek_table_name (table))) == NULL)
+        return;
+    }
+  if (why)
+    ek_problems_add (gen->problems, &reference->at, "%s: expected a %s, and %s \"%s\" (%s:%u) is none: %s", reference->option,
+                     reference->allow, to->module->name, to->name, block->file ? block->file : "implied", block->line, why);
+}
+
+void
+ek_instances_check_references (EkGeneration *gen)
+{
+  for (guint i = 0; gen->references && i < gen->references->len; i++) {
+    const EkReference *reference = &g_array_index (gen->references, EkReference, i);
+    if (!ek_instance_core (reference->to)->faulty)
+      check_reference (gen, reference);
+  }
+  g_clear_pointer (&gen->references, g_array_unref);
 }
 
 void

@@ -10,6 +10,13 @@ typedef struct {                     /* settings of a block that every module of
   EkTime cache, cache_negative, cache_stale;
 } EkCommon;
 
+typedef struct {                     /* a setting that refers to an instance whose module may say no: EkModule.lacks */
+  EkInstance *to;
+  guint32     tables;
+  const char *option, *allow;
+  EkConfPos   at;
+} EkReference;
+
 typedef struct {                     /* EkInstance.core */
   EkGeneration      *gen;
   const EkConfBlock *block;
@@ -36,6 +43,7 @@ struct EkGeneration {
   GHashTable *blocks;                /* "kind\nname" -> EkConfBlock, of the core's top-level blocks */
   GHashTable *of_block;              /* EkConfBlock -> GPtrArray of its EkBlockValues, a type each */
   GHashTable *lost;                  /* names of blocks whose module did not load: told, so others need not */
+  GArray     *references;            /* EkReference: to be looked at when all options are set; NULL: none */
   guint       n_set;                 /* of instances: whose options are set */
   EkProblems *problems;              /* while it is built */
 };
@@ -64,6 +72,7 @@ EkInstance *ek_instance_resolve (gpointer data, const EkOption *row, EkStr text,
                                  EkProblems *problems);
 /* Options of all, then their order, then each init(). */
 void        ek_instances_set (EkGeneration *gen);
+void        ek_instances_check_references (EkGeneration *gen);
 void        ek_instances_order (EkGeneration *gen);
 void        ek_instances_init (EkGeneration *gen);
 void        ek_instances_stop (EkGeneration *gen);

@@ -7,9 +7,11 @@
 
 #define OPTIONS_MAX 100
 
-static const char *const stages[EK_N_STAGES] = {
+static const char *const hooks[PLUGIN_N_HOOKS] = {
   [EK_AT_CONNECT] = "connect", [EK_AT_HELO] = "helo", [EK_AT_AUTH] = "auth", [EK_AT_MAIL] = "mail", [EK_AT_RCPT] = "rcpt",
   [EK_AT_DATA] = "data", [EK_AT_MESSAGE] = "message",
+  [PLUGIN_LOOKUP] = "lookup", [PLUGIN_PASSDB_LOOKUP] = "passdb_lookup", [PLUGIN_PASSDB_VERIFY] = "passdb_verify",
+  [PLUGIN_USERDB_LOOKUP] = "userdb_lookup", [PLUGIN_USERS] = "users",
 };
 
 static const struct { const char *word; EkType type; gsize size; const char *allow; } types[] = {
@@ -20,9 +22,9 @@ static const struct { const char *word; EkType type; gsize size; const char *all
 };
 
 const char *
-plugin_stage_name (EkStage stage)
+plugin_hook_name (guint hook)
 {
-  return stages[stage];
+  return hooks[hook];
 }
 
 /* ---- errors with the line ---- */
@@ -147,41 +149,94 @@ declare_options (lua_State *L, PluginVm *vm, EkPool *pool)
 
 /* ---- hooks ---- */
 
+/* A function on top, which is taken; `at` is what stands before its name. */
 static void
-declare_hook (lua_State *L, PluginVm *vm)
+keep_hook (lua_State *L, PluginVm *vm, guint hook, const char *at)
+{
+  if (!lua_isfunction (L, -1))
+    fault (L, vm, hooks[hook], "%s%s is a %s, expected a function", at, hooks[hook], luaL_typename (L, -1));
+  vm->hooks[hook] = luaL_ref (L, LUA_REGISTRYINDEX);
+}
+
+static void
+declare_stage (lua_State *L, PluginVm *vm)
 {
   const char *name = lua_type (L, -2) == LUA_TSTRING ? lua_tostring (L, -2) : "?";
   guint stage;
 
-  for (stage = 0; stage < EK_N_STAGES && g_strcmp0 (stages[stage], name) != 0; stage++)
+  for (stage = 0; stage < EK_N_STAGES && g_strcmp0 (hooks[stage], name) != 0; stage++)
     ;
   if (stage == EK_N_STAGES) {
-    const char *near = ek_nearest (name, stages, EK_N_STAGES);
+    const char *near = ek_nearest (name, hooks, EK_N_STAGES);
     fault (L, vm, name, "at.%s: there is no such stage%s%s%s: expected connect, helo, auth, mail, rcpt, data or message", name,
            near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
   }
-  if (!lua_isfunction (L, -1))
-    fault (L, vm, name, "at.%s is a %s, expected a function", name, luaL_typename (L, -1));
-  vm->hooks[stage] = luaL_ref (L, LUA_REGISTRYINDEX);
+  keep_hook (L, vm, stage, "at.");
 }
 
 static void
 declare_hooks (lua_State *L, PluginVm *vm)
 {
-  if (lua_getfield (L, -1, "at") != LUA_TTABLE)
+  bool any = false;
+
+  for (guint hook = EK_N_STAGES; hook < PLUGIN_N_HOOKS; hook++)
+    if (lua_getfield (L, -1, hooks[hook]) == LUA_TNIL)
+      lua_pop (L, 1);
+    else {
+      keep_hook (L, vm, hook, "");
+      any |= hook != PLUGIN_USERS;
+    }
+  if (lua_getfield (L, -1, "at") == LUA_TNIL && any) {
+    lua_pop (L, 1);
+    return;
+  }
+  if (!lua_istable (L, -1))
     fault (L, vm, "at", "at is a %s, expected a table with a function for each stage, as at = { rcpt = function (self, mail, reply) "
-           "... end }", luaL_typename (L, -1));
+           "... end }, or one of the functions lookup, passdb_lookup, passdb_verify and userdb_lookup beside it", luaL_typename (L, -1));
   lua_pushnil (L);
   while (lua_next (L, -2))
-    declare_hook (L, vm);            /* takes the value */
+    declare_stage (L, vm);           /* takes the value */
   lua_pop (L, 1);
+}
+
+/* What the script would have to declare. */
+static const struct { const char *table, *lacks, *add; guint first, last; } wants[PLUGIN_N_TABLES] = {
+  { "map", "no lookup", "lookup = function (self, key, params) ... end", PLUGIN_LOOKUP, PLUGIN_LOOKUP },
+  { "passdb", "neither passdb_lookup nor passdb_verify", "passdb_lookup = function (self, name) ... end", PLUGIN_PASSDB_LOOKUP,
+    PLUGIN_PASSDB_VERIFY },
+  { "userdb", "no userdb_lookup", "userdb_lookup = function (self, name) ... end", PLUGIN_USERDB_LOOKUP, PLUGIN_USERDB_LOOKUP },
+  { "filter", "no hook of a stage", "at = { rcpt = function (self, mail, reply) ... end }", 0, EK_N_STAGES - 1 },
+};
+
+static void
+find_lacks (PluginVm *vm)
+{
+  for (guint i = 0; i < PLUGIN_N_TABLES; i++) {
+    bool has = false;
+    for (guint hook = wants[i].first; hook <= wants[i].last; hook++)
+      has |= vm->hooks[hook] != LUA_NOREF;
+    vm->lacks[i] = has ? NULL : ek_pool_printf (vm->pool, "%s declares %s: add %s to the table that it returns", plugin_file (vm),
+                                                wants[i].lacks, wants[i].add);
+  }
+}
+
+const char *
+plugin_lacks (const EkInstance *self, const char *table)
+{
+  const PluginVm *vm = ((const Plugin *) self)->vm;
+
+  for (guint i = 0; vm && i < PLUGIN_N_TABLES; i++)
+    if (strcmp (wants[i].table, table) == 0)
+      return vm->lacks[i];
+  return NULL;
 }
 
 /* A misspelt `option` would be a plugin without options. */
 static void
 check_fields (lua_State *L, PluginVm *vm)
 {
-  static const char *const known[] = { "name", "summary", "options", "at" };
+  static const char *const known[] = { "name", "summary", "options", "at", "lookup", "passdb_lookup", "passdb_verify", "userdb_lookup",
+                                       "users" };
 
   lua_pushnil (L);
   while (lua_next (L, -2)) {
@@ -191,8 +246,8 @@ check_fields (lua_State *L, PluginVm *vm)
       ;
     if (i == G_N_ELEMENTS (known)) {
       const char *near = ek_nearest (key, known, G_N_ELEMENTS (known));
-      fault (L, vm, key, "a plugin has no field \"%s\"%s%s%s: expected name, summary, options and at", key,
-             near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+      fault (L, vm, key, "a plugin has no field \"%s\"%s%s%s: expected name, summary, options, at, lookup, passdb_lookup, passdb_verify, "
+             "userdb_lookup and users", key, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     lua_pop (L, 1);
   }
@@ -208,6 +263,7 @@ plugin_declare (lua_State *L)
   check_fields (L, vm);
   declare_options (L, vm, pool);
   declare_hooks (L, vm);
+  find_lacks (vm);
   return 0;
 }
 

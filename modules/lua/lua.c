@@ -1,4 +1,4 @@
-/* lua.c - site policy in Lua: a script's hooks as a filter
+/* lua.c - scripts in Lua as a filter, a map, a passdb, a userdb
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "plugin.h"
@@ -6,8 +6,8 @@
 const EkOption plugin_options[] = {
   EK_OPTION (Plugin, script, NULL, "The plugin: read(\"FILE\"), relative to the file that says so. What it declares in its "
              "options table is set in this block too."),
-  EK_OPTION (Plugin, on_error, "tempfail", "What a hook that fails, or uses up a budget, counts as: tempfail (the client is "
-             "asked to come back) or continue (as if it were not there).", .allow = "tempfail|continue"),
+  EK_OPTION (Plugin, on_error, "tempfail", "What a hook of a stage that fails, or uses up a budget, counts as: tempfail (the "
+             "client is asked to come back) or continue (as if it were not there). Hooks that answer then always say \"later\".", .allow = "tempfail|continue"),
   EK_OPTION (Plugin, instructions, "1000000", "Most instructions of the Lua machine for one call of a hook, and for the script "
              "itself when it is loaded.", .allow = "1000..1000000000"),
   EK_OPTION (Plugin, memory, "16M", "Most memory of the script and all its hooks under way, in each process.",
@@ -44,25 +44,6 @@ init (EkInstance *base, GError **error)
   return FALSE;
 }
 
-#define AT(stage_, name_)                                                                          \
-  static EkVerdict                                                                                 \
-  name_ (EkInstance *self, EkCall *call, const EkMail *mail, EkReply *reply)                       \
-  {                                                                                                \
-    return plugin_hook ((Plugin *) self, (stage_), call, mail, reply);                             \
-  }
-
-AT (EK_AT_CONNECT, at_connect)
-AT (EK_AT_HELO, at_helo)
-AT (EK_AT_AUTH, at_auth)
-AT (EK_AT_MAIL, at_mail)
-AT (EK_AT_RCPT, at_rcpt)
-AT (EK_AT_DATA, at_data)
-AT (EK_AT_MESSAGE, at_message)
-
-static const EkFilterOps filter = { .at = {
-  [EK_AT_CONNECT] = at_connect, [EK_AT_HELO] = at_helo, [EK_AT_AUTH] = at_auth, [EK_AT_MAIL] = at_mail, [EK_AT_RCPT] = at_rcpt,
-  [EK_AT_DATA] = at_data, [EK_AT_MESSAGE] = at_message,
-} };
-
-EK_MODULE (lua, .summary = "Site policy in Lua", .flags = EK_EVENTED, .instance_size = sizeof (Plugin),
-           .options = plugin_options, .own_options = own_options, .init = init, .filter = &filter);
+EK_MODULE (lua, .summary = "Lua scripts: site policy, maps, passwords and users", .flags = EK_EVENTED, .instance_size = sizeof (Plugin),
+           .options = plugin_options, .own_options = own_options, .lacks = plugin_lacks, .init = init, .filter = &plugin_filter,
+           .map = &plugin_map, .passdb = &plugin_passdb, .userdb = &plugin_userdb);

@@ -78,7 +78,7 @@ void
 plugin_push_mail (lua_State *L, EkStage stage, const EkMail *mail)
 {
   lua_createtable (L, 0, 16);
-  set_text (L, "stage", plugin_stage_name (stage));
+  set_text (L, "stage", plugin_hook_name (stage));
   if (mail->client)
     set_client (L, mail->client);
   if (mail->session)

@@ -4,17 +4,28 @@
 #include "plugin.h"
 
 static void
-answered (EkStatus status, const EkAnswer *answer, gpointer user)
+go_on (PluginRun *run, EkStatus status, const EkAnswer *answer)
 {
-  PluginRun *run = user;
-
-  run->ask = NULL;
   run->status = status;
   run->answer = answer;
-  EkVerdict verdict = plugin_go_on (run, 0);
+  int outcome = plugin_go_on (run, 0);
   run->answer = NULL;
-  if (verdict != EK_VERDICT_PENDING)
-    plugin_finish (run, verdict);
+  if (outcome != PLUGIN_PENDING)
+    plugin_finish (run, outcome);
+}
+
+static void
+answered (EkStatus status, const EkAnswer *answer, gpointer user)
+{
+  ((PluginRun *) user)->ask = NULL;
+  go_on (user, status, answer);
+}
+
+static void
+answered_here (EkStatus status, const EkAnswer *answer, const GError *why, gpointer user)
+{
+  ((PluginRun *) user)->lookup = NULL;
+  go_on (user, status, answer);
 }
 
 static void
@@ -50,7 +61,7 @@ lookup_done (lua_State *L, int status, lua_KContext context)
 {
   const PluginRun *run = (const PluginRun *) context;
 
-  lua_pushstring (L, ek_status_name (run->status));
+  plugin_push_status (L, run->status);
   if (run->status != EK_OK)
     return 1;
   push_cell (L, ek_answer_column (run->answer, NULL));
@@ -96,7 +107,10 @@ lookup (lua_State *L)
     return luaL_error (L, "lookup: a hook cannot wait here (in the script itself, in table.sort, string.gsub or a metamethod)");
   PluginRun *run = (PluginRun *) budget;
   EkTime limit = { run->budget.vm->plugin->time_limit.us + G_USEC_PER_SEC };     /* the hook's own limit comes first */
-  run->ask = ek_map_ask (map, &query, limit, answered, run);
+  if (run->hook < EK_N_STAGES)
+    run->ask = ek_map_ask (map, &query, limit, answered, run);
+  else                               /* in directory, where maps are */
+    run->lookup = ek_map_lookup (map, &query, limit, answered_here, run);
   return lua_yieldk (L, 0, (lua_KContext) run, lookup_done);
 }
 

@@ -105,11 +105,16 @@ set_word (lua_State *L, const char *word)
 static void
 push_ek (lua_State *L)
 {
+  static const char *const names[] = { "OK", "NOTFOUND", "DEFER", "FAIL" };
+
+  plugin_open_statuses (L);
   lua_newtable (L);
   lua_newtable (L);
   lua_newtable (L);
-  for (EkStatus s = EK_OK; s <= EK_FAIL; s++)
-    set_word (L, ek_status_name (s));
+  for (EkStatus s = EK_OK; s <= EK_FAIL; s++) {
+    plugin_push_status (L, s);
+    lua_setfield (L, -2, names[s]);
+  }
   for (guint i = 0; plugin_verdicts[i]; i++)
     set_word (L, plugin_verdicts[i]);
   lua_pushcfunction (L, ek_now_);

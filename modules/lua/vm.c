@@ -178,8 +178,8 @@ plugin_vm_new (Plugin *plugin, EkPool *pool, GError **error)
   PluginVm *vm = ek_pool_new0 (pool, PluginVm);
   PluginBudget budget = { .vm = vm };
 
-  *vm = (PluginVm) { .plugin = plugin, .limit = plugin->memory.bytes, .script = LUA_NOREF, .self = LUA_NOREF, .reply = LUA_NOREF };
-  for (guint i = 0; i < EK_N_STAGES; i++)
+  *vm = (PluginVm) { .plugin = plugin, .pool = pool, .limit = plugin->memory.bytes, .script = LUA_NOREF, .self = LUA_NOREF, .reply = LUA_NOREF };
+  for (guint i = 0; i < PLUGIN_N_HOOKS; i++)
     vm->hooks[i] = LUA_NOREF;
   g_autofree char *base = plugin->script.file ? g_path_get_basename (plugin->script.file) : g_strdup ("script");
   vm->label = ek_pool_strndup (pool, base, MIN (strlen (base), 50));      /* Lua cuts longer ones itself */

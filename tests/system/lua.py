@@ -223,7 +223,7 @@ def errors(server):
         for word, line, says in (
                 ("error", r"policy\.lua:\d+", "attempt to index a nil value"), ("thrown", r"policy\.lua", "an error that is a table"),
                 ("nothing", r"policy\.lua", "the hook returned nothing"), ("number", r"policy\.lua", "the hook returned number"),
-                ("status", r"policy\.lua", "the hook returned string"), ("typo", r"policy\.lua:\d+", 'ek has no "REJEKT"'),
+                ("status", r"policy\.lua", "the hook returned status ok"), ("typo", r"policy\.lua:\d+", 'ek has no "REJEKT"'),
                 ("nomap", r"policy\.lua:\d+", 'no option of type map is called "persons"'),
                 ("badcode", r"policy\.lua:\d+", "reply: ek.TEMPFAIL has a code from 400 to 499, found 550"),
                 ("baddsn", r"policy\.lua:\d+", "reply: expected an enhanced code such as"),

@@ -53,6 +53,12 @@ endif
 tests_unit_test_chain_SOURCES = tests/unit/test-chain.c
 tests_unit_test_chain_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_chain_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_LUA
+check_PROGRAMS += tests/unit/test-lua
+endif
+tests_unit_test_lua_SOURCES = tests/unit/test-lua.c tests/unit/instance.h
+tests_unit_test_lua_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_lua_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-cache
 tests_unit_test_cache_SOURCES = tests/unit/test-cache.c
 tests_unit_test_cache_CPPFLAGS = $(EK_TEST_CPPFLAGS)
