@@ -75,6 +75,7 @@ meaning (int code)
     return PAM_SAYS_UNKNOWN;
   case PAM_AUTH_ERR:
   case PAM_ACCT_EXPIRED:
+  case PAM_AUTHTOK_EXPIRED:
   case PAM_CRED_EXPIRED:
   case PAM_PERM_DENIED:
   case PAM_NEW_AUTHTOK_REQD:

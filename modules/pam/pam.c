@@ -122,6 +122,13 @@ ask (const EkCall *call, int fd, const EkStr text[PAM_N_TEXTS])
   return ok;
 }
 
+/* PAM's modules make file names and arguments of a name, as root: what no system calls a user is not shown to them. */
+static bool
+is_user (EkStr name)
+{
+  return name.n > 0 && name.p[0] != '-' && memchr (name.p, '/', name.n) == NULL;
+}
+
 static EkStatus
 verify (EkInstance *base, EkCall *call, const EkLogin *login, EkAccount *account)
 {
@@ -135,14 +142,15 @@ verify (EkInstance *base, EkCall *call, const EkLogin *login, EkAccount *account
   for (guint i = 0; i < PAM_N_TEXTS; i++)
     if (text[i].n > PAM_TEXT_MAX || (text[i].n > 0 && memchr (text[i].p, '\0', text[i].n)))
       return EK_NOTFOUND;              /* PAM's strings cannot hold it, so nobody has it */
-  if (text[PAM_USER_TEXT].n == 0)
+  if (!is_user (text[PAM_USER_TEXT]))
     return EK_NOTFOUND;
   if (!ask (call, fd, text) || !hear (call, fd, &answer, sizeof answer) || answer.n > PAM_REASON_MAX || !hear (call, fd, reason, answer.n))
     return ek_fail (&call->error, EK_DEFER, 0, "service %s: its helper gives no answer", self->service);
   switch (answer.says) {
   case PAM_SAYS_YES:
     return EK_OK;
-  case PAM_SAYS_NO:
+  case PAM_SAYS_NO:                    /* wrong, expired, locked: only the log may tell */
+    ek_log (EK_INFO, "auth", "%s: user \"%s\": %s", base->name, login->name, reason);
     return EK_FAIL;
   case PAM_SAYS_UNKNOWN:
     return EK_NOTFOUND;

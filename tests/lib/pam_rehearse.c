@@ -37,6 +37,8 @@ pam_sm_authenticate (pam_handle_t *pam, int flags, int argc, const char **argv)
     return PAM_SYSTEM_ERR;
   if (strcmp (user, "unknown") == 0)
     return PAM_USER_UNKNOWN;
+  if (strchr (user, '/') || *user == '-')
+    return PAM_SUCCESS;                /* a name that no system has: it should not come here */
   if (strcmp (user, "down") == 0)
     return PAM_AUTHINFO_UNAVAIL;
   if (strcmp (user, "crash") == 0)
@@ -60,5 +62,7 @@ pam_sm_acct_mgmt (pam_handle_t *pam, int flags, int argc, const char **argv)
   const char *user = NULL;
 
   pam_get_user (pam, &user, NULL);
+  if (user && strcmp (user, "inactive") == 0)
+    return PAM_AUTHTOK_EXPIRED;        /* pam_unix: the password has expired so long ago that it cannot be changed any more */
   return user && strcmp (user, "expired") == 0 ? PAM_ACCT_EXPIRED : PAM_SUCCESS;
 }

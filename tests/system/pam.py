@@ -71,6 +71,10 @@ def run(s):
     says(s, f"anna@{d}", "geheim", "OK", "the right password")
     says(s, f"anna@{d}", "falsch", "AUTHENTICATIONFAILED", "a wrong one")
     says(s, f"expired@{d}", "geheim", "AUTHENTICATIONFAILED", "an account that has expired")
+    t.ok(s.logged(r"staff: user .*expired@.*: .*expired", 5), f"{s.layout}: and the log tells it from a wrong password")
+    says(s, f"inactive@{d}", "geheim", "AUTHENTICATIONFAILED", "one whose password expired too long ago")
+    for odd in ("../../etc/x", "a/b", "-r"):
+        says(s, f"{odd}@{d}", "geheim", "AUTHENTICATIONFAILED", f"a name that no system has: {odd}")
     says(s, f"unknown@{d}", "geheim", "OK", "whom PAM does not know the next passdb does")
     says(s, f"down@{d}", "geheim", "UNAVAILABLE", "a PAM module whose server is down")
     says(s, "anna@nowhere.test", "geheim", "UNAVAILABLE", "a service that does not exist")
