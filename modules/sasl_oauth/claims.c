@@ -71,6 +71,15 @@ is_about (const OAuth *self, const json_t *claims, const char *name)
          && ek_str_ieq ((EkStr) { json_string_value (claim), json_string_length (claim) }, ek_str (name));
 }
 
+/* OpenID Connect Core section 5.1: a user of the issuer may have written anybody's address there.  Many tokens do not say. */
+static bool
+is_unverified (const OAuth *self, const json_t *claims)
+{
+  const json_t *verified = json_object_get (claims, "email_verified");
+
+  return verified && strcmp (self->name_claim, "email") == 0 && !json_is_true (verified) && !has (verified, "true", false);
+}
+
 OAuthResult
 oauth_check_claims (const OAuth *self, const json_t *claims, const char *name, gint64 now, const char **why)
 {
@@ -93,5 +102,7 @@ oauth_check_claims (const OAuth *self, const json_t *claims, const char *name, g
     *why = "the token lacks a scope";
   else if (!is_about (self, claims, name))
     *why = "the token is another user's";
+  else if (is_unverified (self, claims))
+    *why = "the issuer has not verified the mail address in the token (email_verified)";
   return *why ? OAUTH_BAD : OAUTH_GOOD;
 }

@@ -179,6 +179,9 @@ test_claims (void)
     { "{\"email\":\"anna@example.com\",\"exp\":\"2000\"}", OAUTH_BAD }, { "{\"email\":\"anna@example.com\",\"exp\":-1}", OAUTH_BAD },
     { "{\"email\":\"anna@example.com\",\"exp\":1e300}", OAUTH_BAD }, { "{\"email\":\"anna@example.com\",\"nbf\":1010}", OAUTH_GOOD },
     { "{\"email\":\"anna@example.com\",\"nbf\":1011}", OAUTH_BAD },
+    { "{\"email\":\"anna@example.com\",\"email_verified\":true}", OAUTH_GOOD }, { "{\"email\":\"anna@example.com\",\"email_verified\":\"true\"}", OAUTH_GOOD },
+    { "{\"email\":\"anna@example.com\",\"email_verified\":false}", OAUTH_BAD }, { "{\"email\":\"anna@example.com\",\"email_verified\":\"false\"}", OAUTH_BAD },
+    { "{\"email\":\"anna@example.com\",\"email_verified\":null}", OAUTH_BAD },
   };
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
     json_t *probe = json_loads (rows[i].claims, 0, NULL);      /* jansson refuses \u0000 by itself */
