@@ -7,7 +7,7 @@
 
 static const EkOption rows[] = {
   EK_OPTION (EkAuthRuleConf, listeners, "[]", "Names of the listeners whose logins this rule is for. Empty: any."),
-  EK_OPTION (EkAuthRuleConf, protocols, "[]", "The protocols: smtp, imap. Empty: any."),
+  EK_OPTION (EkAuthRuleConf, protocols, "[]", "The protocols. Empty: any.", .allow = "smtp|imap"),
   EK_OPTION (EkAuthRuleConf, domains, "[]", "The domains of those who log in. Empty: any."),
   EK_OPTION (EkAuthRuleConf, auth, "[]", "Instances that check passwords, in this order. Empty: those of the domain.", .allow = "passdb"),
   EK_OPTION (EkAuthRuleConf, users, "[]", "Instances that know the users, in this order. Empty: those of the domain.", .allow = "userdb"),
@@ -32,6 +32,33 @@ is_among (EkInstance *const *list, const EkInstance *one)
   return false;
 }
 
+static bool
+has_listener (const EkConfBlock *block, const char *name)
+{
+  for (const EkConfBlock *b = block->parent ? block->parent->blocks : NULL; b; b = b->next)
+    if (strcmp (b->kind, "listener") == 0 && strcmp (b->name ? b->name : "", name) == 0)
+      return true;
+  return false;
+}
+
+/* A rule that can fit nobody would leave its logins, and its list of those who are denied, to the domain's. */
+static void
+check_scope (const EkAuthRuleConf *c, const EkConfBlock *block, EkProblems *problems)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  const char *name = block->name ? block->name : "";
+  EkStr key;
+
+  for (guint i = 0; c->listeners[i]; i++)
+    if (!has_listener (block, c->listeners[i]))
+      ek_problems_add (problems, &block->at, "auth_rule \"%s\": no listener is called \"%s\"", name, c->listeners[i]);
+  for (guint i = 0; c->domains[i]; i++) {
+    const char *why = ek_domain_key (pool, ek_str (c->domains[i]), &key);
+    if (why)
+      ek_problems_add (problems, &block->at, "auth_rule \"%s\": domains = %s: %s", name, c->domains[i], why);
+  }
+}
+
 static void
 check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
 {
@@ -41,6 +68,7 @@ check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
     { "after_right", c->after_right }, { "after_wrong", c->after_wrong }, { "after_outage", c->after_outage },
   };
 
+  check_scope (c, block, problems);
   for (guint i = 0; c->deny[i]; i++)
     if (c->deny[i]->module && c->deny[i]->module->passdb && c->deny[i]->module->passdb->lookup == NULL)
       ek_problems_add (problems, &block->at, "auth_rule \"%s\": deny = %s: it only checks passwords and cannot tell whom it knows", name,

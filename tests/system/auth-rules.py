@@ -70,7 +70,14 @@ for layout in ("apart", "merged"):
         for password, word in (("new", "OK"), ("old", "OK"), ("no", "UNAVAILABLE")):
             t.contains(imap(s, "olga@old.test", password), word, f"{layout}: with one backend away: {password}")
         t.equal(s.ekiden("config", "check")[0], 0, f"{layout}: the configuration is right")
-        s.replace_conf(open(s.conf, encoding="utf-8").read().replace("after_wrong = shared", "after_wrong = blocked"))
+        good = open(s.conf, encoding="utf-8").read()
+        s.replace_conf(good.replace("after_wrong = shared", "after_wrong = blocked"))
         t.contains(s.ekiden("config", "check")[1], "it is none of auth", f"{layout}: a word that can mean nothing is told")
+        for old, new, told in (("listeners = smtp\n", "listeners = smtpd\n", 'no listener is called "smtpd"'),
+                               ("protocols = imap", "protocols = IMAP", "protocols: expected one of smtp, imap"),
+                               ("domains = OLD.test", 'domains = "old..test"', 'domains = old..test: ')):
+            s.replace_conf(good.replace(old, new))
+            t.contains(s.ekiden("config", "check")[1], told, f"{layout}: a rule that fits nobody is told: {new.strip()}")
+        s.replace_conf(good)
     t.ok(not site.problems(), f"{layout}: no reports", site.problems())
 t.done()
