@@ -49,7 +49,7 @@ enum {
 
   /* edge and directory */
   EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts
-                           (flow/facts.h); answer: u outcome, s challenge, t user, t text, s token, u store */
+                           (flow/facts.h); answer: u outcome, s challenge, t user, t master, t text, s token, u store */
   EK_D_AUTH_MORE,       /* edge => directory: u session, s response; answer as EK_D_AUTH */
   EK_D_AUTH_ABORT,      /* edge -> directory: u session */
   EK_D_RCPT,            /* edge, queue => directory: s address; answer: u status, u class, t dsn, t text, u n, n times t target */
