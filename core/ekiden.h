@@ -180,6 +180,7 @@ typedef struct {                     /* the question */
   EkStr          key;                /* what simple maps look up */
   const EkParam *params;             /* further named values, for queries that bind them */
   guint          n_params;
+  bool           part;               /* the key is a part of the address that is looked for: EK_WHOLE_KEYS */
 } EkQuery;
 
 typedef struct {                     /* the answer: rows of columns, all in the call's pool */
@@ -501,6 +502,7 @@ enum {
   EK_ROOT_INIT = 2,                  /* init() is also called in master, as root */
   EK_WAITS     = 4,                  /* its operations wait for somebody else though there is no connect(): each instance has
                                         job threads of its own, as those with a connect() have, and holds up nobody else */
+  EK_WHOLE_KEYS = 16,                /* a map of patterns, or one that is used as such: the core never asks it for a part of an address */
   EK_HELPER    = 8,                  /* has a program of its own, libexecdir/ekiden/ekiden-NAME, for what needs rights: ek_helper_open() */
 };
 

@@ -335,7 +335,7 @@ static void
 look (Expansion *x, guint what)
 {
   x->caught = what == EK_SEARCH_CATCH_ALL;
-  x->search = ek_search (x->name.domain->aliases, ek_search_keys (x->pool, x->name.full, x->name.key, what),
+  x->search = ek_search (x->name.domain->aliases, ek_search_keys (x->pool, x->name.full, x->name.key, what), x->name.full,
                          (EkTime) { 30 * G_USEC_PER_SEC }, searched, x);
 }
 
