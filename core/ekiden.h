@@ -413,6 +413,7 @@ struct EkClient {                    /* facts about the client's connection; str
   EkStr       tls_exporter;          /* channel binding, RFC 9266; p NULL: none, or the listener offers no mechanism that binds */
   EkStr       tls_endpoint;          /* the same by the server's certificate, RFC 5929 section 4 */
   const char *tls_peer;              /* the name in the client's certificate, which was verified (listener.client_ca); or NULL */
+  EkStr       tls_peer_proof;        /* that tls has said so: the core's */
 };
 
 const EkClient *ek_session_client (const EkSession *s);

@@ -10,6 +10,7 @@
 #include "flow/directory.h"
 #include "flow/facts.h"
 #include "flow/login.h"
+#include "flow/tlsproof.h"
 #include "mail/address.h"
 #include "proc/blocks.h"
 #include <string.h>
@@ -424,6 +425,19 @@ step (Login *l, EkStr response)
 
 /* ---- questions ---- */
 
+/* Of a client's certificate directory believes tls, never an edge. */
+static void
+check_peer (Login *l)
+{
+  EkClient *client = &l->client;
+
+  if (client->tls_peer == NULL || ek_tls_proof_good (client->tls_peer_proof, client->tls_peer, l->listener, l->edge, ek_now ()))
+    return;
+  ek_log (EK_WARN, "auth", "%s: \"%s\" of a client's certificate (%s) counts for nothing: tls has not said so, or too long ago", l->service,
+          client->tls_peer, client->address);
+  client->tls_peer = NULL;
+}
+
 static bool
 mechanism_allowed (const Login *l, const EkMechanismOps *ops)
 {
@@ -464,6 +478,7 @@ on_auth (EkMsg *msg, guint edge)
     return;
   }
   g_hash_table_replace (logins, l->key, l);
+  check_peer (l);
   const EkMechanismOps *ops = ek_sasl_find (ek_str (l->mechanism));
   if (under_way[edge] > LOGINS_MAX)
     finish (l, EK_AUTH_UNAVAILABLE, "Too many logins at once");

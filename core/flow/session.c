@@ -302,6 +302,7 @@ ek_session_tls_done (EkSession *s, int fd, const EkClient *facts)
   client.tls_exporter = facts->tls_exporter;
   client.tls_endpoint = facts->tls_endpoint;
   client.tls_peer = facts->tls_peer;
+  client.tls_peer_proof = facts->tls_peer_proof;
   ek_client_copy (s->pool, &s->client, &client);
   s->watch.fd = fd;
   s->starttls = false;
