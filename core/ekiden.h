@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 5                     /* bumped on any change to a struct below */
+#define EK_ABI 6                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -155,6 +155,7 @@ typedef struct {
  * has lost interest `cancelled` becomes true and the answer is dropped.  Who wants to hear of that at
  * once, on the loop, sets `cancel` before he returns EK_PENDING; ek_call_done() is called later, never in it. */
 typedef struct EkCall EkCall;
+typedef struct EkLogin EkLogin;
 struct EkCall {
   gpointer conn;                     /* what connect() made for this job thread; NULL when evented */
   EkPool  *pool;                     /* owns the answer; lives until the caller has read it */
@@ -165,6 +166,7 @@ struct EkCall {
   gpointer user;
   void   (*cancel) (EkCall *, gpointer module_data);      /* the module's; NULL: it looks at `cancelled` */
   gpointer module_data;
+  const EkLogin *login;              /* a passdb's lookup: the login that it is for; NULL: it is for none (mail, a command) */
 };
 
 void ek_call_done (EkCall *call, EkStatus status);
@@ -180,7 +182,6 @@ typedef struct {                     /* the question */
   EkStr          key;                /* what simple maps look up */
   const EkParam *params;             /* further named values, for queries that bind them */
   guint          n_params;
-  bool           part;               /* the key is a part of the address that is looked for: EK_WHOLE_KEYS */
 } EkQuery;
 
 typedef struct {                     /* the answer: rows of columns, all in the call's pool */
@@ -216,6 +217,11 @@ typedef struct {
   EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (EkStr key, EkStr value, gpointer data), gpointer data);   /* OK, DEFER;
                                         NOTFOUND: this instance cannot list */
   const EkMapBuildOps *build;        /* its file is a database, which is made by this */
+  /* Changes one field of a key that is there; an empty value takes it away.  OK; NOTFOUND: no such key; FAIL and the error: no such field
+   * (which ones there are), or a value that it cannot have; DEFER. */
+  EkStatus (*set) (EkInstance *self, EkCall *call, EkStr key, const char *field, EkStr value);
+  /* All that is kept of a key, as one row, also of one that does not count at present.  As lookup; NULL: what lookup gives is all. */
+  EkStatus (*show) (EkInstance *self, EkCall *call, EkStr key, EkAnswer *answer);
 } EkMapOps;
 
 /* How a module at the edge (a filter) asks a map that an option of its block refers to.  Maps work in directory, so
@@ -246,7 +252,7 @@ typedef struct {
   guint       n_fields;
 } EkUser;
 
-typedef struct {                     /* one login under way */
+struct EkLogin {                     /* one login under way */
   const char *service;               /* "smtp", "imap", ... */
   const char *name;                  /* as ek_address_key() made it */
   const char *given;                 /* as the client typed it */
@@ -254,7 +260,7 @@ typedef struct {                     /* one login under way */
   const char *client;                /* address text */
   bool        tls;
   bool        token;                 /* `secret` is a bearer token (RFC 6750), no password */
-} EkLogin;
+};
 
 typedef struct {                     /* what a passdb knows of a login; strings in the call's pool */
   EkStr          stored;             /* "{SCHEME}..."; a NULL p: it keeps none that can be read */
@@ -286,6 +292,9 @@ typedef struct {
   /* Calls func for each user, in no particular order; *user lives until func returns.  NOTFOUND: this instance cannot list. */
   EkStatus (*each) (EkInstance *self, EkCall *call, void (*func) (const EkUser *user, gpointer data),
                     gpointer data);
+  /* For administrators' commands: as those of EkMapOps.  Passwords are EkPassdbOps.set()'s, and in no row that show gives. */
+  EkStatus (*set) (EkInstance *self, EkCall *call, const char *name, const char *field, EkStr value);
+  EkStatus (*show) (EkInstance *self, EkCall *call, const char *name, EkAnswer *answer);
 } EkUserdbOps;
 
 typedef struct {                     /* password schemes: a module may offer several */
@@ -413,7 +422,6 @@ struct EkClient {                    /* facts about the client's connection; str
   EkStr       tls_exporter;          /* channel binding, RFC 9266; p NULL: none, or the listener offers no mechanism that binds */
   EkStr       tls_endpoint;          /* the same by the server's certificate, RFC 5929 section 4 */
   const char *tls_peer;              /* the name in the client's certificate, which was verified (listener.client_ca); or NULL */
-  EkStr       tls_peer_proof;        /* that tls has said so: the core's */
 };
 
 const EkClient *ek_session_client (const EkSession *s);
@@ -503,7 +511,6 @@ enum {
   EK_ROOT_INIT = 2,                  /* init() is also called in master, as root */
   EK_WAITS     = 4,                  /* its operations wait for somebody else though there is no connect(): each instance has
                                         job threads of its own, as those with a connect() have, and holds up nobody else */
-  EK_WHOLE_KEYS = 16,                /* a map of patterns, or one that is used as such: the core never asks it for a part of an address */
   EK_HELPER    = 8,                  /* has a program of its own, libexecdir/ekiden/ekiden-NAME, for what needs rights: ek_helper_open() */
 };
 

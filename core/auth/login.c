@@ -90,6 +90,7 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
   }
   if (ops == NULL || ops->lookup == NULL)
     return ek_fail (&call->error, EK_DEFER, 0, "it is no passdb");
+  call->login = &ask->login;
   EkStatus status = ops->lookup (self, call, ask->login.name, &ask->account);
   if (status != EK_OK || ask->lookup || (self->module->flags & EK_EVENTED))
     return status;                     /* evented: we are on the loop, and a hash is work for a job */
@@ -277,7 +278,7 @@ ek_auth_accepted (EkAuthRun *run)
                                                : "right password, but no login (nologin)");
     return;
   }
-  run->name = run->chain.as ? run->chain.as : user.n > 0 ? ek_pool_strndup (run->pool, user.p, user.n) : run->login.name;
+  run->name = user.n > 0 ? ek_pool_strndup (run->pool, user.p, user.n) : run->login.name;
   if (run->recalled)
     ek_auth_end_ok (run);
   else
@@ -386,11 +387,6 @@ ask_deny (EkAuthRun *run)
 {
   EkInstance *passdb = run->chain.deny ? run->chain.deny[run->deny_at] : NULL;
 
-  if (passdb == NULL && run->chain.as && !run->deny_as && run->chain.deny) {
-    run->deny_as = true;
-    run->deny_at = 0;
-    passdb = run->chain.deny[0];
-  }
   if (passdb == NULL) {
     not_denied (run);
     return;
@@ -399,8 +395,6 @@ ask_deny (EkAuthRun *run)
   EkPool *pool = ek_op_pool (run->op);
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->login = copy_login (pool, &run->login);
-  if (run->deny_as)
-    ask->login.name = ek_pool_strdup (pool, run->chain.as);
   ask->deny = true;
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, deny_done, run);
 }

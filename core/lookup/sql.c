@@ -13,7 +13,10 @@
 struct EkSqlQueries {
   EkPool          *pool;             /* owns this struct */
   EkSqlStyle       style;
-  EkSql           *query, *list_query, *insert, *remove, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
+  EkSql           *query, *list_query, *show_query, *insert, *remove, *password_query, *user_query, *users_query, *password_update, *user_insert,
+                  *user_delete;
+  EkSql          **updates;          /* as the option's list */
+  const char     **fields;           /* their names; NULL-terminated */
   EkRecordDefaults defaults;
 };
 
@@ -94,7 +97,15 @@ ek_sql_rows_changed (EkSqlRows *rows, guint64 n)
 
 /* ---- settings ---- */
 
-typedef enum { ABOUT_ANY, ABOUT_NAME, ABOUT_ALL } About;     /* ANY: a map's question, which may bring parameters of its own */
+/* ANY: a map's question, which may bring parameters of its own; LOGIN: a name, and where its login comes from. */
+typedef enum { ABOUT_ANY, ABOUT_NAME, ABOUT_LOGIN, ABOUT_ALL } About;
+
+static bool
+is_of_login (const char *param)
+{
+  return strcmp (param, "service") == 0 || strcmp (param, "client") == 0;
+}
+
 
 /* A query without the name, as one with another program's '%s' in it, would find nobody, or everybody, whoever was asked for. */
 static bool
@@ -106,8 +117,8 @@ check_params (const EkSql *sql, About about, const char *more, const char *text,
              "it has no parameter, so every question is the same: write :user where the name stands");
     return false;
   }
-  for (guint i = 0; about == ABOUT_NAME && i < sql->n_params; i++)
-    if (!ek_param_is_known (sql->option, sql->params[i], more, error))
+  for (guint i = 0; (about == ABOUT_NAME || about == ABOUT_LOGIN) && i < sql->n_params; i++)
+    if (!(about == ABOUT_LOGIN && is_of_login (sql->params[i])) && !ek_param_is_known (sql->option, sql->params[i], more, error))
       return false;
   return true;
 }
@@ -133,14 +144,37 @@ prepare_change (EkSqlQueries *q, EkSql **sql, const char *option, const char *te
   return *sql && check_params (*sql, ABOUT_NAME, more, text, error);
 }
 
+/* "FIELD = query" each. */
+static bool
+prepare_updates (EkSqlInstance *self, EkSqlQueries *q, GError **error)
+{
+  guint n = self->updates ? g_strv_length (self->updates) : 0;
+
+  q->updates = ek_pool_newv (q->pool, EkSql *, n + 1);
+  q->fields = ek_pool_newv (q->pool, const char *, n + 1);
+  for (guint i = 0; i < n; i++) {
+    const char *text = self->updates[i], *equals = text + strspn (text, "abcdefghijklmnopqrstuvwxyz_0123456789");
+    q->fields[i] = ek_pool_strndup (q->pool, text, (gsize) (equals - text));
+    equals += strspn (equals, " ");
+    if (*q->fields[i] == '\0' || *equals != '=') {
+      ek_fail (error, EK_FAIL, EINVAL, "updates: \"%.40s\": write \"FIELD = UPDATE ...\", the field in small letters", text);
+      return false;
+    }
+    if (!prepare_change (q, &q->updates[i], ek_pool_printf (q->pool, "updates %s", q->fields[i]), equals + 1, "value", error))
+      return false;
+  }
+  return true;
+}
+
 static bool
 prepare_all (EkSqlInstance *self, EkSqlQueries *q, GError **error)
 {
   return prepare (q, &q->query, "query", self->query, ABOUT_ANY, error)
          && prepare (q, &q->list_query, "list_query", self->list_query, ABOUT_ALL, error)
+         && prepare (q, &q->show_query, "show_query", self->show_query, ABOUT_NAME, error) && prepare_updates (self, q, error)
          && prepare_change (q, &q->insert, "insert", self->insert, "value", error)
          && prepare_change (q, &q->remove, "remove", self->remove, "value", error)
-         && prepare (q, &q->password_query, "password_query", self->password_query, ABOUT_NAME, error)
+         && prepare (q, &q->password_query, "password_query", self->password_query, ABOUT_LOGIN, error)
          && prepare (q, &q->user_query, "user_query", self->user_query, ABOUT_NAME, error)
          && prepare (q, &q->users_query, "users_query", self->users_query, ABOUT_ALL, error)
          && prepare_change (q, &q->password_update, "password_update", self->password_update, "stored", error)
@@ -177,7 +211,14 @@ ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error)
 bool
 ek_sql_writes (const EkSqlInstance *self)
 {
-  return self->insert || self->remove || self->password_update || self->user_insert || self->user_delete;
+  return self->insert || self->remove || self->password_update || self->user_insert || self->user_delete || self->migrates
+         || (self->updates && self->updates[0]);
+}
+
+EkSqlInstance *
+ek_sql_instance (EkInstance *instance)
+{
+  return instance->module && instance->module->map == &ek_sql_map ? (EkSqlInstance *) instance : NULL;
 }
 
 void
@@ -231,9 +272,11 @@ static EkStatus
 pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *account)
 {
   EkSqlInstance *self = (EkSqlInstance *) base;
+  const EkLogin *login = call->login;
+  EkParam params[] = { { "service", ek_str (login ? login->service : "") }, { "client", ek_str (login ? login->client : "") } };
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = G_N_ELEMENTS (params) };
   EkAnswer answer;
-  EkStatus status = select_rows (self, call, self->queries->password_query, "password_query", &(EkQuery) { .key = ek_str (name) },
-                                 &answer);
+  EkStatus status = select_rows (self, call, self->queries->password_query, "password_query", &query, &answer);
 
   return status == EK_OK ? ek_record_account (call->pool, &answer, &self->queries->defaults, account, &call->error) : status;
 }
@@ -310,6 +353,61 @@ pass_remove (EkInstance *base, EkCall *call, const char *name)
   return change (self, call, self->queries->user_delete, ek_str (name), "stored", EK_STR (""));
 }
 
+static EkStatus
+set_field (EkSqlInstance *self, EkCall *call, EkStr key, const char *field, EkStr value)
+{
+  const EkSqlQueries *q = self->queries;
+  g_autofree char *known = g_strjoinv (", ", (char **) q->fields);
+
+  for (guint i = 0; q->fields[i]; i++)
+    if (strcmp (q->fields[i], field) == 0)
+      return change (self, call, q->updates[i], key, "value", value);
+  if (*known == '\0')
+    return read_only (call, "updates");
+  return ek_fail (&call->error, EK_FAIL, EINVAL, "it has no field \"%s\": those that can be set are %s", field, known);
+}
+
+static EkStatus
+map_set (EkInstance *base, EkCall *call, EkStr key, const char *field, EkStr value)
+{
+  return set_field ((EkSqlInstance *) base, call, key, field, value);
+}
+
+static EkStatus
+user_set (EkInstance *base, EkCall *call, const char *name, const char *field, EkStr value)
+{
+  return set_field ((EkSqlInstance *) base, call, ek_str (name), field, value);
+}
+
+static EkStatus
+map_show (EkInstance *base, EkCall *call, EkStr key, EkAnswer *answer)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  bool own = self->queries->show_query != NULL;
+
+  return select_rows (self, call, own ? self->queries->show_query : self->queries->query, "query", &(EkQuery) { .key = key }, answer);
+}
+
+static EkStatus
+user_show (EkInstance *base, EkCall *call, const char *name, EkAnswer *answer)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  bool own = self->queries->show_query != NULL;
+
+  return select_rows (self, call, own ? self->queries->show_query : self->queries->user_query, "user_query",
+                      &(EkQuery) { .key = ek_str (name) }, answer);
+}
+
+EkStatus
+ek_sql_script (EkSqlInstance *self, EkCall *call, const char *label, const char *text, EkAnswer *answer)
+{
+  EkSql sql = { .option = label, .text = (char *) text, .changes = true, .script = true };
+  EkSqlRows rows = { .answer = answer, .pool = call->pool };
+
+  *answer = (EkAnswer) { 0 };
+  return self->run (self, call, &sql, NULL, &rows);
+}
+
 /* ---- all of them ---- */
 
 typedef struct {
@@ -380,6 +478,6 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
   return ask (self, call, self->queries->users_query, &(EkQuery) { .key = EK_STR ("") }, &rows);
 }
 
-const EkMapOps ek_sql_map = { .lookup = map_lookup, .add = map_add, .remove = map_remove, .each = map_each };
+const EkMapOps ek_sql_map = { .lookup = map_lookup, .add = map_add, .remove = map_remove, .each = map_each, .set = map_set, .show = map_show };
 const EkPassdbOps ek_sql_passdb = { .lookup = pass_lookup, .set = pass_set, .remove = pass_remove };
-const EkUserdbOps ek_sql_userdb = { .lookup = user_lookup, .each = user_each };
+const EkUserdbOps ek_sql_userdb = { .lookup = user_lookup, .each = user_each, .set = user_set, .show = user_show };

@@ -28,6 +28,7 @@ typedef struct {
   const char **params;               /* n_params names, in the order in which the driver counts them */
   guint        n_params;
   bool         changes;              /* it writes: not for a server that only copies another */
+  bool         script;               /* one of a script, without parameters: it is run once, so never prepared, and given all the time */
 } EkSql;
 
 #define EK_SQL_PARAMS_MAX 32
@@ -36,6 +37,10 @@ typedef struct {
  * key (service, client, ...).  Not in quotes, comments, $$ $$, nor in `::type`.  NULL and *error: too many, a quote that is not closed, a
  * placeholder of the driver's own. */
 EkSql *ek_sql_parse (EkPool *pool, const char *option, const char *text, EkSqlStyle style, GError **error);
+
+/* The next statement of a script, in the pool, and the line that it begins in; *at and *line (1 before the first) move behind it.  NULL:
+ * there is none, or *error: a quote is not closed.  It ends at a semicolon; comments before it are not its. */
+char *ek_sql_statement (EkPool *pool, const char **at, guint *line, guint *begins, EkSqlStyle style, GError **error);
 
 /* The values of a question in the driver's order, in the pool; NULL: one of them can be in no database (a NUL, no UTF-8), so the
  * answer is NOTFOUND. */
@@ -60,12 +65,25 @@ typedef struct EkSqlInstance EkSqlInstance;
  * row and returns ek_sql_rows_end(); DEFER and *error when the database does not answer by call->deadline, or is at fault. */
 typedef EkStatus (*EkSqlRun) (EkSqlInstance *self, EkCall *call, const EkSql *sql, const EkStr *values, EkSqlRows *rows);
 
+/* What `ekiden sql` needs to know of a driver (lookup/migrate.h). */
+typedef struct {
+  const char *folder;                /* of sql/, where the schema for it is */
+  EkSqlStyle  style;
+  const char *has_table;             /* counts the tables that are called ekiden_schema */
+  const char *lock;                  /* gives 1 when nobody else has it, and holds it until the connection ends; NULL: BEGIN IMMEDIATE does */
+  bool        transactions;          /* a migration that fails leaves nothing behind */
+  bool      (*make) (EkSqlInstance *self, GError **error);   /* makes an empty database where there is none; NULL: its server does */
+} EkSqlSchema;
+
 typedef struct EkSqlQueries EkSqlQueries;
 struct EkSqlInstance {               /* a module's struct begins with it, and its rows are EK_SQL_ROWS and its own */
   EkInstance    base;
-  const char   *query, *list_query, *insert, *remove, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
+  const char   *query, *list_query, *show_query, *insert, *remove, *password_query, *user_query, *users_query, *password_update, *user_insert, *user_delete;
   const char   *scheme, *home, *mail, *uid, *gid;
-  EkSqlRun      run;                 /* set before ek_sql_init() */
+  char        **updates;
+  EkSqlRun      run;                 /* set before ek_sql_init(), and so is: */
+  const EkSqlSchema *schema;
+  bool          migrates;            /* `ekiden sql`: it writes, whatever its queries do; before start() */
   EkSqlQueries *queries;
 };
 
@@ -75,12 +93,18 @@ struct EkSqlInstance {               /* a module's struct begins with it, and it
              "before and behind its @), and others that a question brings, as :service or :client."),                            \
   EK_OPTION (EkSqlInstance, list_query, "", "Gives the columns key and value for all there are, for `ekiden alias list` and its like: "  \
              "\"SELECT address AS key, goto AS value FROM alias\"."),                                                            \
+  EK_OPTION (EkSqlInstance, show_query, "", "Gives all that is kept of a domain or a user, as columns of any names, for `ekiden domain show` " \
+             "and `ekiden user show`; those that are not active, too. Empty: what query or user_query gives is all."),          \
+  EK_OPTION (EkSqlInstance, updates, "[]", "What `ekiden domain set` and `ekiden user set` can change: a list of \"FIELD = query\", as "    \
+             "\"quota = UPDATE mailbox SET quota = :value WHERE username = :user\". Numbers come as digits (sizes in bytes), yes and no " \
+             "as 1 and 0, and what is taken away as an empty text."),                                                           \
   EK_OPTION (EkSqlInstance, insert, "", "Adds a pair: \"INSERT INTO alias (address, goto) VALUES (:key, :value)\". Empty: no command " \
              "can."),                                                                                                           \
   EK_OPTION (EkSqlInstance, remove, "", "Takes a pair away, or all of a key's when :value is empty: \"DELETE FROM alias WHERE "   \
              "address = :key AND (:value = '' OR goto = :value)\"."),                                                            \
   EK_OPTION (EkSqlInstance, password_query, "", "As a passdb: gives the column password, and others that the login obeys "       \
-             "(nologin, allow_nets, user, userdb_...): \"SELECT password FROM mailbox WHERE username = :user\"."),               \
+             "(nologin, allow_nets, user, userdb_...): \"SELECT password FROM mailbox WHERE username = :user\". Of a login there are :service " \
+             "(smtp, imap) and :client (its address), too; both are empty when a user is only looked for."),                      \
   EK_OPTION (EkSqlInstance, user_query, "", "As a userdb: gives home, mail, uid, gid, quota_rule and whatever else is known of a " \
              "user: \"SELECT home, uid, gid FROM mailbox WHERE username = :user\"."),                                            \
   EK_OPTION (EkSqlInstance, users_query, "", "Gives the column user for each user there is: \"SELECT username AS user FROM "     \
@@ -100,6 +124,10 @@ struct EkSqlInstance {               /* a module's struct begins with it, and it
 gboolean ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error);
 void     ek_sql_stop (EkSqlInstance *self);
 bool     ek_sql_writes (const EkSqlInstance *self);        /* whether one of its queries changes something */
+EkSqlInstance *ek_sql_instance (EkInstance *instance);     /* NULL: it is no such module's */
+
+/* Job thread.  Runs one statement of a script; `label` ("001-first.sql:12") is what errors call it, and `answer` gets its rows. */
+EkStatus ek_sql_script (EkSqlInstance *self, EkCall *call, const char *label, const char *text, EkAnswer *answer);
 
 extern const EkMapOps    ek_sql_map;
 extern const EkPassdbOps ek_sql_passdb;

@@ -155,9 +155,9 @@ ek_sql_server_disconnect (EkInstance *base, gpointer data)
 /* ---- queries ---- */
 
 gint64
-ek_sql_server_patience (const EkSqlServer *self, const EkCall *call)
+ek_sql_server_patience (const EkSqlServer *self, const EkCall *call, const EkSql *sql)
 {
-  gint64 until = g_get_monotonic_time () + self->timeout.us;
+  gint64 until = g_get_monotonic_time () + (sql->script ? 24 * 3600 * G_USEC_PER_SEC : self->timeout.us);
 
   return call->deadline ? MIN (until, call->deadline) : until;
 }

@@ -68,8 +68,8 @@ typedef enum { EK_SQL_TLS_OFF, EK_SQL_TLS_ON, EK_SQL_TLS_VERIFY } EkSqlTls;
 EkSqlTls ek_sql_server_tls (const EkSqlServer *self, const EkHost *host);
 const char *ek_sql_server_ca (const EkSqlServer *self);
 
-/* Until when (monotonic us) a server may keep this call waiting, from now on. */
-gint64   ek_sql_server_patience (const EkSqlServer *self, const EkCall *call);
+/* Until when (monotonic us) a server may keep this call waiting, from now on; a statement of a script may take a day. */
+gint64   ek_sql_server_patience (const EkSqlServer *self, const EkCall *call, const EkSql *sql);
 /* DEFER and call->error: "db1:5432: password_query: WHAT". */
 EkStatus ek_sql_server_failed (const EkSqlServer *self, const EkSqlLink *link, EkCall *call, const EkSql *sql, const char *fmt, ...)
   G_GNUC_PRINTF (5, 6);

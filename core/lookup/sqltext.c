@@ -131,6 +131,53 @@ ek_sql_parse (EkPool *pool, const char *option, const char *text, EkSqlStyle sty
   return wrong ? NULL : s.sql;
 }
 
+/* ---- scripts ---- */
+
+/* Behind blanks and comments. */
+static const char *
+skip_blank (const char *p, EkSqlStyle style)
+{
+  for (;;) {
+    const char *end = p + strspn (p, " \t\r\n;");
+    if ((end[0] == '-' && end[1] == '-') || (end[0] == '/' && end[1] == '*'))
+      end = skip (end, style);
+    if (end == NULL || end == p)
+      return end;
+    p = end;
+  }
+}
+
+static guint
+count_lines (const char *from, const char *to)
+{
+  guint n = 0;
+
+  for (; from < to; from++)
+    n += *from == '\n';
+  return n;
+}
+
+char *
+ek_sql_statement (EkPool *pool, const char **at, guint *line, guint *begins, EkSqlStyle style, GError **error)
+{
+  const char *start = skip_blank (*at, style), *p = start;
+
+  *begins = *line + (start ? count_lines (*at, start) : 0);
+  while (p && *p && *p != ';') {
+    const char *end = skip (p, style);
+    p = end == p ? p + 1 : end;
+  }
+  if (p == NULL) {
+    ek_fail (error, EK_FAIL, EINVAL, "line %u: a quote or comment is not closed", *begins);
+    return NULL;
+  }
+  *at = p;
+  *line = *begins + count_lines (start, p);
+  if (p == start)
+    return NULL;
+  return ek_pool_strndup (pool, start, (gsize) (p - start));
+}
+
 /* ---- values ---- */
 
 const EkStr *

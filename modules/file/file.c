@@ -243,6 +243,18 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
   return EK_OK;
 }
 
+static EkStatus
+user_set (EkInstance *base, EkCall *call, const char *name, const char *field, EkStr value)
+{
+  File *self = (File *) base;
+  const char *key = ek_template_expand (call->pool, self->username_format, name, false, NULL);
+  EkStatus status = file_change (self->path, ek_str (key), field, value, &call->error);
+
+  if (status == EK_OK)
+    ek_table_file_reload (self->file);
+  return status;
+}
+
 /* ---- map ---- */
 
 /* The user's fields as columns, `user` first.  Never the password. */
@@ -278,7 +290,7 @@ map_lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *answ
 
 static const EkMapOps map = { .lookup = map_lookup };
 static const EkPassdbOps passdb = { .lookup = pass_lookup, .set = pass_set, .remove = pass_remove };
-static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each };
+static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each, .set = user_set };
 
 EK_MODULE (file, .summary = "Users in a text file (Dovecot's passwd-file)", .options = options,
            .instance_size = sizeof (File), .init = file_init, .start = file_start, .stop = file_stop,

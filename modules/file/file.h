@@ -17,6 +17,9 @@ typedef enum { FILE_BLANK, FILE_USER, FILE_WRONG } FileLineKind;
 bool file_line_split (EkStr line, FileLine *parsed);
 /* The same with all checks.  WRONG: *why says what and how to mend it (g_free). */
 FileLineKind file_line_check (EkStr line, FileLine *parsed, char **why);
+/* The line with one field changed, or taken away by an empty value, and all others as they were (g_free); NULL and *error: there is no such
+ * field, or it cannot have the value. */
+char *file_line_change (EkStr line, const char *field, EkStr value, GError **error);
 /* The next extra field, taken off the front of *extra; false: none left. */
 bool file_extra_next (EkStr *extra, EkStr *key, EkStr *value);
 
@@ -36,3 +39,5 @@ guint file_table_n (const FileTable *table);
  * comments, mode, owner.  OK, NOTFOUND (nothing to remove), FAIL (no such name or secret can be
  * written), DEFER. */
 EkStatus file_rewrite (const char *path, EkStr user, EkStr stored, GError **error);
+/* The same with another field of a user who is there (file_line_change()); NOTFOUND: he is not. */
+EkStatus file_change (const char *path, EkStr user, const char *field, EkStr value, GError **error);

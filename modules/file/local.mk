@@ -1,5 +1,5 @@
 EXTRA_LTLIBRARIES += %D%/file.la %D%/libbuiltin.la
-modules_file_file_la_SOURCES = %D%/file.c %D%/line.c %D%/table.c %D%/write.c %D%/file.h
+modules_file_file_la_SOURCES = %D%/file.c %D%/line.c %D%/table.c %D%/write.c %D%/change.c %D%/file.h
 modules_file_file_la_LDFLAGS = $(module_link)
 modules_file_file_la_CFLAGS = $(AM_CFLAGS)
 modules_file_file_la_LIBADD = libekiden.la $(CORE_LIBS)

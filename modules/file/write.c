@@ -15,6 +15,13 @@
 
 #define LOCK_WAIT_US (10 * G_USEC_PER_SEC)
 
+typedef struct {                     /* what is to be done */
+  EkStr       user;
+  EkStr       stored;                /* the new password; p NULL: the line goes */
+  const char *field;                 /* not NULL: this one becomes `value` instead */
+  EkStr       value;
+} Edit;
+
 static EkStatus
 errno_defer (GError **error, const char *what, const char *path)
 {
@@ -96,32 +103,65 @@ find_line (EkStr text, EkStr user, gsize *start, gsize *end)
   return false;
 }
 
-/* Writes `text` to `out` with the change; false: there was nothing to remove. */
-static bool
-edit (EkStr text, EkStr user, EkStr stored, FILE *out)
+/* A new line at the end. */
+static void
+append (EkStr text, const Edit *e, FILE *out)
 {
+  fwrite (text.p, 1, text.n, out);
+  if (text.n > 0 && text.p[text.n - 1] != '\n')
+    fputc ('\n', out);
+  fprintf (out, "%.*s:%.*s\n", EK_STR_ARG (e->user), EK_STR_ARG (e->stored));
+}
+
+static void
+put_password (EkStr line, const Edit *e, FILE *out)
+{
+  const char *p = line.p + e->user.n, *eol = line.p + line.n;        /* at the colon or the end */
+  const char *rest = p < eol && *p == ':' ? p + 1 : p;
+
+  while (rest < eol && *rest != ':' && *rest != '\n' && *rest != '\r')
+    rest++;
+  fprintf (out, "%.*s:%.*s", EK_STR_ARG (e->user), EK_STR_ARG (e->stored));
+  fwrite (rest, 1, (gsize) (eol - rest), out);
+}
+
+/* `line` with its end. */
+static EkStatus
+put_field (EkStr line, const Edit *e, FILE *out, GError **error)
+{
+  gsize n = line.n;
+
+  while (n > 0 && (line.p[n - 1] == '\n' || line.p[n - 1] == '\r'))
+    n--;
+  g_autofree char *changed = file_line_change ((EkStr) { line.p, n }, e->field, e->value, error);
+  if (changed == NULL)
+    return EK_FAIL;
+  fputs (changed, out);
+  fwrite (line.p + n, 1, line.n - n, out);
+  return EK_OK;
+}
+
+/* Writes `text` to `out` with the change.  OK; NOTFOUND: there was nothing to remove or to change; FAIL. */
+static EkStatus
+edit (EkStr text, const Edit *e, FILE *out, GError **error)
+{
+  EkStatus status = EK_OK;
   gsize start, end;
 
-  if (!find_line (text, user, &start, &end)) {
-    if (stored.p == NULL)
-      return false;
-    fwrite (text.p, 1, text.n, out);
-    if (text.n > 0 && text.p[text.n - 1] != '\n')
-      fputc ('\n', out);
-    fprintf (out, "%.*s:%.*s\n", EK_STR_ARG (user), EK_STR_ARG (stored));
-    return true;
+  if (!find_line (text, e->user, &start, &end)) {
+    if (e->stored.p == NULL)
+      return EK_NOTFOUND;
+    append (text, e, out);
+    return EK_OK;
   }
+  EkStr line = { text.p + start, end - start };
   fwrite (text.p, 1, start, out);
-  if (stored.p) {
-    const char *line = text.p + start + user.n, *eol = text.p + end;     /* at the colon or the end */
-    const char *rest = line < eol && *line == ':' ? line + 1 : line;
-    while (rest < eol && *rest != ':' && *rest != '\n' && *rest != '\r')
-      rest++;
-    fprintf (out, "%.*s:%.*s", EK_STR_ARG (user), EK_STR_ARG (stored));
-    fwrite (rest, 1, (gsize) (eol - rest), out);
-  }
+  if (e->field)
+    status = put_field (line, e, out, error);
+  else if (e->stored.p)
+    put_password (line, e, out);
   fwrite (text.p + end, 1, text.n - end, out);
-  return true;
+  return status;
 }
 
 /* Gives the new file the old one's owner and mode. */
@@ -156,8 +196,7 @@ sync_folder (const char *path, GError **error)
 
 /* Edits into `temp`, which is open as fd (taken), and renames it to `path`. */
 static EkStatus
-write_and_rename (const char *path, const char *temp, int fd, EkStr text, const struct stat *old, EkStr user,
-                  EkStr stored, GError **error)
+write_and_rename (const char *path, const char *temp, int fd, EkStr text, const struct stat *old, const Edit *e, GError **error)
 {
   FILE *out = fdopen (fd, "w");
 
@@ -167,8 +206,8 @@ write_and_rename (const char *path, const char *temp, int fd, EkStr text, const 
     return status;
   }
   EkStatus status = take_over (fd, old, path, error);
-  if (status == EK_OK && !edit (text, user, stored, out))
-    status = EK_NOTFOUND;
+  if (status == EK_OK)
+    status = edit (text, e, out, error);
   bool failed = ferror (out) || fflush (out) != 0 || (status == EK_OK && fsync (fd) != 0);
   int err = errno;
   if ((fclose (out) != 0 || failed) && status == EK_OK)
@@ -179,7 +218,7 @@ write_and_rename (const char *path, const char *temp, int fd, EkStr text, const 
 }
 
 static EkStatus
-rewrite_locked (const char *path, int fd, EkStr user, EkStr stored, GError **error)
+rewrite_locked (const char *path, int fd, const Edit *e, GError **error)
 {
   struct stat st;
   gsize len = 0;
@@ -192,28 +231,40 @@ rewrite_locked (const char *path, int fd, EkStr user, EkStr stored, GError **err
   int out = g_mkstemp_full (temp, O_WRONLY | O_CLOEXEC, 0600);
   if (out < 0)
     return errno_defer (error, "cannot make a new file beside", path);
-  EkStatus status = write_and_rename (path, temp, out, (EkStr) { text, len }, &st, user, stored, error);
+  EkStatus status = write_and_rename (path, temp, out, (EkStr) { text, len }, &st, e, error);
   if (status != EK_OK)
     unlink (temp);                     /* nothing there if it was only the folder's sync that failed */
   ek_wipe (text, len);
   return status;
 }
 
-EkStatus
-file_rewrite (const char *given, EkStr user, EkStr stored, GError **error)
+static EkStatus
+rewrite (const char *given, const Edit *e, GError **error)
 {
-  EkStatus status = check_words (user, stored, error);
+  EkStatus status = check_words (e->user, e->stored, error);
 
   if (status != EK_OK)
     return status;
   g_autofree char *real = realpath (given, NULL);      /* the file itself is replaced, not a link to it */
   const char *path = real ? real : given;
-  if (real == NULL && errno == ENOENT && stored.p == NULL)
+  if (real == NULL && errno == ENOENT && e->stored.p == NULL)
     return EK_NOTFOUND;
-  int fd = open_locked (path, stored.p != NULL, &status, error);
+  int fd = open_locked (path, e->stored.p != NULL, &status, error);
   if (fd < 0)
     return status;
-  status = rewrite_locked (path, fd, user, stored, error);
+  status = rewrite_locked (path, fd, e, error);
   close (fd);
   return status;
+}
+
+EkStatus
+file_rewrite (const char *path, EkStr user, EkStr stored, GError **error)
+{
+  return rewrite (path, &(Edit) { .user = user, .stored = stored }, error);
+}
+
+EkStatus
+file_change (const char *path, EkStr user, const char *field, EkStr value, GError **error)
+{
+  return rewrite (path, &(Edit) { .user = user, .field = field, .value = value }, error);
 }

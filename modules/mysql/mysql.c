@@ -64,7 +64,7 @@ statement_failed (Query *q)
 static void
 sign_of_life (Query *q)
 {
-  mysql_watch_move (q->self->watch, &q->guard, ek_sql_server_patience (&q->self->server, q->call));
+  mysql_watch_move (q->self->watch, &q->guard, ek_sql_server_patience (&q->self->server, q->call, q->sql));
 }
 
 /* ---- rows ---- */
@@ -222,6 +222,33 @@ execute (Query *q)
   return read_answers (q);
 }
 
+/* A statement of a script, which may be of a kind that cannot be prepared; its rows are few. */
+static EkStatus
+run_script (Query *q)
+{
+  MYSQL *db = q->link->db;
+
+  if (mysql_real_query (db, q->sql->text, strlen (q->sql->text)))
+    return refused (q, mysql_errno (db), mysql_error (db));
+  MYSQL_RES *result = mysql_store_result (db);
+  if (result == NULL && mysql_errno (db))
+    return refused (q, mysql_errno (db), mysql_error (db));
+  const guint n = result ? MIN (mysql_num_fields (result), COLUMNS_MAX) : 0;
+  const char *names[COLUMNS_MAX];
+  EkStr cells[COLUMNS_MAX];
+  for (MYSQL_ROW row; n > 0 && (row = mysql_fetch_row (result));) {
+    const unsigned long *lens = mysql_fetch_lengths (result);
+    for (guint i = 0; i < n; i++) {
+      names[i] = mysql_fetch_field_direct (result, i)->name;
+      cells[i] = (EkStr) { row[i], row[i] ? lens[i] : 0 };
+    }
+    if (!ek_sql_row (q->rows, n, names, cells))
+      break;
+  }
+  mysql_free_result (result);
+  return EK_OK;
+}
+
 static EkStatus
 run (EkSqlServer *self, EkSqlLink *base, EkCall *call, const EkSql *sql, const EkStr *values, EkSqlRows *rows)
 {
@@ -229,9 +256,9 @@ run (EkSqlServer *self, EkSqlLink *base, EkCall *call, const EkSql *sql, const E
   Query q = { .self = (Mysql *) self, .link = link, .call = call, .sql = sql, .values = values, .rows = rows };
 
   link->clean = false;
-  mysql_watch_begin (q.self->watch, &q.guard, (int) mysql_get_socket (link->db), ek_sql_server_patience (self, call));
-  EkStatus status = prepare (&q);
-  if (status == EK_OK)
+  mysql_watch_begin (q.self->watch, &q.guard, (int) mysql_get_socket (link->db), ek_sql_server_patience (self, call, sql));
+  EkStatus status = sql->script ? run_script (&q) : prepare (&q);
+  if (status == EK_OK && !sql->script)
     status = execute (&q);
   if (mysql_watch_end (q.self->watch, &q.guard))
     base->lost = true;
@@ -255,11 +282,18 @@ close_link (EkSqlServer *self, EkSqlLink *base)
 
 /* ---- life ---- */
 
+static const EkSqlSchema schema = {
+  .folder = "mysql", .style = EK_SQL_QUESTION,
+  .has_table = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'ekiden_schema'",
+  .lock = "SELECT GET_LOCK(CONCAT('ekiden_schema ', MD5(DATABASE())), 0)",
+};
+
 static const EkSqlDriver driver = { .style = EK_SQL_QUESTION, .open = mysql_dial, .close = close_link, .run = run };
 
 static gboolean
 init (EkInstance *self, GError **error)
 {
+  ((EkSqlInstance *) self)->schema = &schema;
   return ek_sql_server_init ((EkSqlServer *) self, &driver, error);
 }
 

@@ -54,7 +54,7 @@ refused (Query *q, const PGresult *result)
 static EkStatus
 next_result (Query *q, PGresult **result)
 {
-  gint64 deadline = ek_sql_server_patience (&q->self->server, q->call);
+  gint64 deadline = ek_sql_server_patience (&q->self->server, q->call, q->sql);
   PGconn *pg = q->link->pg;
   int unsent;
 
@@ -199,7 +199,7 @@ run (EkSqlServer *self, EkSqlLink *base, EkCall *call, const EkSql *sql, const E
   PgsqlLink *link = (PgsqlLink *) base;
   Query q = { .self = (Pgsql *) self, .link = link, .call = call, .sql = sql, .values = values, .rows = rows };
 
-  if (link->prepared) {
+  if (link->prepared && !sql->script) {
     EkStatus status = run_prepared (&q);
     if (status != EK_DEFER || base->lost || strcmp (q.sqlstate, NO_SUCH_STATEMENT) != 0)
       return status;
@@ -212,11 +212,19 @@ run (EkSqlServer *self, EkSqlLink *base, EkCall *call, const EkSql *sql, const E
 
 /* ---- life ---- */
 
+/* The number is nobody else's: "ekiden" in bytes. */
+static const EkSqlSchema schema = {
+  .folder = "postgresql", .style = EK_SQL_DOLLAR, .transactions = true,
+  .has_table = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'ekiden_schema'",
+  .lock = "SELECT CASE WHEN pg_try_advisory_lock(111524969604462) THEN 1 ELSE 0 END",
+};
+
 static const EkSqlDriver driver = { .style = EK_SQL_DOLLAR, .finds_primary = true, .open = pgsql_open, .close = pgsql_close, .run = run };
 
 static gboolean
 init (EkInstance *self, GError **error)
 {
+  ((EkSqlInstance *) self)->schema = &schema;
   return ek_sql_server_init ((EkSqlServer *) self, &driver, error);
 }
 

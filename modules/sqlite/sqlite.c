@@ -3,9 +3,11 @@
 #include <ekiden/ekiden.h>
 #include "lookup/sql.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BUSY_MS 5000                 /* how long another writer may hold the file */
 #define STEPS   2000                 /* of SQLite's machine between two looks at the clock */
@@ -24,7 +26,7 @@ typedef struct {                     /* a connection */
 } Conn;
 
 static const EkOption options[] = {
-  EK_OPTION (Sqlite, path, NULL, "The file of the database. It is not made: `sqlite3 FILE < schema.sql` does that."),
+  EK_OPTION (Sqlite, path, NULL, "The file of the database. It is not made: `ekiden sql migrate` does that."),
   EK_SQL_ROWS,
   EK_OPTIONS_END
 };
@@ -69,7 +71,8 @@ connect (EkInstance *base, GError **error)
     conn->dev = st.st_dev;
     conn->ino = st.st_ino;
     sqlite3_progress_handler (conn->db, STEPS, look_at_clock, conn);
-    return conn;
+    if (sqlite3_db_config (conn->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL) == SQLITE_OK)      /* as other databases do */
+      return conn;
   }
   ek_fail (error, EK_DEFER, errno, "%s: %s", self->path, conn->db ? sqlite3_errmsg (conn->db) : sqlite3_errstr (rc));
   disconnect (base, conn);
@@ -105,9 +108,9 @@ failed (const Sqlite *self, const Conn *conn, const EkSql *sql, GError **error)
 static sqlite3_stmt *
 statement (Conn *conn, const EkSql *sql)
 {
-  sqlite3_stmt *stmt = g_hash_table_lookup (conn->prepared, sql);
+  sqlite3_stmt *stmt = sql->script ? NULL : g_hash_table_lookup (conn->prepared, sql);
 
-  if (stmt == NULL && sqlite3_prepare_v3 (conn->db, sql->text, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) == SQLITE_OK && stmt)
+  if (stmt == NULL && sqlite3_prepare_v3 (conn->db, sql->text, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) == SQLITE_OK && stmt && !sql->script)
     g_hash_table_insert (conn->prepared, (gpointer) sql, stmt);
   return stmt;
 }
@@ -152,19 +155,48 @@ run (EkSqlInstance *base, EkCall *call, const EkSql *sql, const EkStr *values, E
 
   if (!is_current (self, conn))                    /* the core takes a new connection */
     return ek_fail (&call->error, EK_DEFER, 0, "%s: the file was replaced", self->path);
+  sqlite3_busy_timeout (conn->db, patience (call));          /* preparing reads the file, too */
   sqlite3_stmt *stmt = statement (conn, sql);
   if (stmt == NULL)
     return failed (self, conn, sql, &call->error);
-  if ((guint) sqlite3_bind_parameter_count (stmt) != sql->n_params)      /* NULL, it would find nobody */
+  if (!sql->script && (guint) sqlite3_bind_parameter_count (stmt) != sql->n_params)      /* NULL, it would find nobody */
     return ek_fail (&call->error, EK_DEFER, EINVAL, "%s: %s: $name and @name are no parameters here: write :name", self->path, sql->option);
   conn->call = call;
-  sqlite3_busy_timeout (conn->db, patience (call));
   EkStatus status = run_statement (self, conn, stmt, sql, values, rows, &call->error);
   conn->call = NULL;
   sqlite3_reset (stmt);
   sqlite3_clear_bindings (stmt);
+  if (sql->script)
+    sqlite3_finalize (stmt);
   return status;
 }
+
+/* ---- a new database ---- */
+
+/* As one that the folder's owner had made, whoever runs the command. */
+static bool
+make (EkSqlInstance *base, GError **error)
+{
+  const char *path = ((Sqlite *) base)->path;
+  g_autofree char *folder = g_path_get_dirname (path);
+  struct stat st;
+
+  int fd = open (path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+  if (fd < 0 && errno == EEXIST)
+    return true;
+  bool made = fd >= 0 && stat (folder, &st) == 0 && (geteuid () != 0 || fchown (fd, st.st_uid, st.st_gid) == 0);
+  int err = errno;
+  if (fd >= 0)
+    close (fd);
+  if (!made)
+    ek_fail (error, EK_FAIL, err, "%s cannot be made: %s", path, g_strerror (err));
+  return made;
+}
+
+static const EkSqlSchema schema = {
+  .folder = "sqlite", .style = EK_SQL_QUESTION, .transactions = true, .make = make,
+  .has_table = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'ekiden_schema'",
+};
 
 /* ---- life ---- */
 
@@ -178,6 +210,7 @@ init (EkInstance *base, GError **error)
     return FALSE;
   }
   self->sql.run = run;
+  self->sql.schema = &schema;
   return ek_sql_init (&self->sql, EK_SQL_QUESTION, error);
 }
 
