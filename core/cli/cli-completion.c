@@ -121,6 +121,7 @@ static void
 put_objects (const char *const *verbs, guint n, EkBuf *out)
 {
   static const char *const changes[] = { "list", "show", "flush", "hold", "release", "delete", "requeue", NULL };
+  static const char *const of_users[] = { "show", "set", "passwd", "delete", NULL };
 
   if (n >= 2 && strcmp (verbs[0], "queue") == 0 && g_strv_contains (changes, verbs[1])) {
     static const char *const targets[] = { "ALL", "deferred", "hold", "active" };
@@ -132,8 +133,12 @@ put_objects (const char *const *verbs, guint n, EkBuf *out)
     put_list ((const char *const[]) { "module", "list", NULL }, false, out);
   else if (n == 2 && (is (verbs, "config", "show") || is (verbs, "config", "set")))
     put_list ((const char *const[]) { "config", "show", "--all", "--no-files", NULL }, false, out);
-  else if (n == 2 && (is (verbs, "user", "passwd") || is (verbs, "user", "delete")))
+  else if (n == 2 && strcmp (verbs[0], "user") == 0 && g_strv_contains (of_users, verbs[1]))
     put_list ((const char *const[]) { "user", "list", NULL }, false, out);
+  else if (n == 2 && (strcmp (verbs[0], "domain") == 0 || strcmp (verbs[0], "alias") == 0) && g_strv_contains (of_users, verbs[1]))
+    put_list ((const char *const[]) { verbs[0], "list", NULL }, false, out);
+  else if (n == 2 && strcmp (verbs[0], "sql") == 0)
+    put_list ((const char *const[]) { "map", "list", NULL }, false, out);
   else if (n == 2 && (is (verbs, "map", "get") || is (verbs, "map", "dump")))
     put_list ((const char *const[]) { "map", "list", NULL }, false, out);
   else if (n == 2 && is (verbs, "map", "build")) {

@@ -4,8 +4,8 @@
  * A domain of its own block is changed in the configuration; here are those that a map knows.  The first map of a block that can be
  * written gets the change.
  */
-#include "base/json.h"
 #include "cli/cli.h"
+#include "cli/fields.h"
 #include "cli/target.h"
 #include "mail/address.h"
 #include <errno.h>
@@ -66,6 +66,8 @@ find_map (const Target *target, const EkConfBlock *block, const char *setting, g
 
 typedef struct {
   EkStr        key, value;
+  const char  *field;
+  EkAnswer     row;
   EkBuf        out;
   EkJson       json;
   const char  *pattern;              /* or NULL */
@@ -81,6 +83,23 @@ static EkStatus
 run_remove (EkInstance *self, EkCall *call, gpointer data)
 {
   return self->module->map->remove (self, call, ((Ask *) data)->key, ((Ask *) data)->value);
+}
+
+static EkStatus
+run_set (EkInstance *self, EkCall *call, gpointer data)
+{
+  return self->module->map->set (self, call, ((Ask *) data)->key, ((Ask *) data)->field, ((Ask *) data)->value);
+}
+
+static EkStatus
+run_show (EkInstance *self, EkCall *call, gpointer data)
+{
+  Ask *ask = data;
+  const EkMapOps *ops = self->module->map;
+
+  if (ops->show)
+    return ops->show (self, call, ask->key, &ask->row);
+  return ops->lookup (self, call, &(EkQuery) { .key = ask->key }, &ask->row);
 }
 
 static void
@@ -137,7 +156,10 @@ change (const Target *target, EkOpRun run, EkStr value, const char *done)
   Ask ask = { .key = target->key, .value = value };
   EkStatus status = ek_op_call (target->map, target->pool, 0, run, &ask, &error);
 
-  if (status == EK_NOTFOUND)
+  if (status == EK_NOTFOUND && run == run_add)
+    ek_fail (&error, EK_FAIL, ENOENT, "%s \"%s\" took no row for %s: its domain has to be in it, and to have room (aliases_max in our own "
+             "schema)", target->map->module->name, target->map->name, target->key.p);
+  else if (status == EK_NOTFOUND)
     ek_fail (&error, EK_FAIL, ENOENT, "there is no %s%s%s", target->key.p, value.n ? " -> " : "", value.n ? value.p : "");
   return status != EK_OK ? ek_cli_failed (error) : say (target, done, value);
 }
@@ -194,7 +216,7 @@ alias_list (int argc, char **argv)
 
 /* ---- domains ---- */
 
-/* The block to add to: the one that was named, else the only one with names. */
+/* The block to add to: the one that was named, else the only one with names whose mail stays here. */
 static const EkConfBlock *
 mapped_block (const EkGeneration *gen, GError **error)
 {
@@ -202,7 +224,7 @@ mapped_block (const EkGeneration *gen, GError **error)
 
   for (const EkConfBlock *b = ek_generation_conf (gen)->root->blocks; b; b = b->next) {
     if (strcmp (b->kind, "domain") || b->name == NULL || ek_conf_find_setting (b, "names") == NULL
-        || (block_name && strcmp (block_name, b->name)))
+        || (block_name ? strcmp (block_name, b->name) != 0 : ek_conf_find_setting (b, "transport") != NULL))
       continue;
     if (found) {
       ek_fail (error, EK_FAIL, EINVAL, "domains \"%s\" and \"%s\" both have names: say which one with --block", found->name, b->name);
@@ -252,6 +274,107 @@ domain_delete (int argc, char **argv)
   return domain_change (argc, argv, false);
 }
 
+/* The map that has a domain: asked with `show`, so that one that is not active is found, too.  NULL and *error; one with a block of
+ * its own is told where that is. */
+static EkInstance *
+domain_map (Target *target, const char *given, gsize operation, Ask *ask, GError **error)
+{
+  const EkConfBlock *block = ek_generation_conf (target->gen)->root->blocks;
+  const char *why = ek_domain_key (target->pool, ek_str (given), &target->key);
+  g_autoptr (GError) trouble = NULL;
+  EkInstance *map;
+
+  if (why) {
+    ek_fail (error, EK_FAIL, EINVAL, "\"%s\" cannot be a domain: %s", given, why);
+    return NULL;
+  }
+  ask->key = target->key;
+  for (; block; block = block->next) {
+    EkStr its;
+    if (strcmp (block->kind, "domain") || block->name == NULL)
+      continue;
+    if (ek_conf_find_setting (block, "names") == NULL && ek_domain_key (target->pool, ek_str (block->name), &its) == NULL
+        && ek_str_eq (its, target->key)) {
+      ek_fail (error, EK_FAIL, EEXIST, "%s has a block of its own at %s:%u: look at it and change it there (`ekiden config show domain`)",
+               target->key.p, block->at.file, block->at.line);
+      return NULL;
+    }
+    for (guint i = 0; (map = ek_cli_bound (target->gen, block, "names", EK_TABLE_MAP, i)); i++)
+      if (G_STRUCT_MEMBER (gpointer, map->module->map, operation) && ek_instance_start (map, trouble ? NULL : &trouble)
+          && ek_op_call (map, target->pool, 0, run_show, ask, trouble ? NULL : &trouble) == EK_OK)
+        return map;
+  }
+  if (trouble)
+    g_propagate_error (error, g_steal_pointer (&trouble));
+  else
+    ek_fail (error, EK_FAIL, ENOENT, "no map that can do that knows %s: `ekiden domain list` names those that there are", target->key.p);
+  return NULL;
+}
+
+static int
+domain_show (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Target) target = { 0 };
+  Ask ask = { 0 };
+  int status;
+
+  if (!ek_cli_options (&argc, &argv, plain_entries, "DOMAIN - show what is kept of a domain", "Example:\n  ekiden domain show example.com", &status))
+    return status;
+  if (argc != 2)
+    return ek_cli_usage ("domain show takes one word, the domain");
+  if (!target_open (&target))
+    return EK_EXIT_FAILED;
+  target.map = domain_map (&target, argv[1], G_STRUCT_OFFSET (EkMapOps, lookup), &ask, &error);
+  if (target.map == NULL)
+    return ek_cli_failed (error);
+  ask.json.out = &ask.out;
+  if (json) {
+    ek_json_object (&ask.json, NULL);
+    ek_json_text (&ask.json, "domain", target.key.p);
+    ek_json_text (&ask.json, "instance", target.map->name);
+    ek_json_object (&ask.json, "kept");
+  } else
+    ek_buf_printf (&ask.out, "%s (%s \"%s\")\n", target.key.p, target.map->module->name, target.map->name);
+  ek_cli_put_row (&ask.out, json ? &ask.json : NULL, &ask.row);
+  if (json) {
+    ek_json_end_object (&ask.json);
+    ek_json_end_object (&ask.json);
+    ek_buf_appendc (&ask.out, '\n');
+  }
+  ek_cli_write (STDOUT_FILENO, &ask.out);
+  return EK_EXIT_OK;
+}
+
+static int
+domain_set (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Target) target = { 0 };
+  Ask ask = { 0 };
+  int status;
+
+  if (!ek_cli_options (&argc, &argv, plain_entries, "DOMAIN FIELD=VALUE... - change what is kept of a domain", "Which fields there are, its backend "
+                       "says: mostly active, transport, next_hop, mailboxes_max, aliases_max, quota_default. Nothing behind the = takes one "
+                       "away.\n\nExamples:\n  ekiden domain set example.com active=no\n  ekiden domain set example.com mailboxes_max=50 "
+                       "quota_default=2G", &status))
+    return status;
+  if (argc < 3)
+    return ek_cli_usage ("domain set takes the domain and what to change: active=no");
+  if (!ek_cli_fields_check (argv + 2, &error))
+    return ek_cli_failed (error);
+  if (!target_open (&target))
+    return EK_EXIT_FAILED;
+  target.map = domain_map (&target, argv[1], G_STRUCT_OFFSET (EkMapOps, set), &ask, &error);
+  for (int i = 2; target.map && error == NULL && i < argc; i++) {
+    g_autoptr (GError) why = NULL;
+    if (ek_cli_field (target.pool, argv[i], &ask.field, &ask.value, &error)
+        && (ek_op_call (target.map, target.pool, 0, run_set, &ask, &why) != EK_OK))
+      ek_fail (&error, EK_FAIL, 0, "%s \"%s\": %s", target.map->module->name, target.map->name, why ? why->message : "the domain is not there any more");
+  }
+  return error ? ek_cli_failed (error) : say (&target, "set", EK_STR (""));
+}
+
 /* ---- aliases ---- */
 
 /* The key of an address, "@domain" too, and its domain's block. */
@@ -292,6 +415,22 @@ alias_open (Target *target, const char *given, gsize operation, GError **error)
   return target->map != NULL;
 }
 
+/* All words up to the NULL. */
+static bool
+check_targets (char **words, GError **error)
+{
+  for (; *words; words++) {
+    g_autoptr (EkPool) pool = ek_pool_new ();
+    EkAddress address;
+    const char *why = ek_address_parse (pool, ek_str (*words), EK_PATH_UTF8 | EK_PATH_LAX, &address);
+    if (why) {
+      ek_fail (error, EK_FAIL, EINVAL, "\"%s\" cannot be a target: %s", *words, why);
+      return false;
+    }
+  }
+  return true;
+}
+
 static int
 alias_add (int argc, char **argv)
 {
@@ -305,22 +444,58 @@ alias_add (int argc, char **argv)
     return status;
   if (argc < 3)
     return ek_cli_usage ("alias add takes an address and at least one target");
-  for (int i = 2; i < argc; i++) {
-    EkAddress address;
-    EkPool *pool = ek_pool_new ();
-    const char *why = ek_address_parse (pool, ek_str (argv[i]), EK_PATH_UTF8 | EK_PATH_LAX, &address);
-    if (why)
-      ek_fail (&error, EK_FAIL, EINVAL, "\"%s\" cannot be a target: %s", argv[i], why);
-    ek_pool_free (pool);
-    if (error)
-      return ek_cli_failed (error);
-  }
+  if (!check_targets (argv + 2, &error))
+    return ek_cli_failed (error);
   if (!alias_open (&target, argv[1], G_STRUCT_OFFSET (EkMapOps, add), &error))
     return ek_cli_failed (error);
   status = EK_EXIT_OK;
   for (int i = 2; i < argc && status == EK_EXIT_OK; i++)
     status = change (&target, run_add, ek_str (argv[i]), "added");
   return status;
+}
+
+/* The new targets come before the old ones go, so that there are some at any time. */
+static bool
+replace_targets (const Target *target, const EkAnswer *old, char **words, GError **error)
+{
+  for (char **word = words; *word; word++) {
+    bool there = false;
+    for (guint i = 0; i < old->n_rows; i++)
+      there |= ek_str_eq (old->cells[(gsize) i * old->n_columns], ek_str (*word));
+    Ask ask = { .key = target->key, .value = ek_str (*word) };
+    if (!there && ek_op_call (target->map, target->pool, 0, run_add, &ask, error) != EK_OK)
+      return false;
+  }
+  for (guint i = 0; i < old->n_rows; i++) {
+    Ask ask = { .key = target->key, .value = old->cells[(gsize) i * old->n_columns] };
+    if (!g_strv_contains ((const char *const *) words, ask.value.p) && ek_op_call (target->map, target->pool, 0, run_remove, &ask, error) == EK_DEFER)
+      return false;
+  }
+  return true;
+}
+
+static int
+alias_set (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Target) target = { 0 };
+  EkLookup lookup = { 0 };
+  int status;
+
+  if (!ek_cli_options (&argc, &argv, plain_entries, "ADDRESS TARGET... - let these and nobody else get an alias's mail",
+                       "Example:\n  ekiden alias set info@example.com anna@example.com carl@example.com", &status))
+    return status;
+  if (argc < 3)
+    return ek_cli_usage ("alias set takes an alias and at least one target: `ekiden alias delete` takes it away");
+  if (!check_targets (argv + 2, &error) || !alias_open (&target, argv[1], G_STRUCT_OFFSET (EkMapOps, remove), &error))
+    return ek_cli_failed (error);
+  lookup.query.key = target.key;
+  EkStatus found = ek_op_call (target.map, target.pool, 0, ek_run_lookup, &lookup, &error);
+  if (found == EK_NOTFOUND)
+    ek_fail (&error, EK_FAIL, ENOENT, "there is no alias %s: `ekiden alias add` adds it", target.key.p);
+  if (found != EK_OK || !replace_targets (&target, &lookup.answer, argv + 2, &error))
+    return error ? ek_cli_failed (error) : ek_cli_usage ("the map took not all of the targets");
+  return say (&target, "set", EK_STR (""));
 }
 
 static int
@@ -391,6 +566,8 @@ ek_cli_domain (int argc, char **argv)
   static const EkCli verbs[] = {
     { "add", "add a domain", domain_add },
     { "list", "list the domains that maps know", domain_list },
+    { "show", "show what is kept of a domain", domain_show },
+    { "set", "change a domain's fields: active, transport ...", domain_set },
     { "delete", "take a domain away; its mail stays", domain_delete },
     { NULL, NULL, NULL },
   };
@@ -406,6 +583,7 @@ ek_cli_alias (int argc, char **argv)
     { "add", "let others get an address's mail", alias_add },
     { "list", "list the aliases", alias_list },
     { "show", "show who gets an address's mail", alias_show },
+    { "set", "change who gets an alias's mail", alias_set },
     { "delete", "take an alias away", alias_delete },
     { NULL, NULL, NULL },
   };

@@ -8,9 +8,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/password.h"
-#include "cli/target.h"
-#include "conf/option.h"
-#include "mail/address.h"
+#include "cli/user.h"
 #include "module/call.h"
 #include <errno.h>
 #include <string.h>
@@ -23,56 +21,11 @@ static gboolean json;
 #define CONFIG_ENTRY { "config", 'c', 0, G_OPTION_ARG_FILENAME, &file, "The configuration", "FILE" }
 #define END_ENTRY    { NULL, 0, 0, 0, NULL, NULL, NULL }
 
-typedef struct {                     /* a user, and where his password is */
-  EkGeneration *gen;
-  EkPool       *pool;
-  const char   *name;                /* the key */
-  EkInstance   *passdb;
-} Target;
-
-static void
-target_clear (Target *target)
-{
-  ek_generation_unref (target->gen);
-  ek_pool_free (target->pool);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Target, target_clear)
-
-/* A domain's setting as one text; `dflt` when it has none. */
-static EkStr
-setting_of (const EkConfBlock *domain, const char *name, const char *dflt)
-{
-  const EkConfSetting *setting = ek_conf_find_setting (domain, name);
-
-  return setting && setting->n_items == 1 ? setting->items[0].text : ek_str (dflt);
-}
-
-/* The key of what was typed, by the domain's own rules. */
-static const char *
-make_name (EkPool *pool, const EkConfBlock *domain, EkStr given, GError **error)
-{
-  bool fold = true;
-  const char *why = NULL;
-  EkAddressKey key;
-  EkStr tags = setting_of (domain, "tag_delimiters", "+");
-
-  (void) ek_parse_bool (setting_of (domain, "fold_case", "yes"), &fold, &why);
-  why = ek_address_key (pool, given, fold ? EK_KEY_FOLD : 0, ek_pool_strndup (pool, tags.p, tags.n), &key);
-  if (why == NULL && key.tag.p)
-    why = "what is behind its delimiter is a tag and no part of the name";
-  if (why) {
-    ek_fail (error, EK_FAIL, EINVAL, "\"%.*s\" cannot be a user: %s", EK_STR_ARG (given), why);
-    return NULL;
-  }
-  EkStr dflt;
-  if (key.domain.n > 0 || ek_domain_key (pool, ek_str (domain->name), &dflt) != NULL)
-    return key.key.p;
-  return ek_pool_printf (pool, "%s@%s", key.key.p, dflt.p);
-}
-
+/* The first of the domain's passdbs that can be written. */
 static bool
-find_passdb (Target *target, const EkConfBlock *domain, GError **error)
+find_passdb (EkCliUser *target, GError **error)
 {
+  const EkConfBlock *domain = target->domain;
   EkInstance *passdb;
 
   for (guint i = 0; (passdb = ek_cli_bound (target->gen, domain, "auth", EK_TABLE_PASSDB, i)); i++)
@@ -87,26 +40,15 @@ find_passdb (Target *target, const EkConfBlock *domain, GError **error)
 
 /* False: the exit status is in *status. */
 static bool
-target_open (Target *target, const char *given, int *status)
+target_open (EkCliUser *target, const char *given, int *status)
 {
   g_autoptr (GError) error = NULL;
-  const char *at = strrchr (given, '@');
-  EkStr domain_key = EK_STR ("");
 
   *status = EK_EXIT_FAILED;
-  target->pool = ek_pool_new ();
-  target->gen = ek_cli_generation (file);
-  if (target->gen == NULL)
-    return false;
-  const char *why = at ? ek_domain_key (target->pool, ek_str (at + 1), &domain_key) : NULL;
-  const EkConfBlock *domain = why ? NULL : ek_cli_domain_block (target->gen, target->pool, domain_key, &error);
-  if (domain == NULL && error == NULL)
-    ek_fail (&error, EK_FAIL, ENOENT, "\"%s\" is in no domain of ours%s%s: add `domain \"%s\" { ... }` to the configuration",
-             given, why ? ": " : "", why ? why : "", at ? at + 1 : "example.com");
-  else if (domain && (target->name = make_name (target->pool, domain, ek_str (given), &error)) != NULL
-           && find_passdb (target, domain, &error))
+  if (ek_cli_user_open (target, file, given, &error) && find_passdb (target, &error))
     return true;
-  *status = ek_cli_failed (error);
+  if (error)
+    *status = ek_cli_failed (error);
   return false;
 }
 
@@ -141,7 +83,7 @@ run_remove (EkInstance *self, EkCall *call, gpointer data)
 }
 
 static EkStatus
-call_passdb (const Target *target, EkOpRun run, EkStr stored, GError **error)
+call_passdb (const EkCliUser *target, EkOpRun run, EkStr stored, GError **error)
 {
   Ask ask = { .name = target->name, .stored = stored };
 
@@ -149,7 +91,7 @@ call_passdb (const Target *target, EkOpRun run, EkStr stored, GError **error)
 }
 
 static int
-say (const Target *target, const char *done)
+say (const EkCliUser *target, const char *done)
 {
   EkBuf out = { 0 };
   EkJson j = { .out = &out };
@@ -177,47 +119,25 @@ static const GOptionEntry set_entries[] = {
   { "json", 0, 0, G_OPTION_ARG_NONE, &json, "Write JSON", NULL }, END_ENTRY
 };
 
-/* "{SCHEME}hash" from what was given or asked for; NULL and *error. */
-static char *
-make_stored (GError **error)
-{
-  EkBuf secret = { 0 };
-  EkStr name = EK_STR ("");
-  char *stored = NULL;
-
-  if (stored_given) {
-    ek_scheme_split (ek_str (stored_given), &name);
-    if (name.n > 0 && ek_cli_scheme (name))
-      return g_strdup (stored_given);
-    ek_fail (error, EK_FAIL, EINVAL, "--hash begins with the {SCHEME} of a password: `ekiden pw -l` lists them");
-    return NULL;
-  }
-  const char *with = scheme ? scheme : EK_SCHEME_DEFAULT;
-  if (!ek_cli_scheme (ek_str (with)) || rounds < 0)
-    ek_fail (error, EK_FAIL, EINVAL, rounds < 0 ? "rounds are not negative" : "password scheme %s is not known: `ekiden pw "
-             "-l` lists them", with);
-  else if (ek_cli_password ("Password: ", true, &secret, error))
-    stored = ek_password_make (with, ek_buf_str (&secret), (guint) rounds, error);
-  ek_buf_wipe (&secret);
-  return stored;
-}
-
 static int
 set_password (int argc, char **argv, bool add)
 {
   g_autoptr (GError) error = NULL;
-  g_auto (Target) target = { 0 };
+  g_auto (EkCliUser) target = { 0 };
   int status;
 
-  if (!ek_cli_options (&argc, &argv, set_entries, add ? "USER - add a user" : "USER - set a user's password",
-                       add ? "Asks for the password, or reads a line from standard input.\n\nExamples:\n  ekiden user add anna@example.com\n"
+  if (!ek_cli_options (&argc, &argv, set_entries, add ? "USER [FIELD=VALUE...] - add a user" : "USER - set a user's password",
+                       add ? "Asks for the password, or reads a line from standard input. `ekiden user set` tells of fields.\n\nExamples:\n"
+                       "  ekiden user add anna@example.com\n  ekiden user add anna@example.com quota=2G\n"
                        "  ekiden user add anna@example.com --hash '{SHA512-CRYPT}$6$...'\n  pwgen 20 1 | ekiden user add anna@example.com"
                        : "Asks for the password, or reads a line from standard input.\n\nExample:\n  ekiden user passwd anna@example.com", &status))
     return status;
-  if (argc != 2)
-    return ek_cli_usage (add ? "user add takes one word, the user's address" : "user passwd takes one word, the user's address");
+  if (argc < 2 || (argc > 2 && !add))
+    return ek_cli_usage (add ? "user add takes the user's address, and perhaps fields" : "user passwd takes one word, the user's address");
   if (!target_open (&target, argv[1], &status))
     return status;
+  if (!ek_cli_fields_check (argv + 2, &error))
+    return ek_cli_failed (error);
   EkStatus there = call_passdb (&target, run_lookup, EK_STR (""), &error);
   if (there != EK_OK && there != EK_NOTFOUND && !(add && error && error->code == ENOENT))
     return ek_cli_failed (error);
@@ -225,12 +145,15 @@ set_password (int argc, char **argv, bool add)
   if (add ? there == EK_OK : there != EK_OK)
     ek_fail (&error, EK_FAIL, EEXIST, add ? "%s is a user already: `ekiden user passwd` sets his password"
              : "there is no user %s: `ekiden user add` adds him", target.name);
-  char *stored = error ? NULL : make_stored (&error);
-  if (stored)
-    (void) call_passdb (&target, run_set, ek_str (stored), &error);
+  char *stored = error ? NULL : ek_cli_stored (scheme, rounds, stored_given, &error);
+  if (stored && call_passdb (&target, run_set, ek_str (stored), &error) == EK_NOTFOUND)
+    ek_fail (&error, EK_FAIL, ENOENT, "%s \"%s\" took no row for %s: the domain has to be in it, and to have room (mailboxes_max in our own "
+             "schema)", target.passdb->module->name, target.passdb->name, target.name);
   if (stored)
     ek_wipe (stored, strlen (stored));
   g_free (stored);
+  if (error == NULL && argv[2])
+    (void) ek_cli_user_change (&target, argv + 2, &error);
   return error ? ek_cli_failed (error) : say (&target, add ? "added" : "password set");
 }
 
@@ -253,7 +176,7 @@ user_delete (int argc, char **argv)
     CONFIG_ENTRY, { "json", 0, 0, G_OPTION_ARG_NONE, &json, "Write JSON", NULL }, END_ENTRY
   };
   g_autoptr (GError) error = NULL;
-  g_auto (Target) target = { 0 };
+  g_auto (EkCliUser) target = { 0 };
   int status;
 
   if (!ek_cli_options (&argc, &argv, entries, "USER - delete a user", "His mail stays where it is.\n\nExample:\n  ekiden user delete anna@example.com", &status))
@@ -344,8 +267,8 @@ user_list (int argc, char **argv)
   static const GOptionEntry entries[] = {
     CONFIG_ENTRY, { "json", 0, 0, G_OPTION_ARG_NONE, &json, "Write JSON", NULL }, END_ENTRY
   };
+  g_autoptr (EkGeneration) gen = NULL;
   g_autoptr (GError) error = NULL;
-  g_auto (Target) target = { 0 };
   int status;
 
   if (!ek_cli_options (&argc, &argv, entries, "[PATTERN] - list the users", "PATTERN may have * and ?: '*@example.com'.\nOnly "
@@ -353,18 +276,18 @@ user_list (int argc, char **argv)
     return status;
   if (argc > 2)
     return ek_cli_usage ("user list takes at most one word, a pattern");
-  target.gen = ek_cli_generation (file);
-  if (target.gen == NULL)
+  gen = ek_cli_generation (file);
+  if (gen == NULL)
     return EK_EXIT_FAILED;
   Listing listing = { .pattern = argc == 2 ? argv[1] : NULL };
   listing.json.out = &listing.out;
   listing.seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   if (json)
     ek_json_array (&listing.json, NULL);
-  const EkConfBlock *block = ek_generation_conf (target.gen)->root->blocks;
+  const EkConfBlock *block = ek_generation_conf (gen)->root->blocks;
   for (; block && error == NULL; block = block->next)
     if (strcmp (block->kind, "domain") == 0 && block->name)
-      (void) list_domain (target.gen, block, &listing, &error);
+      (void) list_domain (gen, block, &listing, &error);
   if (json)
     ek_json_end_array (&listing.json);
   if (json)
@@ -381,6 +304,8 @@ ek_cli_user (int argc, char **argv)
     { "add", "add a user", user_add },
     { "passwd", "set a user's password", user_passwd },
     { "list", "list the users", user_list },
+    { "show", "show what is kept of a user", ek_cli_user_show },
+    { "set", "change a user's fields: quota, home, active ...", ek_cli_user_set },
     { "delete", "delete a user; his mail stays", user_delete },
     { NULL, NULL, NULL },
   };

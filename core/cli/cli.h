@@ -37,10 +37,11 @@ int ek_cli_config (int argc, char **argv);         /* check, show, set, referenc
 int ek_cli_module (int argc, char **argv);         /* list, show, doc */
 int ek_cli_trace (int argc, char **argv);          /* the story of a message */
 
-int ek_cli_domain (int argc, char **argv);         /* add, list, delete: those that maps know */
-int ek_cli_alias (int argc, char **argv);          /* add, list, show, delete */
+int ek_cli_domain (int argc, char **argv);         /* add, list, show, set, delete: those that maps know */
+int ek_cli_alias (int argc, char **argv);          /* add, list, show, set, delete */
+int ek_cli_sql (int argc, char **argv);            /* migrate, status: our own schema in a database */
 int ek_cli_map (int argc, char **argv);            /* list, get, dump, build */
-int ek_cli_user (int argc, char **argv);           /* add, passwd, list, delete */
+int ek_cli_user (int argc, char **argv);           /* add, passwd, list, show, set, delete */
 int ek_cli_pw (int argc, char **argv);             /* a stored password */
 
 /* ---- for commands ---- */

@@ -5,6 +5,7 @@ bin_PROGRAMS += ekiden
 ekiden_SOURCES = %D%/main.c
 ekiden_LDADD = libekiden.la $(CORE_LIBS)
 libekiden_la_SOURCES += %D%/cli-user.c %D%/target.c %D%/target.h %D%/cli-tables.c %D%/cli-pw.c %D%/password.c %D%/password.h
+libekiden_la_SOURCES += %D%/cli-sql.c %D%/cli-userset.c %D%/user.h %D%/fields.c %D%/fields.h
 libekiden_la_SOURCES += %D%/cli-map.c %D%/mapbuild.c %D%/mapbuild.h
 libekiden_la_SOURCES += %D%/answer.c %D%/answer.h %D%/control.c %D%/control.h %D%/cli-control.c
 libekiden_la_SOURCES += %D%/queuelist.c %D%/queuelist.h %D%/cli-queue.c

@@ -21,9 +21,10 @@ static const EkCli commands[] = {
   { "module", "list and explain the modules", ek_cli_module },
   { "map", "ask maps, list and make them", ek_cli_map },
   { "trace", "tell the whole story of a message", ek_cli_trace },
-  { "domain", "add, list and delete the domains that a map knows", ek_cli_domain },
-  { "alias", "add, list, show and delete aliases", ek_cli_alias },
-  { "user", "add, list and delete users, set their passwords", ek_cli_user },
+  { "domain", "add, list, show, change and delete the domains that a map knows", ek_cli_domain },
+  { "alias", "add, list, show, change and delete aliases", ek_cli_alias },
+  { "user", "add, list, show, change and delete users", ek_cli_user },
+  { "sql", "make and bring up to date the tables of a database", ek_cli_sql },
   { "pw", "make and test stored passwords", ek_cli_pw },
   { NULL, NULL, NULL },
 };

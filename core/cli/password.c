@@ -130,3 +130,27 @@ ek_cli_scheme (EkStr scheme)
   }
   return ek_scheme_known (scheme);
 }
+
+char *
+ek_cli_stored (const char *scheme, gint rounds, const char *given, GError **error)
+{
+  const char *with = scheme ? scheme : EK_SCHEME_DEFAULT;
+  EkBuf secret = { 0 };
+  EkStr name = EK_STR ("");
+  char *stored = NULL;
+
+  if (given) {
+    ek_scheme_split (ek_str (given), &name);
+    if (name.n > 0 && ek_cli_scheme (name))
+      return g_strdup (given);
+    ek_fail (error, EK_FAIL, EINVAL, "--hash begins with the {SCHEME} of a password: `ekiden pw -l` lists them");
+    return NULL;
+  }
+  if (!ek_cli_scheme (ek_str (with)) || rounds < 0)
+    ek_fail (error, EK_FAIL, EINVAL, rounds < 0 ? "rounds are not negative" : "password scheme %s is not known: `ekiden pw "
+             "-l` lists them", with);
+  else if (ek_cli_password ("Password: ", true, &secret, error))
+    stored = ek_password_make (with, ek_buf_str (&secret), (guint) rounds, error);
+  ek_buf_wipe (&secret);
+  return stored;
+}

@@ -9,3 +9,7 @@ bool ek_cli_password (const char *prompt, bool twice, EkBuf *out, GError **error
 
 /* Makes a scheme known that a module offers, by loading the modules there are.  False: there is none. */
 bool ek_cli_scheme (EkStr scheme);
+
+/* "{SCHEME}hash" of a password that is asked for, or `given` when it is one; `scheme` NULL: the usual one.  To be wiped and g_free()d; NULL
+ * and *error. */
+char *ek_cli_stored (const char *scheme, gint rounds, const char *given, GError **error);

@@ -108,6 +108,8 @@ def answers(server, found):
     t.equal((ask("domain", "list"), ask("alias", "list")), ([], []), "domain list, alias list: no maps, so none")
     t.ok(ask("user", "passwd", "dora@example.test", stdin=b"other\n"), "user passwd")
     t.ok("dora@example.test" in ask("user", "list"), "user list")
+    t.equal(ask("user", "set", "dora@example.test", "quota=1M"), {"user": "dora@example.test", "done": "set"}, "user set")
+    t.equal(ask("user", "show", "dora@example.test")["mail"]["quota_bytes"], 1 << 20, "user show")
     t.ok(ask("user", "delete", "dora@example.test"), "user delete")
     t.ok(ask("pw", "-s", "SHA512-CRYPT", path=("pw",), stdin=b"secret\n")["hash"].startswith("{SHA512-CRYPT}$6$"), "pw")
     t.ok("SHA512-CRYPT" in ask("pw", "--list", path=("pw",)), "its schemes")
@@ -118,6 +120,7 @@ def answers(server, found):
     t.equal(ask("status", status=1)["running"], False, "status of a server that does not run")
     done.add(("fsck",))
     done.update({("domain", "add"), ("domain", "delete"), ("alias", "add"), ("alias", "show"), ("alias", "delete")})      # virtual.py: they need a map
+    done.update({("domain", "show"), ("domain", "set"), ("alias", "set"), ("sql", "migrate"), ("sql", "status")})          # backend-commands.py
     status, text = server.ekiden("fsck", "--json")
     lines = [json.loads(line) for line in text.splitlines()]
     t.ok(status == 0 and lines[-1]["result"] == "clean" and "segment" in lines[0], "fsck --json: an object a line, as it goes on", text)
