@@ -8,9 +8,15 @@ bashcompdir = $(datadir)/bash-completion/completions
 zshcompdir = $(datadir)/zsh/site-functions
 doc_DATA = etc/reference.conf
 presetsdir = $(datadir)/ekiden/presets
-presets_DATA = etc/presets/sqlite.conf
-presetsdir = $(pkgdatadir)/presets
-dist_presets_DATA = %D%/presets/ldap-posix.conf %D%/presets/ldap-ad.conf
+dist_presets_DATA = %D%/presets/ldap-posix.conf %D%/presets/ldap-ad.conf %D%/presets/sqlite.conf %D%/presets/pgsql.conf %D%/presets/mysql.conf \
+  %D%/presets/postfixadmin-pgsql.conf %D%/presets/postfixadmin-mysql.conf %D%/presets/vimbadmin.conf
+# our own schema, for `ekiden sql migrate`
+sqlitedir = $(datadir)/ekiden/sql/sqlite
+postgresqldir = $(datadir)/ekiden/sql/postgresql
+mysqldir = $(datadir)/ekiden/sql/mysql
+dist_sqlite_DATA = sql/sqlite/001-first.sql sql/sqlite/002-transports.sql
+dist_postgresql_DATA = sql/postgresql/001-first.sql sql/postgresql/002-transports.sql
+dist_mysql_DATA = sql/mysql/001-first.sql sql/mysql/002-transports.sql
 EXTRA_DIST += %D%/ekiden.service.in %D%/ekiden.sysusers %D%/ekiden.tmpfiles.in
 CLEANFILES += %D%/ekiden.service %D%/ekiden.tmpfiles
 

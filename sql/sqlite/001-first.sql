@@ -1,6 +1,6 @@
 -- 001-first.sql - domains, users and aliases (SQLite)
 -- SPDX-License-Identifier: Apache-2.0
-BEGIN;
+BEGIN IMMEDIATE;
 
 CREATE TABLE ekiden_schema (version INTEGER NOT NULL);
 
