@@ -182,6 +182,7 @@ typedef struct {                     /* the question */
   EkStr          key;                /* what simple maps look up */
   const EkParam *params;             /* further named values, for queries that bind them */
   guint          n_params;
+  bool           part;               /* the key is a part of the address that is looked for: EK_WHOLE_KEYS */
 } EkQuery;
 
 typedef struct {                     /* the answer: rows of columns, all in the call's pool */
@@ -422,6 +423,7 @@ struct EkClient {                    /* facts about the client's connection; str
   EkStr       tls_exporter;          /* channel binding, RFC 9266; p NULL: none, or the listener offers no mechanism that binds */
   EkStr       tls_endpoint;          /* the same by the server's certificate, RFC 5929 section 4 */
   const char *tls_peer;              /* the name in the client's certificate, which was verified (listener.client_ca); or NULL */
+  EkStr       tls_peer_proof;        /* that tls has said so: the core's */
 };
 
 const EkClient *ek_session_client (const EkSession *s);
@@ -511,6 +513,7 @@ enum {
   EK_ROOT_INIT = 2,                  /* init() is also called in master, as root */
   EK_WAITS     = 4,                  /* its operations wait for somebody else though there is no connect(): each instance has
                                         job threads of its own, as those with a connect() have, and holds up nobody else */
+  EK_WHOLE_KEYS = 16,                /* a map of patterns, or one that is used as such: the core never asks it for a part of an address */
   EK_HELPER    = 8,                  /* has a program of its own, libexecdir/ekiden/ekiden-NAME, for what needs rights: ek_helper_open() */
 };
 

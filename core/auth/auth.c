@@ -15,12 +15,27 @@ static const EkOption options[] = {
              .allow = "0..7d"),
   EK_OPTION (EkAuthConf, cache_max, "10000", "How many logins are remembered; the one that was used longest ago makes room. 0: none.",
              .allow = "0..10000000"),
+  EK_OPTION (EkAuthConf, masters, "[]", "Passdbs of those who may log in as any user whose login no auth_rule with masters of its own is for: "
+             "by the name USER*MASTER, or by the authorization identity of PLAIN, and with their own password. Empty: nobody may.",
+             .allow = "passdb"),
+  EK_OPTION (EkAuthConf, master_separator, "\"*\"", "One character: what is between the user and the master in such a name. Where masters are "
+             "bound, no user's own name can have it. Empty: only the authorization identity names the user."),
   EK_OPTIONS_END
 };
 
+static void
+check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
+{
+  const EkAuthConf *c = values;
+
+  if (c->master_separator && (strlen (c->master_separator) != 1 || g_ascii_isalnum (*c->master_separator) || *c->master_separator == '@'))
+    ek_problems_add (problems, &block->at, "auth.master_separator = \"%s\": expected one character that is no letter, digit or @, as \"*\"",
+                     c->master_separator);
+}
+
 const EkBlockType ek_auth_block = {
   .kind = "auth", .doc = "How logins are checked.", .options = options, .size = sizeof (EkAuthConf),
-  .flags = EK_BLOCK_SINGLE, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
+  .flags = EK_BLOCK_SINGLE, .check = check, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY),
 };
 
 static void

@@ -16,6 +16,8 @@
  * ek_auth_account(): what the first passdb that can be read keeps of him.  The mechanism decides, and ek_auth_accept() goes on
  * with 3, or ek_auth_refuse() ends it.  A passdb that only verifies knows nobody there.
  *
+ * A master logs in as somebody else (EkAuthChain.as): 1 to 3 are about him, 4 about the other.
+ *
  * A bearer token is shown to passdbs that judge tokens, and to no others; those are asked about nothing else.
  *
  * An outage anywhere is EK_LOGIN_UNAVAILABLE and never looks like a wrong password.  Wrong names and wrong
@@ -38,6 +40,8 @@ typedef struct {                     /* auth { }: register it for the directory 
   EkTime failure_delay, failure_delay_max;
   EkTime cache, cache_stale;         /* of logins that succeeded (remember.c) */
   gint64 cache_max;
+  EkInstance **masters;              /* passdbs of those who may log in as others; flow/directoryauth.c's, as is what follows */
+  const char  *master_separator;     /* between user and master in one name; NULL: none */
 } EkAuthConf;
 extern const EkBlockType ek_auth_block;
 
@@ -49,6 +53,10 @@ typedef struct {
   EkInstance *const *userdbs;
   EkInstance *const *deny;           /* whom one of these knows is refused; NULL: none, as below */
   EkInstance *const *after_right, *const *after_wrong, *const *after_outage;
+  /* A master's login: the lists above are about him, and when he is right, these give the record of the user whose mail he opens.
+   * That user's password and nologin do not count; he has to exist, and neither of the two may be denied. */
+  const char        *as;             /* the user's canonical name; NULL: a login as oneself */
+  EkInstance *const *as_passdbs, *const *as_userdbs;
 } EkAuthChain;
 
 /* `jobs`: where secrets are compared. */

@@ -278,7 +278,7 @@ ek_auth_accepted (EkAuthRun *run)
                                                : "right password, but no login (nologin)");
     return;
   }
-  run->name = user.n > 0 ? ek_pool_strndup (run->pool, user.p, user.n) : run->login.name;
+  run->name = run->chain.as ? run->chain.as : user.n > 0 ? ek_pool_strndup (run->pool, user.p, user.n) : run->login.name;
   if (run->recalled)
     ek_auth_end_ok (run);
   else
@@ -387,6 +387,11 @@ ask_deny (EkAuthRun *run)
 {
   EkInstance *passdb = run->chain.deny ? run->chain.deny[run->deny_at] : NULL;
 
+  if (passdb == NULL && run->chain.as && !run->deny_as && run->chain.deny) {
+    run->deny_as = true;
+    run->deny_at = 0;
+    passdb = run->chain.deny[0];
+  }
   if (passdb == NULL) {
     not_denied (run);
     return;
@@ -395,6 +400,8 @@ ask_deny (EkAuthRun *run)
   EkPool *pool = ek_op_pool (run->op);
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->login = copy_login (pool, &run->login);
+  if (run->deny_as)
+    ask->login.name = ek_pool_strdup (pool, run->chain.as);
   ask->deny = true;
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, deny_done, run);
 }

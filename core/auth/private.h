@@ -40,6 +40,7 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   const char *denied_by;             /* a passdb's name */
   const char *halted_by;             /* the same: a proof is not enough for it, it wants the secret */
   guint       deny_at;
+  bool        deny_as;               /* who is looked for there: chain.as */
   bool        wrong;                 /* a compare said so */
   bool        recalled;              /* account and user are remembered ones */
 

@@ -57,6 +57,11 @@ key_of (EkAuthRun *run)
   add_names (&out, c->after_right);
   add_names (&out, c->after_wrong);
   add_names (&out, c->after_outage);
+  if (c->as) {                         /* a master's login is none of his own, nor of the user's */
+    ek_buf_printf (&out, "as %s", c->as);
+    add_names (&out, c->as_passdbs);
+    add_names (&out, c->as_userdbs);
+  }
   EkStr key = ek_pool_str (run->pool, ek_buf_str (&out));
   ek_buf_release (&out);
   return key;

@@ -273,17 +273,22 @@ keep_facts (EkSasl *sasl, EkStr authzid, EkStr authcid, EkStr secret)
 {
   if (!is_name (authcid))
     sasl->why = "the name is empty, longer than 255 bytes or not UTF-8";
-  else if (authzid.n > 0 && !ek_str_ieq (authzid, authcid))
-    sasl->why = "nobody may act as another here (authorization identity)";
+  else if (authzid.n > 0 && !is_name (authzid))
+    sasl->why = "the authorization identity is longer than 255 bytes or not UTF-8";
   if (sasl->why)
     return;
-  sasl->kept_len = authcid.n + secret.n + 2;
+  if (ek_str_ieq (authzid, authcid))
+    authzid.n = 0;
+  sasl->kept_len = authcid.n + secret.n + authzid.n + 3;
   sasl->kept = g_malloc0 (sasl->kept_len);
+  char *secret_at = sasl->kept + authcid.n + 1, *authzid_at = secret_at + secret.n + 1;
   memcpy (sasl->kept, authcid.p, authcid.n);
   if (secret.n > 0)
-    memcpy (sasl->kept + authcid.n + 1, secret.p, secret.n);
+    memcpy (secret_at, secret.p, secret.n);
+  if (authzid.n > 0)
+    memcpy (authzid_at, authzid.p, authzid.n);
   sasl->facts = (EkSaslFacts) {
-    .authcid = { sasl->kept, authcid.n }, .secret = { sasl->kept + authcid.n + 1, secret.n },
+    .authcid = { sasl->kept, authcid.n }, .secret = { secret_at, secret.n }, .authzid = { authzid.n > 0 ? authzid_at : NULL, authzid.n },
   };
   sasl->named = true;
 }
@@ -304,7 +309,10 @@ void
 ek_sasl_name (EkSasl *sasl, EkStr authzid, EkStr authcid)
 {
   forget (sasl);
-  keep_facts (sasl, authzid, authcid, EK_STR (""));
+  if (authzid.n > 0 && !ek_str_ieq (authzid, authcid))
+    sasl->why = "by this mechanism nobody may act as another (authorization identity)";
+  else
+    keep_facts (sasl, authzid, authcid, EK_STR (""));
 }
 
 EkStr

@@ -26,6 +26,7 @@
 
 typedef struct {                     /* borrowed from the exchange; a NUL stands behind each */
   EkStr authcid;                     /* who logs in */
+  EkStr authzid;                     /* as whom; a NULL p: as himself.  Never after LOOKUP */
   EkStr secret;                      /* empty after LOOKUP */
 } EkSaslFacts;
 

@@ -12,6 +12,26 @@ typedef struct {                     /* one question; all of it in the operation
 static void ask_userdb (EkAuthRun *run);
 static void confirm (EkAuthRun *run);
 
+/* Who is asked about the user: in a master's login, his own backends. */
+static EkInstance *const *
+passdbs_of (const EkAuthRun *run)
+{
+  return run->chain.as ? run->chain.as_passdbs : run->chain.passdbs;
+}
+
+static EkInstance *const *
+userdbs_of (const EkAuthRun *run)
+{
+  return run->chain.as ? run->chain.as_userdbs : run->chain.userdbs;
+}
+
+/* Has somebody proved that the user exists, as a login of his own does? */
+static bool
+is_proved (const EkAuthRun *run)
+{
+  return run->login_done && run->chain.as == NULL;
+}
+
 /* ---- the end ---- */
 
 static void
@@ -23,6 +43,8 @@ end_user (EkAuthRun *run, EkStatus status, const char *why)
   }
   else if (status == EK_OK)
     ek_auth_end_ok (run);
+  else if (status == EK_NOTFOUND && run->chain.as)
+    ek_auth_end_refused (run, ek_pool_printf (run->pool, "right password of a master, but %s: %s", run->name, why));
   else                                 /* also NOTFOUND: a passdb knows him, so it is not his fault */
     ek_auth_end_unavailable (run, why);
 }
@@ -118,7 +140,7 @@ confirm_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     confirm (run);
   }
   else if (status != EK_OK)
-    end_failed (run, status, run->chain.passdbs[run->at], why);
+    end_failed (run, status, passdbs_of (run)[run->at], why);
   else if (run->user.assumed)
     end_user (run, EK_OK, NULL);
   else {
@@ -131,13 +153,14 @@ confirm_done (EkStatus status, gpointer data, const GError *why, gpointer user)
 static void
 confirm (EkAuthRun *run)
 {
+  EkInstance *const *passdbs = passdbs_of (run);
   bool any = false;
 
-  for (guint i = 0; run->chain.passdbs[i]; i++)
-    any |= can_confirm (run->chain.passdbs[i]);
-  while (run->chain.passdbs[run->at] && !can_confirm (run->chain.passdbs[run->at]))
+  for (guint i = 0; passdbs[i]; i++)
+    any |= can_confirm (passdbs[i]);
+  while (passdbs[run->at] && !can_confirm (passdbs[run->at]))
     run->at++;
-  EkInstance *passdb = run->chain.passdbs[run->at];
+  EkInstance *passdb = passdbs[run->at];
   if (passdb == NULL) {
     end_user (run, any ? EK_NOTFOUND : EK_DEFER, any ? "no passdb knows him" : "no passdb can tell whether he exists: bind a "
               "userdb that knows its users, or set all_users = yes");
@@ -175,13 +198,13 @@ userdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     return;
   }
   if (status != EK_OK) {
-    end_failed (run, status, run->chain.userdbs[run->at], why);
+    end_failed (run, status, userdbs_of (run)[run->at], why);
     return;
   }
   run->user = ek_auth_copy_user (run->pool, &ask->user);
   if (run->user.name == NULL)
     run->user.name = run->name;
-  if (run->user.assumed && run->login_done == NULL) {
+  if (run->user.assumed && !is_proved (run)) {
     run->at = 0;
     confirm (run);
     return;
@@ -193,9 +216,9 @@ userdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
 static void
 no_userdb (EkAuthRun *run)
 {
-  if (run->chain.userdbs[0])
-    end_user (run, EK_NOTFOUND, run->login_done ? "a passdb knows him, but no userdb does" : "no userdb knows him");
-  else if (run->login_done)
+  if (userdbs_of (run)[0])
+    end_user (run, EK_NOTFOUND, is_proved (run) ? "a passdb knows him, but no userdb does" : "no userdb knows him");
+  else if (is_proved (run))
     end_prefetched (run, &run->account);
   else {
     run->at = 0;
@@ -206,7 +229,7 @@ no_userdb (EkAuthRun *run)
 static void
 ask_userdb (EkAuthRun *run)
 {
-  EkInstance *userdb = run->chain.userdbs[run->at];
+  EkInstance *userdb = userdbs_of (run)[run->at];
 
   if (userdb == NULL) {
     no_userdb (run);

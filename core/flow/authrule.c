@@ -20,6 +20,8 @@ static const EkOption rows[] = {
              .allow = "passdb"),
   EK_OPTION (EkAuthRuleConf, after_outage, "[]", "Instances behind which the next ones are asked while they give no answer. When none of those "
              "lets the user in, he is put off, never refused.", .allow = "passdb"),
+  EK_OPTION (EkAuthRuleConf, masters, "[]", "Passdbs of those who may log in as any of these users (USER*MASTER, or the authorization identity "
+             "of PLAIN). Empty: those of auth { masters }.", .allow = "passdb"),
   EK_OPTIONS_END
 };
 
@@ -128,4 +130,19 @@ ek_auth_rule_find (EkGeneration *gen, const char *listener, const char *protocol
 
   ek_generation_each (gen, &ek_auth_rule_block, look, &s);
   return s.found;
+}
+
+static void
+look_for_masters (const EkBlockValues *v, gpointer data)
+{
+  *(bool *) data |= ((const EkAuthRuleConf *) v->values)->masters[0] != NULL;
+}
+
+bool
+ek_auth_rules_have_masters (EkGeneration *gen)
+{
+  bool found = false;
+
+  ek_generation_each (gen, &ek_auth_rule_block, look_for_masters, &found);
+  return found;
 }

@@ -30,6 +30,7 @@ configure (void)
   dir.routing = ek_generation_values (dir.generation, &ek_routing_block, NULL);
   ek_directory_names_configure (dir.generation);
   ek_directory_users_configure (dir.generation);
+  ek_directory_rcpts_configure (dir.generation);
   ek_directory_auth_configure (dir.generation);
 }
 

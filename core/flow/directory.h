@@ -32,6 +32,7 @@ typedef struct {                     /* borrowed until the callback returns */
 typedef void (*EkRcptFunc) (const EkRcptFound *found, gpointer data);
 /* func may run before this returns.  `aliases_only`: in a domain without aliases nobody is looked for, status is OK. */
 void  ek_directory_rcpt (EkStr address, bool aliases_only, EkRcptFunc func, gpointer data);
+void  ek_directory_rcpts_configure (EkGeneration *gen);
 void  ek_directory_rcpts_end (void);
 
 /* directoryroute.c: EK_D_ROUTE */

@@ -8,13 +8,19 @@
  * her a copy and "anna@ -> anna@", as PostfixAdmin has it for each mailbox, is no loop.
  *
  * It is done once, while the sender waits: what is in the queue are the addresses that were found.
+ *
+ * What came of it is remembered for the time that a backend is away.  The answers of maps and userdbs alone, which are remembered too,
+ * would not do: that somebody has no alias is never told from memory, so no user could be told to be one.
  */
 #include "config.h"
 #include "flow/directory.h"
+#include "flow/facts.h"
+#include "lookup/cache.h"
 #include "mail/address.h"
 #include "module/search.h"
 #include <string.h>
 
+#define CACHE_MAX   50000            /* addresses that are remembered */
 #define TARGETS_MAX 1000             /* that one address may have, aliases on the way counted */
 
 typedef struct {                     /* one address under way, in a pool of its own */
@@ -24,6 +30,7 @@ typedef struct {                     /* one address under way, in a pool of its 
   EkGeneration *generation;          /* of the last question; those before it are held by the pool */
   EkRcptFound  found;                /* what is told: of the address itself */
   EkStr        address;              /* it, as it was given */
+  const char  *full;                 /* its canonical form; NULL: it has none */
   char        *wrong;                /* found.wrong */
 
   /* made at the first alias: most addresses are none */
@@ -41,7 +48,18 @@ typedef struct {                     /* one address under way, in a pool of its 
   GList        link;                 /* in `all` */
 } Expansion;
 
+typedef struct {                     /* what came of one earlier */
+  const EkDomainConf *domain;
+  const char         *domain_name;
+  guint               n_targets;
+  const char        **targets;
+} Known;
+
 static GQueue all;
+static struct {
+  EkGeneration *generation;          /* whose domains are in it */
+  EkCache      *cache;               /* canonical address -> Known */
+} known;
 
 static void next (Expansion *x);
 
@@ -91,6 +109,61 @@ make_lists (Expansion *x)
     g_hash_table_add (x->met, (gpointer) key.key.p);
 }
 
+/* ---- what is remembered ---- */
+
+void
+ek_directory_rcpts_configure (EkGeneration *gen)
+{
+  const EkRoutingConf *routing = ek_generation_values (gen, &ek_routing_block, NULL);
+
+  ek_generation_unref (known.generation);
+  known.generation = ek_generation_ref (gen);
+  ek_cache_free (known.cache);
+  known.cache = ek_cache_new (&(EkCacheConf) { .stale = routing->cache_stale, .entries_max = CACHE_MAX });
+}
+
+static const char **
+copy_targets (EkPool *pool, guint n, const char *const *targets)
+{
+  const char **copy = ek_pool_newv (pool, const char *, n + 1);
+
+  for (guint i = 0; i < n; i++)
+    copy[i] = ek_pool_strdup (pool, targets[i]);
+  return copy;
+}
+
+/* A clean answer.  Where there are no aliases, what is remembered of users will do. */
+static void
+remember (const Expansion *x, EkStatus status)
+{
+  const EkRcptFound *f = &x->found;
+
+  if (x->aliases_only || x->full == NULL || f->domain == NULL || f->domain->aliases[0] == NULL || f->wrong || x->generation != known.generation)
+    return;
+  EkCached *c = ek_cache_put (known.cache, ek_str (x->full), status, ek_now ());
+  if (c == NULL || status != EK_OK)
+    return;
+  Known *k = c->data = ek_pool_new0 (c->pool, Known);
+  *k = (Known) { .domain = f->domain, .domain_name = ek_pool_strdup (c->pool, f->domain_name), .n_targets = f->n_targets,
+                 .targets = copy_targets (c->pool, f->n_targets, f->targets) };
+}
+
+/* Nobody can tell now: what was found the last time. */
+static bool
+recall (Expansion *x)
+{
+  const EkCached *c = x->full && x->generation == known.generation ? ek_cache_find (known.cache, ek_str (x->full), ek_now ()) : NULL;
+
+  if (c == NULL || c->status != EK_OK)
+    return false;
+  const Known *k = c->data;
+  x->found.domain = k->domain;
+  x->found.domain_name = ek_pool_strdup (x->pool, k->domain_name);
+  x->found.n_targets = k->n_targets;
+  x->found.targets = copy_targets (x->pool, k->n_targets, k->targets);
+  return true;
+}
+
 /* ---- the end ---- */
 
 static void
@@ -111,11 +184,13 @@ tell (Expansion *x)
 static void
 end (Expansion *x, EkStatus status)
 {
-  x->found.status = status;
+  x->found.status = status == EK_DEFER && recall (x) ? EK_OK : status;
   if (status == EK_OK && x->targets) {
     x->found.n_targets = x->targets->len;
     x->found.targets = (const char *const *) x->targets->pdata;
   }
+  if (status != EK_DEFER)
+    remember (x, status);
   x->over = true;
   if (!x->running)
     tell (x);
@@ -264,7 +339,7 @@ static void
 look (Expansion *x, guint what)
 {
   x->caught = what == EK_SEARCH_CATCH_ALL;
-  x->search = ek_search (x->name.domain->aliases, ek_search_keys (x->pool, x->name.full, x->name.key, what),
+  x->search = ek_search (x->name.domain->aliases, ek_search_keys (x->pool, x->name.full, x->name.key, what), x->name.full,
                          (EkTime) { 30 * G_USEC_PER_SEC }, searched, x);
 }
 
@@ -279,6 +354,7 @@ named (EkStatus status, const EkName *name, gpointer data)
   if (is_first (x)) {
     x->found.domain = name->domain;
     x->found.domain_name = name->domain_name;
+    x->full = name->full;
   }
   if (status == EK_DEFER || (status != EK_OK && is_first (x)))
     end (x, status);
@@ -339,4 +415,6 @@ ek_directory_rcpts_end (void)
     ek_search_cancel (g_steal_pointer (&x->search));
     end (x, EK_DEFER);
   }
+  g_clear_pointer (&known.cache, ek_cache_free);
+  g_clear_pointer (&known.generation, ek_generation_unref);
 }

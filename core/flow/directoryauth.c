@@ -10,6 +10,7 @@
 #include "flow/directory.h"
 #include "flow/facts.h"
 #include "flow/login.h"
+#include "flow/tlsproof.h"
 #include "mail/address.h"
 #include "proc/blocks.h"
 #include <string.h>
@@ -34,6 +35,9 @@ typedef struct {                     /* one login under way */
   EkPool     *pool;
   EkClient    client;
   const char *service, *listener, *mechanism, *name, *text;
+  EkStr       target, master;        /* he who logs in does it as somebody else; a NULL p: as himself */
+  bool        separated;             /* both were in one name: where no masters are bound, that is a user's */
+  const char *master_key;            /* canonical, with OK */
   const EkDomainConf *domain;
   EkInstance **userdbs;
   EkGeneration *generation;
@@ -89,6 +93,7 @@ answer (Login *l, EkAuthOutcome outcome, EkStr challenge, const char *user, EkSt
     ek_pack_u64 (out, outcome);
     ek_pack_str (out, challenge);
     ek_pack_text (out, user);
+    ek_pack_text (out, user ? l->master_key : NULL);
     ek_pack_text (out, l->text);
     ek_pack_str (out, token);
     ek_pack_u64 (out, store);
@@ -269,12 +274,36 @@ chain_of (Login *l, const EkName *name)
   return chain;
 }
 
+static void name_again (Login *l, EkStr text);
+
+/* Who logs in as somebody else is looked for among the masters alone, with nothing of that one's domain in his name.  False: there are no
+ * masters for such a login. */
+static bool
+make_master (Login *l, EkAuthChain *chain, const EkName *name)
+{
+  const EkAuthConf *conf = ek_generation_values (l->generation, &ek_auth_block, NULL);
+  const EkAuthRuleConf *rule = ek_auth_rule_find (l->generation, l->listener, l->service, name->domain_name);
+  EkInstance *const *masters = rule && rule->masters[0] ? rule->masters : conf->masters;
+  EkAddressKey key;
+
+  if (masters[0] == NULL)
+    return false;
+  bool wrong = ek_address_key (l->pool, l->master, EK_KEY_FOLD, NULL, &key) != NULL;
+  l->master_key = wrong ? "(malformed name)" : key.key.p;
+  *chain = (EkAuthChain) {
+    .passdbs = wrong ? nobody.passdbs : masters, .userdbs = nobody.userdbs, .deny = chain->deny,
+    .as = name->key, .as_passdbs = chain->passdbs, .as_userdbs = chain->userdbs,
+  };
+  return true;
+}
+
 static void
 named (EkStatus status, const EkName *name, gpointer data)
 {
   Login *l = data;
   const EkSaslFacts *facts = ek_sasl_facts (l->sasl);
   const EkAuthConf *conf = ek_generation_values (l->generation, &ek_auth_block, NULL);
+  bool ours = status == EK_OK && name->domain && name->domain->transport == NULL;
   EkAuthChain chain = nobody;
 
   l->naming = NULL;
@@ -283,14 +312,27 @@ named (EkStatus status, const EkName *name, gpointer data)
     finish (l, EK_AUTH_UNAVAILABLE, "Temporary authentication failure");
     return;
   }
-  l->name = status == EK_OK ? name->key : "(malformed name)";
-  if (status == EK_OK && name->domain && name->domain->transport == NULL) {
+  const char *key = l->name = status == EK_OK ? name->key : "(malformed name)";
+  if (ours) {
     l->domain = name->domain;
     chain = chain_of (l, name);
   }
+  if (l->master.p) {
+    if ((!ours || !make_master (l, &chain, name)) && l->separated) {
+      name_again (l, facts->authcid);
+      return;
+    }
+    if (l->master_key == NULL) {
+      chain = nobody;
+      l->master_key = ek_pool_strndup (l->pool, l->master.p, l->master.n);
+      ek_log (EK_INFO, "auth", "%s from %s: nobody may act as %s (masters)", l->service, l->client.address, key);
+    }
+    key = l->master_key;
+    l->name = ek_pool_printf (l->pool, "%s (by the master %s)", l->name, key);
+  }
   EkLogin login = {
-    .service = l->service, .name = l->name, .given = facts->authcid.p, .secret = facts->secret, .client = l->client.address,
-    .tls = l->client.tls, .token = ek_sasl_mechanism (l->sasl)->token,
+    .service = l->service, .name = key, .given = l->master.p ? l->master.p : facts->authcid.p, .secret = facts->secret,
+    .client = l->client.address, .tls = l->client.tls, .token = ek_sasl_mechanism (l->sasl)->token,
   };
   if (l->looks)
     l->run = ek_auth_account (auth, conf, &chain, &login, looked_up, l);
@@ -298,17 +340,55 @@ named (EkStatus status, const EkName *name, gpointer data)
     l->run = ek_auth_login (auth, conf, &chain, &login, logged_in, l);
 }
 
-/* A name's domain is one of the generation at that time, which may be another one than when the client began: what follows, up to the end
- * of the login, is of that. */
 static void
-verify (Login *l)
+ask_name (Login *l, EkStr text)
 {
-  ek_generation_unref (l->generation);
-  l->generation = ek_generation_ref (ek_role_generation ());
-  EkNaming *naming = ek_directory_name (l->pool, ek_sasl_facts (l->sasl)->authcid, named, l);
+  EkNaming *naming = ek_directory_name (l->pool, text, named, l);
 
   if (naming)                        /* else l may be gone */
     l->naming = naming;
+}
+
+/* What looked like a user and a master is a user: nobody is a master here. */
+static void
+name_again (Login *l, EkStr text)
+{
+  l->master = l->target = (EkStr) { NULL, 0 };
+  l->separated = false;
+  l->domain = NULL;
+  g_clear_pointer (&l->userdbs, g_free);
+  ask_name (l, text);
+}
+
+/* Does he log in as somebody else?  By the authorization identity (RFC 4616), or by a name of two. */
+static void
+find_master (Login *l, const EkSaslFacts *facts)
+{
+  const EkAuthConf *conf = ek_generation_values (l->generation, &ek_auth_block, NULL);
+  const char *separator = conf->master_separator;
+
+  if (facts->authzid.p) {
+    l->target = ek_pool_str (l->pool, facts->authzid);
+    l->master = ek_pool_str (l->pool, facts->authcid);
+    return;
+  }
+  const char *at = separator ? memrchr (facts->authcid.p, *separator, facts->authcid.n) : NULL;
+  if (at == NULL || (conf->masters[0] == NULL && !ek_auth_rules_have_masters (l->generation)))
+    return;
+  gsize n = (gsize) (at - facts->authcid.p);
+  l->target = ek_pool_str (l->pool, (EkStr) { facts->authcid.p, n });
+  l->master = ek_pool_str (l->pool, (EkStr) { at + 1, facts->authcid.n - n - 1 });
+  l->separated = true;
+}
+
+static void
+verify (Login *l)
+{
+  const EkSaslFacts *facts = ek_sasl_facts (l->sasl);
+
+  if (!l->looks && !ek_sasl_mechanism (l->sasl)->token)
+    find_master (l, facts);
+  ask_name (l, l->target.p ? l->target : facts->authcid);
 }
 
 static void
@@ -344,6 +424,19 @@ step (Login *l, EkStr response)
 }
 
 /* ---- questions ---- */
+
+/* Of a client's certificate directory believes tls, never an edge. */
+static void
+check_peer (Login *l)
+{
+  EkClient *client = &l->client;
+
+  if (client->tls_peer == NULL || ek_tls_proof_good (client->tls_peer_proof, client->tls_peer, l->listener, l->edge, ek_now ()))
+    return;
+  ek_log (EK_WARN, "auth", "%s: \"%s\" of a client's certificate (%s) counts for nothing: tls has not said so, or too long ago", l->service,
+          client->tls_peer, client->address);
+  client->tls_peer = NULL;
+}
 
 static bool
 mechanism_allowed (const Login *l, const EkMechanismOps *ops)
@@ -385,6 +478,7 @@ on_auth (EkMsg *msg, guint edge)
     return;
   }
   g_hash_table_replace (logins, l->key, l);
+  check_peer (l);
   const EkMechanismOps *ops = ek_sasl_find (ek_str (l->mechanism));
   if (under_way[edge] > LOGINS_MAX)
     finish (l, EK_AUTH_UNAVAILABLE, "Too many logins at once");

@@ -176,7 +176,7 @@ named (EkStatus status, const EkName *name, gpointer data)
     ek_directory_user (r->address, user_found, r);
   else
     r->search = ek_search (r->routing->transports, ek_search_keys (r->pool, name->full, name->key, EK_SEARCH_ADDRESS | EK_SEARCH_DOMAIN),
-                           (EkTime) { 30 * G_USEC_PER_SEC }, searched, r);
+                           name->full, (EkTime) { 30 * G_USEC_PER_SEC }, searched, r);
 }
 
 /* ---- questions ---- */

@@ -34,11 +34,15 @@ typedef struct {                     /* auth_rule "name" { }: what other logins 
   char      **listeners, **protocols, **domains;     /* which logins; empty: any */
   EkInstance **auth, **users;        /* empty: the domain's */
   EkInstance **deny, **after_right, **after_wrong, **after_outage;
+  EkInstance **masters;              /* empty: those of auth { } */
 } EkAuthRuleConf;
 
 extern const EkBlockType ek_auth_rule_block;
 /* The first rule for such a login; NULL: none. */
 const EkAuthRuleConf *ek_auth_rule_find (EkGeneration *gen, const char *listener, const char *protocol, const char *domain);
+
+/* Whether any rule has masters. */
+bool ek_auth_rules_have_masters (EkGeneration *gen);
 
 /* The userdbs to ask, NULL-terminated; free it (not what it holds) with g_free. */
 EkInstance **ek_domain_userdbs (const EkDomainConf *domain);

@@ -296,6 +296,7 @@ auth_answer (EkMsg *msg, gpointer data)
     a.outcome = (EkAuthOutcome) ek_unpack_max (&msg->in, EK_AUTH_MALFORMED);
     a.challenge = ek_unpack_str (&msg->in);
     a.user = ek_unpack_text (&msg->in, pool);
+    const char *master = ek_unpack_text (&msg->in, pool);
     a.text = ek_unpack_text (&msg->in, pool);
     EkStr token = ek_unpack_str (&msg->in);
     g->store = (guint) ek_unpack_max (&msg->in, EK_INDEX_MAX);
@@ -305,7 +306,7 @@ auth_answer (EkMsg *msg, gpointer data)
       g_free (g->token);
       g->token = g_memdup2 (token.p, token.n);
       g->token_len = token.n;
-      ek_session_set_user (s, a.user, g->mechanism);
+      ek_session_set_user (s, a.user, g->mechanism, master);
     }
   }
   if (msg && ek_unpack_ok (&msg->in))

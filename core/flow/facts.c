@@ -26,6 +26,7 @@ ek_client_copy (EkPool *p, EkClient *to, const EkClient *c)
   copy.tls_exporter = copy_bytes (p, c->tls_exporter);
   copy.tls_endpoint = copy_bytes (p, c->tls_endpoint);
   copy.tls_peer = ek_pool_strdup (p, c->tls_peer);
+  copy.tls_peer_proof = copy_bytes (p, c->tls_peer_proof);
   *to = copy;
 }
 
@@ -46,6 +47,7 @@ ek_pack_client (EkBuf *buf, const EkClient *c)
   ek_pack_str (buf, c->tls_exporter);
   ek_pack_str (buf, c->tls_endpoint);
   ek_pack_text (buf, c->tls_peer);
+  ek_pack_str (buf, c->tls_peer_proof);
 }
 
 EkStr
@@ -71,6 +73,7 @@ ek_unpack_client (EkUnpack *in, EkPool *pool, EkClient *c)
   c->tls_exporter = copy_bytes (pool, ek_unpack_str (in));
   c->tls_endpoint = copy_bytes (pool, ek_unpack_str (in));
   c->tls_peer = ek_unpack_text (in, pool);
+  c->tls_peer_proof = copy_bytes (pool, ek_unpack_str (in));
 }
 
 void

@@ -44,6 +44,7 @@ void ek_session_auth_continue (EkSession *s, EkStr response, EkAuthFunc func);
 void ek_session_auth_abort (EkSession *s);             /* the client sent "*" */
 const char *ek_session_login (const EkSession *s);     /* NULL before EK_AUTH_OK */
 const char *ek_session_login_mechanism (const EkSession *s);
+const char *ek_session_login_master (const EkSession *s);  /* who logged in as that user; NULL: he himself */
 
 /* After EK_AUTH_OK, for a protocol with an after_login table: `tag` (at most 255 bytes) is given to
  * it, which answers the client.  Bytes that input() has not consumed go along. */

@@ -75,6 +75,7 @@ bool ek_session_is_closed (const EkSession *s) { return s->closed || s->closing;
 bool ek_session_tls_offered (const EkSession *s) { return s->tls_possible && !s->client.tls; }
 const char *ek_session_login (const EkSession *s) { return s->user; }
 const char *ek_session_login_mechanism (const EkSession *s) { return s->mechanism; }
+const char *ek_session_login_master (const EkSession *s) { return s->master; }
 EkStr ek_session_tag (const EkSession *s) { return s->login->tag; }
 const EkUser *ek_session_user (const EkSession *s) { return &s->login->user; }
 EkIndex *ek_session_index (EkSession *s) { return s->login->index; }
@@ -88,10 +89,11 @@ void ek_session_set_login (EkSession *s, const EkSessionLogin *login) { s->login
 const EkSessionLogin *ek_session_get_login (const EkSession *s) { return s->login; }
 
 void
-ek_session_set_user (EkSession *s, const char *user, const char *mechanism)
+ek_session_set_user (EkSession *s, const char *user, const char *mechanism, const char *master)
 {
   s->user = ek_pool_strdup (s->pool, user);
   s->mechanism = ek_pool_strdup (s->pool, mechanism);
+  s->master = ek_pool_strdup (s->pool, master);
 }
 
 bool
@@ -300,6 +302,7 @@ ek_session_tls_done (EkSession *s, int fd, const EkClient *facts)
   client.tls_exporter = facts->tls_exporter;
   client.tls_endpoint = facts->tls_endpoint;
   client.tls_peer = facts->tls_peer;
+  client.tls_peer_proof = facts->tls_peer_proof;
   ek_client_copy (s->pool, &s->client, &client);
   s->watch.fd = fd;
   s->starttls = false;

@@ -67,4 +67,4 @@ void                  ek_session_set_login (EkSession *s, const EkSessionLogin *
 const EkSessionLogin *ek_session_get_login (const EkSession *s);
 
 /* What the edge knows of a login. */
-void ek_session_set_user (EkSession *s, const char *user, const char *mechanism);
+void ek_session_set_user (EkSession *s, const char *user, const char *mechanism, const char *master);   /* master may be NULL */

@@ -25,7 +25,7 @@ struct EkSession {
   guint          refs, idle_refs;    /* whoever works for it holds one; of them those that owe it no answer */
   EkCloseReason  why;
   bool waiting, in_input, closing, closed, eof, starttls, tls_possible, above, blocked, lingering, resumed, stale, transaction;
-  const char    *user, *mechanism;
+  const char    *user, *mechanism, *master;
   const EkSessionLogin *login;
   char           state[] __attribute__ ((aligned (16)));
 };

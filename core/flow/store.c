@@ -419,7 +419,7 @@ begin (const Half *vouch, Half *hand)
   login->job_key = ek_hash64 (login->user.name, strlen (login->user.name)) | 1;
   ek_pool_cleanup (pool, unref_index, ix);
   ek_session_set_login (s, login);
-  ek_session_set_user (s, login->user.name, hand->mechanism);
+  ek_session_set_user (s, login->user.name, hand->mechanism, NULL);
   g_hash_table_replace (st.counts, g_strdup (key), GUINT_TO_POINTER (n + 1));
   ek_session_set_host_data (s, ek_pool_strdup (pool, key));
   st.moves++;

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 #include "flow/tls.h"
+#include "flow/tlsproof.h"
 #include "flow/facts.h"
 #include "flow/tlscontext.h"
 #include "net/doors.h"
@@ -142,6 +143,8 @@ master (EkMsg *msg)
     ek_tls_ticket_keys (ek_unpack_str (&msg->in));
   else if (msg->type == EK_M_CERTIFICATE)
     certificate (&msg->in);
+  else if (msg->type == EK_M_PROOF_KEY)
+    ek_tls_proof_use_key (ek_unpack_str (&msg->in));
 }
 
 static bool
@@ -228,6 +231,8 @@ conn_ready (Conn *c)
   }
   if (edge == NULL || socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
     return no_edge;
+  if (c->facts->tls_peer)
+    c->facts->tls_peer_proof = ek_tls_proof_make (c->pool, c->facts->tls_peer, c->listener, ek_role_peer_index (edge), ek_now ());
   EkBuf *out;
   if (c->edge) {
     out = ek_channel_answer (edge, c->call);

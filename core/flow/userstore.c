@@ -8,6 +8,7 @@
 #include "auth/sasl.h"
 #include "flow/directory.h"
 #include "flow/facts.h"
+#include "flow/tlsproof.h"
 #include "proc/userstores.h"
 #include <string.h>
 
@@ -200,6 +201,8 @@ ek_directory_master (EkMsg *msg)
     forget (msg);
   else if (msg->type == EK_M_NOISE)
     ek_sasl_use_noise (ek_unpack_str (&msg->in));
+  else if (msg->type == EK_M_PROOF_KEY)
+    ek_tls_proof_use_key (ek_unpack_str (&msg->in));
 }
 
 void

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define BACKOFF_MIN ((gint64) 500000)
-#define BACKOFF_MAX ((gint64) 4000000)             /* users wait for its return */
+#define BACKOFF_MAX ((gint64) 2000000)             /* users wait for its return */
 
 static EkJobPool *jobs;              /* of this process; loop thread */
 static GPtrArray *waiting;           /* EkCalls that have threads of their own; NULL: none */
@@ -34,7 +34,9 @@ struct Conn {
 struct EkCalls {
   pthread_mutex_t lock;              /* all below */
   Conn           *conns;
-  gint64          next_try, backoff; /* monotonic us; 0: connecting works */
+  gint64          next_try, backoff; /* monotonic us; backoff 0: connecting works */
+  gint64          reached;           /* when that was last seen */
+  gint64          probing;           /* it does not, and one of the threads is trying, since then; 0: none is */
   char           *why;               /* why it does not */
 
   EkJobPool      *jobs;              /* loop thread; made at the first question */
@@ -136,28 +138,66 @@ take_kept (struct EkCalls *calls)
   return conn;
 }
 
-/* False, with an error, while it is too early to try again. */
+/* A server that is away is tried by one thread at a time: what it holds up is one question, and all others are answered at once.  True,
+ * with an error: it is another's turn, or too early.  With the lock. */
 static bool
-may_connect (EkInstance *self, struct EkCalls *calls, GError **error)
+is_away (const struct EkCalls *calls, GError **error)
 {
-  pthread_mutex_lock (&calls->lock);
   gint64 wait = calls->next_try - ek_now ();
+
+  if (calls->backoff == 0 || (wait <= 0 && !calls->probing))
+    return false;
   if (wait > 0)
     ek_fail (error, EK_DEFER, 0, "out of reach (%s), next try in %" G_GINT64_FORMAT " s", calls->why, (wait + 999999) / 1000000);
+  else
+    ek_fail (error, EK_DEFER, 0, "out of reach (%s), it is being tried", calls->why);
+  return true;
+}
+
+/* No question to it need wait for a thread: all would be told the same there. */
+static bool
+none_can_ask (EkInstance *self, GError **error)
+{
+  struct EkCalls *calls = ek_instance_core (self)->calls;
+
+  if (calls == NULL || self->module->connect == NULL)
+    return false;
+  pthread_mutex_lock (&calls->lock);
+  bool away = calls->conns == NULL && is_away (calls, error);
   pthread_mutex_unlock (&calls->lock);
-  return wait <= 0;
+  return away;
+}
+
+static bool
+may_connect (struct EkCalls *calls, gint64 now, GError **error)
+{
+  pthread_mutex_lock (&calls->lock);
+  bool may = !is_away (calls, error);
+  if (may && calls->backoff)
+    calls->probing = now;
+  pthread_mutex_unlock (&calls->lock);
+  return may;
 }
 
 static void
-connect_failed (EkInstance *self, struct EkCalls *calls, GError *why, GError **error)
+put_off (struct EkCalls *calls, gint64 now)
+{
+  calls->backoff = CLAMP (calls->backoff * 2, BACKOFF_MIN, BACKOFF_MAX);
+  calls->next_try = now + calls->backoff * 3 / 4 + (gint64) (ek_random64 () % (guint64) (calls->backoff / 2));
+}
+
+/* `since`: when it began.  Several threads that fail at the same time are one failure, and none at all where another has come through. */
+static void
+connect_failed (struct EkCalls *calls, gint64 since, GError *why, GError **error)
 {
   const char *text = why ? why->message : "the module gave no reason";
+  gint64 now = ek_now ();
 
   pthread_mutex_lock (&calls->lock);
-  if (ek_now () >= calls->next_try) {              /* else another thread's failure at the same time has counted */
-    calls->backoff = CLAMP (calls->backoff * 2, BACKOFF_MIN, BACKOFF_MAX);
-    calls->next_try = ek_now () + calls->backoff * 3 / 4 + (gint64) (ek_random64 () % (guint64) (calls->backoff / 2));
-  }
+  if (calls->probing == since)
+    calls->probing = 0;
+  if (calls->reached < since && now >= calls->next_try)
+    put_off (calls, now);
   g_free (calls->why);
   calls->why = g_strdup (text);
   pthread_mutex_unlock (&calls->lock);
@@ -168,12 +208,13 @@ static Conn *
 make (EkInstance *self, struct EkCalls *calls, GError **error)
 {
   g_autoptr (GError) why = NULL;
+  gint64 since = ek_now ();
 
-  if (!may_connect (self, calls, error))
+  if (!may_connect (calls, since, error))
     return NULL;
   gpointer handle = self->module->connect (self, &why);
   if (handle == NULL) {
-    connect_failed (self, calls, why, error);
+    connect_failed (calls, since, why, error);
     return NULL;
   }
   Conn *conn = g_new0 (Conn, 1);
@@ -183,7 +224,8 @@ make (EkInstance *self, struct EkCalls *calls, GError **error)
   pthread_mutex_lock (&calls->lock);
   conn->next = calls->conns;
   calls->conns = conn;
-  calls->next_try = calls->backoff = 0;
+  calls->next_try = calls->backoff = calls->probing = 0;
+  calls->reached = ek_now ();
   pthread_mutex_unlock (&calls->lock);
   return conn;
 }
@@ -193,6 +235,8 @@ give_back (EkInstance *self, struct EkCalls *calls, Conn *conn, bool keep)
 {
   pthread_mutex_lock (&calls->lock);
   conn->busy = false;
+  if (keep && calls->backoff)        /* it has answered: it is worth a try soon */
+    calls->next_try = MIN (calls->next_try, ek_now () + BACKOFF_MIN);
   if (!keep) {
     Conn **link = &calls->conns;
     while (*link != conn)
@@ -429,6 +473,11 @@ ek_op_start (EkOp *op, guint64 key, EkTime timeout, EkOpRun run, gpointer data, 
     ek_timer_set (op->loop, &op->timer, timeout.us);
   if (evented) {
     start_evented (op);
+    return;
+  }
+  if (none_can_ask (op->self, &op->call.error)) {
+    op->status = EK_DEFER;
+    ek_loop_later (op->loop, &op->task);
     return;
   }
   op->job = (EkJob) { .key = key, .run = run_job, .done = job_done };

@@ -9,12 +9,12 @@
  * Loop thread.  A blocking module's operation becomes a job: on a job thread, with a connection that
  * connect() made there.  An instance that waits for a server has threads of its own, as many as its block's
  * `connections` says, and so hangs alone; all others share the process's.  Connections are kept for each thread and
- * instance.  An operation that answers
- * DEFER gives up its connection; when that was an old one, it is tried once more with a new one (the
- * server may have closed it).  After a failed connect() calls answer DEFER at once, for half a
- * second, then a second, ... up to four, so that a dead database costs no job thread and is back at once.  An evented operation is called
- * directly.  Either way `done` runs exactly once, on the loop thread, never before ek_op_start() has
- * returned.  An operation holds its instance's generation.
+ * instance.  An operation that answers DEFER gives up its connection; when that was an old one, it is tried once more with a
+ * new one (the server may have closed it).  After a failed connect() calls answer DEFER at once, for half a
+ * second, then a second, then two; when that is over one of them tries again, and until it has come through all others
+ * still do.  So a dead database holds up no more than one question at a time and is soon back.  An evented operation is called
+ * directly.  Either way `done` runs exactly once, on the loop thread, never before ek_op_start() has returned.  An operation
+ * holds its instance's generation.
  */
 #pragma once
 #include "loop/job.h"

@@ -25,7 +25,7 @@ ek_query_copy (EkPool *pool, EkQuery *to, const EkQuery *from)
 
   for (guint i = 0; i < from->n_params; i++)
     params[i] = (EkParam) { ek_pool_strdup (pool, from->params[i].name), ek_pool_str (pool, from->params[i].value) };
-  *to = (EkQuery) { .key = ek_pool_str (pool, from->key), .params = params, .n_params = from->n_params };
+  *to = (EkQuery) { .key = ek_pool_str (pool, from->key), .params = params, .n_params = from->n_params, .part = from->part };
 }
 
 void
@@ -155,9 +155,12 @@ ek_map_lookup (EkInstance *map, const EkQuery *query, EkTime timeout, EkMapLooku
 
   *l = (EkMapLookup) { .pool = pool, .map = map, .task.func = answer_cached, .done = done, .user = user };
   ek_generation_ref (ek_instance_generation (map));
-  if (cache_of (map))
+  bool unasked = query->part && map->module && (map->module->flags & EK_WHOLE_KEYS);
+  if (unasked)
+    l->status = EK_NOTFOUND;
+  else if (cache_of (map))
     l->key = key_of (pool, query);
-  if (from_cache (l, false)) {
+  if (unasked || from_cache (l, false)) {
     ek_loop_later (ek_loop_mine (), &l->task);
     return l;
   }

@@ -8,6 +8,7 @@
 struct EkSearch {
   EkInstance *const *maps;
   const char *const *keys;
+  const char        *whole;
   guint              map, key;
   EkTime             timeout;
   EkMapLookup       *lookup;         /* NULL: there is nothing to ask, and `task` says so */
@@ -72,7 +73,10 @@ answered (EkStatus status, const EkAnswer *answer, const GError *why, gpointer u
 static void
 ask (EkSearch *s)
 {
-  s->lookup = ek_map_lookup (s->maps[s->map], &(EkQuery) { .key = ek_str (s->keys[s->key]) }, s->timeout, answered, s);
+  const char *key = s->keys[s->key];
+
+  s->lookup = ek_map_lookup (s->maps[s->map], &(EkQuery) { .key = ek_str (key), .part = strcmp (key, s->whole) != 0 }, s->timeout,
+                             answered, s);
 }
 
 static void
@@ -87,11 +91,11 @@ nothing (EkTask *task)
 }
 
 EkSearch *
-ek_search (EkInstance *const *maps, const char *const *keys, EkTime timeout, EkSearchDone done, gpointer user)
+ek_search (EkInstance *const *maps, const char *const *keys, const char *whole, EkTime timeout, EkSearchDone done, gpointer user)
 {
   EkSearch *s = g_new0 (EkSearch, 1);
 
-  *s = (EkSearch) { .maps = maps, .keys = keys, .timeout = timeout, .done = done, .user = user, .task.func = nothing };
+  *s = (EkSearch) { .maps = maps, .keys = keys, .whole = whole, .timeout = timeout, .done = done, .user = user, .task.func = nothing };
   if (maps[0] && keys[0])
     ask (s);
   else

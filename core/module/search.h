@@ -3,7 +3,8 @@
  *
  * THE one place for it: user+tag@example.com is looked for whole, without its tag, by its local part, by "@example.com"; a domain by its
  * name, then by ".com" for what lies below.  The first key that one of the maps knows gives the answer: a key is asked of all maps before
- * the next one is (virtual(5), transport(5), access(5)).
+ * the next one is (virtual(5), transport(5), access(5)).  Maps of patterns (EK_WHOLE_KEYS) are asked for the whole address alone, as
+ * regexp_table(5), pcre_table(5), cidr_table(5) and tcp_table(5) say.
  */
 #pragma once
 #include "module/lookup.h"
@@ -22,7 +23,7 @@ typedef struct EkSearch EkSearch;
 /* As EkMapLookupDone; `key` is the one that was found, or NULL.  A map that cannot answer ends the search: DEFER. */
 typedef void (*EkSearchDone) (EkStatus status, const EkAnswer *answer, const char *key, gpointer user);
 
-/* `maps` and `keys` are NULL-terminated and stay until `done`, which runs exactly once unless cancelled, and never before this has
- * returned.  `timeout`: of each question. */
-EkSearch *ek_search (EkInstance *const *maps, const char *const *keys, EkTime timeout, EkSearchDone done, gpointer user);
+/* `maps` and `keys` are NULL-terminated and stay until `done`, as does `whole`: the key that is no part of another.  `done` runs exactly
+ * once unless cancelled, and never before this has returned.  `timeout`: of each question. */
+EkSearch *ek_search (EkInstance *const *maps, const char *const *keys, const char *whole, EkTime timeout, EkSearchDone done, gpointer user);
 void      ek_search_cancel (EkSearch *search);     /* `done` will not run; NULL: nothing */

@@ -45,11 +45,12 @@ enum {
 
   /* secrets and rights of directory */
   EK_M_NOISE,           /* master -> directory: s key of ek_sasl_noise() */
+  EK_M_PROOF_KEY,       /* master -> tls, directory: s key of flow/tlsproof.h */
   EK_M_HELPER,          /* directory => master: t kind, t name of a block; answer: u ok, t why; fd stream to its helper */
 
   /* edge and directory */
   EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts
-                           (flow/facts.h); answer: u outcome, s challenge, t user, t text, s token, u store */
+                           (flow/facts.h); answer: u outcome, s challenge, t user, t master, t text, s token, u store */
   EK_D_AUTH_MORE,       /* edge => directory: u session, s response; answer as EK_D_AUTH */
   EK_D_AUTH_ABORT,      /* edge -> directory: u session */
   EK_D_RCPT,            /* edge, queue => directory: s address; answer: u status, u class, t dsn, t text, u n, n times t target */

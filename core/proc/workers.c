@@ -20,6 +20,7 @@
 
 #define PIECE       (512 * 1024)
 #define KEY_LEN     80
+#define PROOF_KEY_LEN 32              /* EK_TLS_PROOF_KEY_LEN */
 #define KEYS        2
 #define QUICK_DEATH (60 * G_USEC_PER_SEC)
 
@@ -28,7 +29,7 @@ static struct {
   EkWorkerHooks hooks;
   GPtrArray    *all;
   guint8        keys[KEYS][KEY_LEN];
-  guint8        noise[EK_NOISE_LEN];
+  guint8        noise[EK_NOISE_LEN], proof[PROOF_KEY_LEN];
   bool          have_noise;
   const EkPlan *plan;                /* of the start under way */
   guint64       generation;
@@ -42,6 +43,7 @@ ek_workers_init (EkLoop *loop, const EkWorkerHooks *hooks)
   m.hooks = *hooks;
   m.all = g_ptr_array_new_with_free_func (g_free);
   ek_random (m.keys, sizeof m.keys);
+  ek_random (m.proof, sizeof m.proof);
 }
 
 void
@@ -180,9 +182,18 @@ send_noise (EkWorker *w, const EkPlan *plan)
   ek_channel_end (w->channel);
 }
 
+static void
+send_proof_key (EkWorker *w)
+{
+  ek_pack_str (ek_channel_send (w->channel, EK_M_PROOF_KEY), (EkStr) { (char *) m.proof, sizeof m.proof });
+  ek_channel_end (w->channel);
+}
+
 void
 ek_worker_secrets (EkWorker *w, const EkPlan *plan)
 {
+  if (w->bits & (EK_ROLE_BIT (EK_ROLE_DIRECTORY) | EK_ROLE_BIT (EK_ROLE_TLS)))
+    send_proof_key (w);
   if (w->bits & EK_ROLE_BIT (EK_ROLE_DIRECTORY))
     send_noise (w, plan);
   if (!(w->bits & EK_ROLE_BIT (EK_ROLE_TLS)))
@@ -551,4 +562,5 @@ ek_workers_free (void)
     close (m.own_log);
   ek_wipe (m.keys, sizeof m.keys);
   ek_wipe (m.noise, sizeof m.noise);
+  ek_wipe (m.proof, sizeof m.proof);
 }

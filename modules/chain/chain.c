@@ -104,6 +104,7 @@ found (Run *run, const EkAnswer *answer)
     }
   } else if (strcmp (run->chain->how, "pipe") == 0 && !last) {
     run->query.key = ek_pool_str (run->call->pool, value);
+    run->query.part = false;
     run->at++;
     ask (run);
   } else {

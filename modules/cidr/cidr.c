@@ -63,5 +63,5 @@ cidr_lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *ans
 
 static const EkMapOps map = { .lookup = cidr_lookup };
 
-EK_MODULE (cidr, .summary = "Networks and their values, in a text file", .options = options,
+EK_MODULE (cidr, .summary = "Networks and their values, in a text file", .flags = EK_WHOLE_KEYS, .options = options,
            .instance_size = sizeof (Cidr), .init = cidr_init, .start = cidr_start, .stop = cidr_stop, .map = &map);

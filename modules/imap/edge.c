@@ -128,7 +128,7 @@ login_event (EkSession *s, ImapEdge *self, const EkAuthAnswer *answer)
 {
   const EkClient *client = ek_session_client (s);
 
-  ek_event ("imap-login", ek_session_event (s), "login", EK_FTEXT ("user", answer->user),
+  ek_event ("imap-login", ek_session_event (s), "login", EK_FTEXT ("user", answer->user), EK_FTEXT ("master", ek_session_login_master (s)),
             EK_FTEXT ("method", self->method), EK_FTEXT ("ip", client->address),
             EK_FTEXT ("local_ip", client->local_address), EK_FTEXT ("secured", client->tls ? "TLS" : NULL));
 }

@@ -73,6 +73,6 @@ init (EkInstance *base, GError **error)
   return ek_pattern_init (self, error);
 }
 
-EK_MODULE (regexp, .summary = "POSIX regular expressions and their values, in a text file", .options = options,
+EK_MODULE (regexp, .summary = "POSIX regular expressions and their values, in a text file", .flags = EK_WHOLE_KEYS, .options = options,
            .instance_size = sizeof (EkPatternInstance), .init = init, .start = ek_pattern_start, .stop = ek_pattern_stop,
            .map = &ek_pattern_map);

@@ -24,7 +24,7 @@ logged_in (Smtp *self, EkVerdict verdict, const EkReply *reply)
     return;
   }
   ek_event ("smtpd", ek_session_event (self->session), "sasl-ok", EK_FTEXT ("sasl_method", self->mechanism),
-            EK_FTEXT ("sasl_username", ek_session_login (self->session)));
+            EK_FTEXT ("sasl_username", ek_session_login (self->session)), EK_FTEXT ("master", ek_session_login_master (self->session)));
   self->errors = 0;
   smtp_reply_as (self, SMTP_AUTHENTICATE, 235, "2.7.0", "Authentication successful");
 }

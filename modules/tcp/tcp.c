@@ -136,6 +136,6 @@ init (EkInstance *base, GError **error)
   return ek_stream_init ((EkStreamInstance *) base, 0, false, error);
 }
 
-EK_MODULE (tcp, .summary = "A map behind the protocol of Postfix's tcp_table(5)", .options = options,
+EK_MODULE (tcp, .summary = "A map behind the protocol of Postfix's tcp_table(5)", .flags = EK_WHOLE_KEYS, .options = options,
            .instance_size = sizeof (EkStreamInstance), .init = init, .stop = ek_stream_stop, .connect = ek_stream_connect,
            .disconnect = ek_stream_disconnect, .map = &map);

@@ -40,10 +40,10 @@ def t(value):
     return u(0) if value is None else u(len(value) + 1) + (value if isinstance(value, bytes) else value.encode())
 
 
-def client(address="192.0.2.9", tls=True):
+def client(address="192.0.2.9", tls=True, peer=None, proof=b""):
     """The facts of flow/facts.c."""
     return (t(address) + u(4711) + t("192.0.2.1") + u(993) + t("unknown") + u(int(tls)) + t("TLSv1.3") + t("x") + t(None) + t(None)
-            + u(256) + s(b"") + s(b"") + t(None))
+            + u(256) + s(b"") + s(b"") + t(peer) + s(proof))
 
 
 class Reader:

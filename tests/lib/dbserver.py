@@ -69,7 +69,8 @@ class DbServer:
             if os.geteuid() == 0 else list(words)
 
     def environment(self):
-        return {"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": self.folder, "TZ": "UTC"}
+        # MariaDB removes what other servers have in a folder for temporary tables, so it gets one of its own, for its installation too
+        return {"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", "HOME": self.folder, "TMPDIR": self.folder, "TZ": "UTC"}
 
     def run(self, words, text=""):
         """A program of the server's, to its end; what it says."""

@@ -1,4 +1,4 @@
-# imapwire.py - speaks IMAP with a program on its stdin and stdout, and reads answers into values
+# imapwire.py - speaks IMAP with a program on its stdin and stdout, or with a server, and reads answers into values
 # SPDX-License-Identifier: Apache-2.0
 """
     with Imap(["imap-stdio", "/path"]) as c:
@@ -11,6 +11,7 @@ A `[...]` of a text is a list whose first element is "[".
 import datetime
 import re
 import select
+import socket
 import subprocess
 import time
 
@@ -153,6 +154,21 @@ class Imap:
         if words[0] != tag:
             raise Wrong(f"an answer to something else: {answer[:100]!r}")
         return words[1].decode(), words[2] if len(words) > 2 else b"", untagged, asked
+
+
+class Connected(Imap):
+    """The same over a connection to a port of this machine."""
+
+    def __init__(self, port):                    # pylint: disable=super-init-not-called
+        self.sock = socket.create_connection(("127.0.0.1", port), 30)
+        self.process = self
+        self.stdin, self.stdout = self.sock.makefile("wb"), self.sock.makefile("rb")
+        self.buffer, self.count = b"", 0
+        self.greeting = self.response()
+
+    def __exit__(self, *_):
+        for part in (self.stdin, self.stdout, self.sock):
+            part.close()
 
 
 # ---- normal forms ---------------------------------------------------------------------------------

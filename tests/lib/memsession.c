@@ -45,6 +45,7 @@ void ek_session_unref (EkSession *s) { }
 bool ek_session_is_closed (const EkSession *s) { return s->closed; }
 const char *ek_session_login (const EkSession *s) { return s->login; }
 const char *ek_session_login_mechanism (const EkSession *s) { return s->mechanism; }
+const char *ek_session_login_master (const EkSession *s) { return NULL; }
 EkStr ek_session_tag (const EkSession *s) { return ek_str (s->config.tag); }
 EkIndex *ek_session_index (EkSession *s) { return s->config.index; }
 const EkUser *ek_session_user (const EkSession *s) { return NULL; }

@@ -34,6 +34,14 @@ objectclass ( 1.2.840.113556.1.5.9 NAME 'user' SUP inetOrgPerson STRUCTURAL
 """
 
 
+def entry(dn, classes, **values):
+    """One entry as LDIF.  A value may be a list of them."""
+    lines = [f"dn: {dn}"] + [f"objectClass: {c}" for c in classes.split()]
+    for name, value in values.items():
+        lines += [f"{name}: {v}" for v in (value if isinstance(value, list) else [value])]
+    return "\n".join(lines) + "\n\n"
+
+
 class Slapd:
     password = "reader's own"
 

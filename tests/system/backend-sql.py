@@ -4,9 +4,10 @@
 # limit: 600
 import os
 import subprocess
-import threading
 
-from ekiden import BUILD, Server, listener, wait_for
+import badnames
+from ekiden import BUILD, Server, listener
+from outage import Load, login, send
 from sqlsite import KINDS, QUERIES, Site, missing
 from tap import Tap
 from wire import Closed, Imap
@@ -35,26 +36,7 @@ USERS = "INSERT INTO mailbox (name, password) VALUES ('anna@sql.test', '{PLAIN}p
 RESET = """DELETE FROM mailbox; DELETE FROM alias;
 INSERT INTO mailbox VALUES ('anna@a.test', '{PLAIN}x', '/home/anna'), ('o''neil@a.test', '{PLAIN}y', NULL);
 INSERT INTO alias VALUES ('all@a.test', 'anna@a.test'), ('all@a.test', 'o''neil@a.test');"""
-HARMFUL = ["' OR '1'='1", "' OR 1=1 -- ", "x'; DROP TABLE mailbox; --", "anna' UNION SELECT '{PLAIN}pa", "\\", "\\' OR 1=1 #", "$1", "?", ":user",
-           "%", "_nna", "a%", "*", "anna\t", "${user}", "NULL", "0"]
-LOOK_ALIKE = ["аnna", "änna", "annа", "ànnà", "аnnа", "anna\u200b"]      # most of them Cyrillic
 t = Tap()
-
-
-def send(server, to, subject="x", utf8=False):
-    """The answer to RCPT, or to the message when that was taken."""
-    with server.smtp() as c:
-        c.ehlo()
-        c.cmd("MAIL FROM:<sender@elsewhere.test>" + (" SMTPUTF8" if utf8 else ""))
-        said = c.cmd(f"RCPT TO:<{to}>")
-        return c.data(f"Subject: {subject}\r\n\r\nx\r\n".encode()) if said.code == 250 else said
-
-
-def login(server, user, password):
-    """The answer, of bytes that go as literals."""
-    with Imap(server.port("imap"), name=server.hostname) as c:
-        user, password = (x if isinstance(x, bytes) else x.encode() for x in (user, password))
-        return str(c.cmd("LOGIN {} {}", user, password))
 
 
 # ---- the same with each ----
@@ -86,9 +68,8 @@ def dialogue(kind, server):
 
 def harm(kind, server, site):
     wrong = []
-    for local in HARMFUL:
-        escaped = local.replace("\\", "\\\\").replace('"', '\\"')
-        said = send(server, f'"{escaped}"@sql.test')
+    for local in badnames.SQL:
+        said = send(server, f"{badnames.quoted(local)}@sql.test")
         if said.code not in (501, 550, 553):
             wrong.append((local, said))
         said = login(server, f"{local}@sql.test", "pa")
@@ -96,7 +77,7 @@ def harm(kind, server, site):
             wrong.append((local, said))
     t.equal(wrong, [], f"{kind}: names with SQL in them are nobody")
     wrong = []
-    for local in LOOK_ALIKE:
+    for local in badnames.LOOK_ALIKE:
         said = send(server, f"{local}@sql.test", utf8=True)
         if said.code not in (501, 550, 553):
             wrong.append((local, said))
@@ -105,8 +86,7 @@ def harm(kind, server, site):
             wrong.append((local, said))
     t.equal(wrong, [], f"{kind}: who only looks like her is nobody")
     wrong = []
-    for user in (b"anna@sql.test\0", b"an\0na@sql.test", b"\0", b"\xff\xfe@sql.test", b"anna\xc3@sql.test", b"x" * 65536 + b"@sql.test",
-                 b"anna@sql.test" + b" " * 65536):
+    for user in [*(local + b"@sql.test" for local in badnames.BYTES), b"anna@sql.test\0", b"\0", b"anna@sql.test" + b" " * 65536]:
         try:
             said = login(server, user, b"pa")
         except Closed:
@@ -146,99 +126,28 @@ def command(kind, server, site):
 # ---- outages ----
 
 
-class Load:
-    """Threads that ask all the time; what they hear is right, or "later"."""
-
-    def __init__(self, server):
-        self.server, self.stop, self.wrong = server, threading.Event(), []
-        self.later, self.served, self.file = 0, 0, 0
-        self.sent, self.lock = {"anna@sql.test": [], server.address("dora"): []}, threading.Lock()
-        self.threads = [threading.Thread(target=self.play, args=(work, number)) for number, work in
-                        enumerate((self.mail, self.logins, self.mail, self.of_file))]
-        for thread in self.threads:
-            thread.start()
-
-    def play(self, work, number):
-        count = 0
-        while not self.stop.is_set():
-            try:
-                work(f"{number}-{count}")
-            except (OSError, AssertionError, Closed) as error:
-                self.wrong.append(f"{work.__name__}: {error!r}")
-                return
-            count += 1
-
-    def heard(self, what, said, good, later):
-        with self.lock:
-            if said.startswith(later):
-                self.later += 1
-            elif said.startswith(good):
-                self.served += 1
-            else:
-                self.wrong.append(f"{what}: {said}")
-
-    def mail(self, mark):
-        said = send(self.server, "anna@sql.test", mark)
-        if said.code == 250:
-            self.sent["anna@sql.test"].append(mark)
-        self.heard("mail for a user", str(said), "250", "451")
-        self.heard("mail for nobody", str(send(self.server, "nobody@sql.test")), "550", "451")
-
-    def logins(self, mark):
-        self.heard("a right password", login(self.server, "anna@sql.test", "pa"), "OK", "NO [UNAVAILABLE]")
-        self.heard("a wrong password", login(self.server, "anna@sql.test", "no"), "NO [AUTHENTICATIONFAILED]", "NO [UNAVAILABLE]")
-        self.heard("an unknown user", login(self.server, "nobody@sql.test", "pa"), "NO [AUTHENTICATIONFAILED]", "NO [UNAVAILABLE]")
-
-    def of_file(self, mark):
-        """The other domain: never "later"."""
-        user = self.server.address("dora")
-        said = send(self.server, user, mark)
-        self.sent[user].append(mark)
-        found = [str(said), login(self.server, user, self.server.password), login(self.server, user, "no"), str(send(self.server, "nobody@" + self.server.domain))]
-        for text, good in zip(found, ("250", "OK", "NO [AUTHENTICATIONFAILED]", "550")):
-            if not text.startswith(good):
-                self.wrong.append(f"the other domain: {text}")
-        self.file += 1
-
-    def reaches(self, what, seconds=60):
-        """Until what() is true, or something is wrong."""
-        return wait_for(lambda: what() or self.wrong, seconds, 0.05) and not self.wrong
-
-    def end(self):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-
 def outage(kind, server, load, down, up, how):
-    served = load.served
-    t.ok(load.reaches(lambda: load.served > served + 10), f"{kind}: under load all is served before {how}", load.wrong[:5])
+    t.ok(load.grows(load.served, load.domains, 10), f"{kind}: under load all is served before {how}", load.wrong[:5])
+    load.away.add("sql.test")
     down()
-    later, file = load.later, load.file
-    t.ok(load.reaches(lambda: load.later > later + 10 and load.file > file + 10),
-         f"{kind}: {how}: its users hear \"later\" and nothing else, the others notice nothing", (load.later, load.file, load.wrong[:5]))
+    t.ok(load.grows(load.later, ["sql.test"], 10) and load.grows(load.served, [server.domain], 10),
+         f"{kind}: {how}: its users hear \"later\" and nothing else, the others notice nothing", (load.later, load.served, load.wrong[:5]))
     up()
-    t.ok(load.reaches(lambda: login(server, "anna@sql.test", "pa").startswith("OK") and send(server, "anna@sql.test").code == 250, 90),
+    t.ok(load.reaches(lambda: login(server, "anna@sql.test", "pa").startswith("OK") and send(server, "anna@sql.test").code == 250),
          f"{kind}: {how}: it is back, and all are served", load.wrong[:5])
 
 
 def outages(kind, server, site):
-    load = Load(server)
-    if site.server:
-        outage(kind, server, load, site.server.pause, site.server.resume, "SIGSTOP")
-        outage(kind, server, load, site.server.kill, site.server.start, "SIGKILL")
-    else:
-        outage(kind, server, load, lambda: os.rename(site.path, site.path + ".away"), lambda: os.rename(site.path + ".away", site.path),
-               "a file that is away")
-    served = load.served
-    load.reaches(lambda: load.served > served + 20)
-    load.end()
+    with Load(server, ["sql.test", server.domain], {"anna": "pa"}, keeps=False, together=False) as load:
+        if site.server:
+            outage(kind, server, load, site.server.pause, site.server.resume, "SIGSTOP")
+            outage(kind, server, load, site.server.kill, site.server.start, "SIGKILL")
+        else:
+            outage(kind, server, load, lambda: os.rename(site.path, site.path + ".away"), lambda: os.rename(site.path + ".away", site.path),
+                   "a file that is away")
+        load.grows(load.served, load.domains, 20)
     t.equal(load.wrong[:10], [], f"{kind}: no wrong answer in all that time")
-    for user, marks in load.sent.items():
-        def counts():
-            lines = b"".join(server.messages(user)).split(b"\n")
-            return [sum(line.strip() == b"Subject: " + m.encode() for line in lines) for m in marks]
-        t.ok(wait_for(lambda: all(counts()), 60, 0.5) and set(counts()) == {1}, f"{kind}: {user} has all that was taken, each once", len(marks))
+    t.equal(load.lost(server.messages)[:10], [], f"{kind}: all that was taken is there, each once")
 
 
 for kind_ in KINDS:
@@ -250,7 +159,7 @@ for kind_ in KINDS:
         tables(kind_, site_)
         config = CONFIG.replace("KIND", kind_).replace("SETTINGS", site_.settings() + (PATIENCE if site_.server else "")).replace(
             "QUERIES", QUERIES)
-        with Server(config, users=["dora"]) as server_:
+        with Server(config, users=[("anna", "{PLAIN}pa")]) as server_:
             dialogue(kind_, server_)
             harm(kind_, server_, site_)
             command(kind_, server_, site_)

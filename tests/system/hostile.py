@@ -19,7 +19,9 @@ T = Tap()
 NONSENSE, EDGE, QUEUE, STORE = 15, 2, 4, 6
 AUTH, AUTH_MORE, RCPT, VOUCH, HANDOFF, START, STREAM_TLS = 32, 33, 35, 48, 56, 64, 65
 SUBMIT, STREAM, ACCEPTING, ROUTE, DELIVER, RETIRED, HOP, REQUEST = 80, 81, 83, 96, 104, 105, 112, 128
-CONFIG = MAIL + listener("smtp") + listener("imaps")
+CONFIG = MAIL + listener("smtp") + listener("imaps") + listener("certs", "imap", mechanisms="EXTERNAL", client_ca='read("${dir}/ca/ca.pem")') + """
+sasl_external { }
+"""
 SECRET = "bens-word-that-no-edge-may-hear"
 PRIVATE = b"the words between anna and ben"
 seed = int(os.environ.get("EKIDEN_SEED") or random.randrange(1 << 30))
@@ -145,6 +147,15 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
     with Hostile(server, "edge.1") as one, Hostile(server, "edge.0") as two:
         got = auth(one, 1, addr["anna"], server.password)
         T.equal(answered(handoff(two, f"store.{got['store']}", got["token"]), rb"."), None, "a token of another edge opens nothing")
+
+    # a client's certificate that nobody has shown
+    wait_for(lambda: all(linked("edge.1", n) for n in INNER), 30)
+    with Hostile(server, "edge.1") as edge:
+        for proof in (b"", rng.randbytes(40)):
+            answer = edge.call("directory.0", AUTH, u(1) + t("EXTERNAL") + u(1) + s(b"") + t("imap") + t("certs") + client(peer=addr["anna"], proof=proof))
+            T.equal((answer.u() != 1, answer.s(), answer.t(), answer.t() is not None, answer.s()), (True, b"", None, True, b""),
+                    "the name in a certificate is tls's to say, not an edge's")
+        T.ok(server.logged(r"counts for nothing", 20), "and the log says so")
 
     # ---- what is not an edge's to say ----
     record = t(addr["ben"]) + t(f"{server.mail}/{server.domain}/ben") + t(None) + u(1) + u(1) + u(0) + u(0)

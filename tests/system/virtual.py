@@ -199,12 +199,18 @@ def login(server, user, password):
 def outage(server, path):
     """Who was asked for a moment ago is served from what is remembered; of all others nobody can tell, and nobody says no."""
     login(server, "anna@one.test", "pa")
-    send(server, "anna@one.test")
+    for address in ("anna@one.test", "o'neil@two.test", "all@one.test"):
+        send(server, address)
     os.rename(path, path + ".away")
     for address in ("carla@one.test", "x@never-seen.test"):
         t.equal(send(server, address)[0].code, 451, f"the database is away: {address} is put off")
     t.equal(send(server, "anna@one.test", subject="away")[-1].code, 250, "mail for who is remembered is taken")
     t.ok(idle(server) and there(server, "anna", "one.test", "away") == 1, "and delivered")
+    t.equal(send(server, "o'neil@two.test", subject="away too")[-1].code, 250, "who has no alias is remembered as well")
+    t.equal(send(server, "all@one.test", subject="away to all")[-1].code, 250, "and so are those whom an alias leads to")
+    t.ok(idle(server), "all of it is delivered")
+    t.equal([there(server, *box, "away too") for box in BOXES], [0, 0, 0, 1], "to him")
+    t.equal([there(server, *box, "away to all") for box in BOXES], [1, 1, 1, 0], "and to them")
     t.contains(login(server, "anna@one.test", "pa"), "OK", "the last login with the same password counts")
     for user, password in (("anna@one.test", "other"), ("ben@one.test", "pb"), ("x@never-seen.test", "p")):
         t.contains(login(server, user, password), "UNAVAILABLE", f"of {user} with {password} nobody can tell")

@@ -221,6 +221,79 @@ test_tokens_not_remembered (void)
   ek_auth_configure (auth, &conf);
 }
 
+/* ---- masters ---- */
+
+/* `master` logs in as `as`; `passdbs` and `userdbs` are of that one. */
+static Got
+log_in_as (const char *masters, const char *master, const char *secret, const char *as, const char *passdbs, const char *userdbs, const char *deny)
+{
+  Got got = { 0 };
+  g_autofree EkInstance **own = instances (masters), **none = instances (""), **pass = instances (passdbs), **user = instances (userdbs),
+                        **d = instances (deny);
+  EkAuthChain chain = { .passdbs = own, .userdbs = none, .deny = d, .as = as, .as_passdbs = pass, .as_userdbs = user };
+  EkLogin who = { .service = "imap", .name = master, .given = master, .secret = ek_str (secret), .client = "192.0.2.79" };
+
+  start (&chain, &who, NULL, &got);
+  while (got.n_done == 0)
+    ek_loop_turn (loop, true);
+  return got;
+}
+
+static void
+test_masters (void)
+{
+  const char *anna = "anna@a.example", *ben = "ben@b.example", *both = "both@a.example";
+
+  assert_ok (log_in_as ("two", ben, "zwei", anna, "one", "one", ""), anna, "/one/a.example/anna");
+  assert_refused (log_in_as ("two", ben, "geheim", anna, "one", "one", ""), "wrong password (two)");    /* hers, not his */
+  assert_refused (log_in_as ("two", anna, "geheim", anna, "one", "one", ""), "unknown user");            /* she is no master */
+  assert_refused (log_in_as ("two", ben, "", anna, "one", "one", ""), "empty password");
+  assert_ok (log_in_as ("two", ben, "zwei", "locked@a.example", "one", "one", ""), "locked@a.example", "/one/a.example/locked");
+  assert_refused (log_in_as ("two", ben, "zwei", "nobody@a.example", "one", "one", ""), "right password of a master, but nobody@a.example");
+  assert_refused (log_in_as ("one", "locked@a.example", "x", anna, "one", "one", ""), "(nologin)");      /* a master's own counts */
+  assert_refused (log_in_as ("one", "inside@a.example", "x", anna, "one", "one", ""), "(allow_nets)");
+  assert_ok (log_in_as ("one", "alias@a.example", "x", both, "one", "one", ""), both, "/one/a.example/both");   /* his `user` is not who */
+
+  /* whom a userdb only assumes, a passdb of his has to know; without a userdb, the same */
+  assert_ok (log_in_as ("two", ben, "zwei", anna, "one", "virtual", ""), anna, "/v/a.example/anna");
+  assert_refused (log_in_as ("two", ben, "zwei", "nobody@a.example", "one", "virtual", ""), "no passdb knows him");
+  assert_refused (log_in_as ("two", ben, "zwei", "nobody@a.example", "one", "", ""), "no passdb knows him");
+
+  /* neither of the two may be denied */
+  assert_refused (log_in_as ("two", ben, "zwei", anna, "one", "one", "two"), "denied (two)");
+  assert_refused (log_in_as ("two", ben, "zwei", anna, "one", "one", "one"), "denied (one)");
+  assert_unavailable (log_in_as ("two", ben, "zwei", anna, "one", "one", "down"), "deferred on request");
+
+  assert_unavailable (log_in_as ("down", ben, "zwei", anna, "one", "one", ""), "deferred on request");
+  assert_unavailable (log_in_as ("two", ben, "zwei", anna, "one", "down", ""), "deferred on request");
+  guint64 before = ek_password_n_dummies ();
+  assert_refused (log_in_as ("two", "nobody", "x", anna, "one", "one", ""), "unknown user");
+  g_assert_cmpuint (ek_password_n_dummies (), ==, before + 1);
+}
+
+/* What is remembered of a master's login is of that pair alone. */
+static void
+test_masters_remembered (void)
+{
+  const char *anna = "anna@a.example", *ben = "ben@b.example", *both = "both@a.example";
+
+  conf.cache = (EkTime) { 3600 * G_USEC_PER_SEC };
+  conf.cache_max = 100;
+  ek_auth_configure (auth, &conf);
+  for (guint i = 0; i < 2; i++) {
+    assert_ok (log_in_as ("two", ben, "zwei", anna, "one", "one", ""), anna, "/one/a.example/anna");
+    assert_ok (log_in_as ("two", ben, "zwei", both, "one", "one", ""), both, "/one/a.example/both");
+    assert_ok (login ("two", "", ben, "zwei"), ben, "-");
+    assert_ok (login ("two", "two", ben, "zwei"), ben, "/two/ben");
+    assert_refused (login ("two", "two", anna, "zwei"), "unknown user");
+    assert_refused (log_in_as ("two", ben, "zwei", anna, "one", "one", "two"), "denied (two)");          /* though it is remembered */
+    assert_refused (log_in_as ("two", ben, "zwei", "nobody@a.example", "one", "one", ""), "no userdb knows him");
+  }
+  conf.cache = (EkTime) { 0 };
+  conf.cache_max = 0;
+  ek_auth_configure (auth, &conf);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -228,6 +301,8 @@ main (int argc, char **argv)
   g_test_add_func ("/auth-rules/account", test_account);
   g_test_add_func ("/auth-rules/rules", test_rules);
   g_test_add_func ("/auth-rules/tokens", test_tokens);
+  g_test_add_func ("/auth-rules/masters", test_masters);
+  g_test_add_func ("/auth-rules/masters-remembered", test_masters_remembered);
   g_test_add_func ("/auth-rules/not-remembered", test_not_remembered);
   g_test_add_func ("/auth-rules/remembered", test_remembered_by_rule);
   g_test_add_func ("/auth-rules/stale", test_stale_by_rule);

@@ -10,15 +10,19 @@ static EkJobPool *jobs;
 
 /* ---- a blocking module whose server can be broken ---- */
 
-static gint n_connects, n_open, n_runs, refuse, broken, let_go, together;   /* atomic */
+static gint n_connects, n_open, n_runs, refuse, broken, let_go, together, stall, hold_nth;   /* atomic */
 
 static gpointer
 db_connect (EkInstance *self, GError **error)
 {
-  g_atomic_int_inc (&n_connects);
+  bool held_up = g_atomic_int_add (&n_connects, 1) + 1 == g_atomic_int_get (&hold_nth);
+  for (int i = 0; i < 10000 && held_up && g_atomic_int_get (&hold_nth); i++)
+    g_usleep (1000);
   for (int i = 0; i < 10000 && g_atomic_int_get (&n_connects) < g_atomic_int_get (&together); i++)
     g_usleep (1000);
-  if (g_atomic_int_get (&refuse)) {
+  for (int i = 0; i < 10000 && g_atomic_int_get (&stall); i++)
+    g_usleep (1000);
+  if (g_atomic_int_get (&refuse) || held_up) {
     ek_fail (error, EK_DEFER, 0, "connection refused");
     return NULL;
   }
@@ -236,6 +240,69 @@ test_backoff_together (void)
   turn_for (50000);
 }
 
+/* A server that is away is tried by one thread; nobody else waits for what comes of it, even where there is one thread. */
+static void
+test_probe (void)
+{
+  static const char *const settings[] = { "connections = 4", "connections = 1" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (settings); i++) {
+    EkInstance *self = ek_test_instance ("db", settings[i]);
+    Got probe, got;
+
+    refuse = 1;
+    ask_and_wait (self, "a", &got);
+    g_assert_cmpstr (got.why, ==, "cannot connect: connection refused");
+    turn_for (800000);
+    n_connects = 0;
+    stall = 1;
+    ask (self, "a", (EkTime) { 0 }, &probe);
+    while (g_atomic_int_get (&n_connects) == 0)
+      turn_for (1000);
+    for (guint k = 0; k < 8; k++) {
+      ask_and_wait (self, "a", &got);
+      g_assert_cmpint (got.status, ==, EK_DEFER);
+      g_assert_nonnull (strstr (got.why, "it is being tried"));
+    }
+    g_assert_cmpuint (probe.n_done, ==, 0);
+    stall = refuse = 0;
+    wait_for (&probe);
+    g_assert_cmpint (probe.status, ==, EK_OK);
+    ask_and_wait (self, "a", &got);
+    g_assert_cmpint (got.status, ==, EK_OK);
+    ek_test_instance_free (self);
+    turn_for (50000);
+  }
+}
+
+/* Who gives up when another has come through makes nobody wait. */
+static void
+test_late_failure (void)
+{
+  EkInstance *self = ek_test_instance ("db", "connections = 4");
+  Got late, got[4];
+
+  n_connects = 0;
+  hold_nth = 1;
+  ask (self, "a", (EkTime) { 0 }, &late);
+  while (g_atomic_int_get (&n_connects) == 0)
+    turn_for (1000);
+  ask_and_wait (self, "a", &got[0]);
+  g_assert_cmpint (got[0].status, ==, EK_OK);
+  hold_nth = 0;
+  wait_for (&late);
+  g_assert_cmpint (late.status, ==, EK_DEFER);
+  for (guint i = 0; i < G_N_ELEMENTS (got); i++)           /* more than there are connections */
+    ask (self, "b", (EkTime) { 0 }, &got[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (got); i++) {
+    while (got[i].n_done == 0)
+      ek_loop_turn (loop, true);
+    g_assert_cmpint (got[i].status, ==, EK_OK);
+  }
+  ek_test_instance_free (self);
+  wait_closed ();
+}
+
 static void
 test_timeout (void)
 {
@@ -361,6 +428,8 @@ main (int argc, char **argv)
   g_test_add_func ("/call/broken", test_broken);
   g_test_add_func ("/call/backoff", test_backoff);
   g_test_add_func ("/call/backoff-together", test_backoff_together);
+  g_test_add_func ("/call/probe", test_probe);
+  g_test_add_func ("/call/late-failure", test_late_failure);
   g_test_add_func ("/call/timeout", test_timeout);
   g_test_add_func ("/call/apart", test_apart);
   g_test_add_func ("/call/evented", test_evented);

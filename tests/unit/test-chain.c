@@ -1,7 +1,8 @@
 /* test-chain.c - several maps as one: first, union, pipe, outages, cancelling
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../lib/instance.h"
-#include "module/lookup.h"
+#include "module/search.h"
+#include <glib/gstdio.h>
 #include <string.h>
 
 static EkLoop *loop;
@@ -100,6 +101,51 @@ test_pipe (void)
   ek_generation_unref (gen);
 }
 
+/* ---- addresses, in their order ---- */
+
+static void
+searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer user)
+{
+  done (status, answer, NULL, user);
+}
+
+static void
+assert_search (const char *maps, const char *what, EkStatus status, const char *value)
+{
+  g_autofree char *text = g_strdup_printf ("regexp \"p\" { path = \"%s\" }\n%s", what, maps);
+  EkGeneration *gen = make (text);
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  EkInstance *list[] = { ek_generation_instance (gen, "m", 0), NULL };
+  Got got = { 0 };
+
+  const char **keys = ek_search_keys (pool, "x+tag@example.com", "x@example.com",
+                                      EK_SEARCH_ADDRESS | EK_SEARCH_LOCAL | EK_SEARCH_CATCH_ALL | EK_SEARCH_DOMAIN);
+  ek_search (list, keys, "x+tag@example.com", (EkTime) { 5000000 }, searched, &got);
+  while (got.n == 0)
+    ek_loop_turn (loop, true);
+  g_assert_cmpint (got.status, ==, status);
+  g_assert_cmpstr (got.value, ==, value);
+  ek_generation_unref (gen);
+}
+
+/* Patterns see the whole address or nothing (regexp_table(5)), also in chains. */
+static void
+test_whole (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("ekiden-chain-XXXXXX", NULL), *path = g_build_filename (dir, "p", NULL);
+
+  g_assert_true (g_file_set_contents (path, "/^x@/ untagged\n/^@/ all\n/^x$/ local\n/^[^@]*$/ domain\n", -1, NULL));
+  assert_search ("chain \"m\" { maps = p }\n", path, EK_NOTFOUND, "");
+  assert_search ("chain \"m\" { maps = [p, a] }\n", path, EK_OK, "one");      /* "x", of the other map */
+  assert_search ("chain \"m\" { maps = [a, p]\nhow = pipe }\n", path, EK_OK, "domain");      /* "one", which is whole */
+  g_assert_true (g_file_set_contents (path, "/^one$/ piped\n", -1, NULL));
+  assert_search ("chain \"m\" { maps = [a, p]\nhow = pipe }\n", path, EK_OK, "piped");
+  g_assert_true (g_file_set_contents (path, "/^x\\+tag@example.com$/ whole\n", -1, NULL));
+  assert_search ("chain \"m\" { maps = p }\n", path, EK_OK, "whole");
+  g_unlink (path);
+  g_rmdir (dir);
+}
+
 static void
 test_late (void)
 {
@@ -147,6 +193,7 @@ main (int argc, char **argv)
   g_test_add_func ("/chain/first", test_first);
   g_test_add_func ("/chain/union", test_union);
   g_test_add_func ("/chain/pipe", test_pipe);
+  g_test_add_func ("/search/whole", test_whole);
   g_test_add_func ("/chain/late", test_late);
   g_test_add_func ("/chain/settings", test_settings);
   int failed = g_test_run ();

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 #include "auth/sasl.h"
+#include "flow/tlsproof.h"
 #include "base/base.h"
 #include "sasl_cram_md5/cram.h"
 #include <stdio.h>
@@ -216,6 +217,37 @@ test_noise (void)
   g_assert_cmpint (memcmp (a, c, sizeof a), !=, 0);
 }
 
+/* A name of a certificate counts where tls has said it: for that listener, by that edge, soon. */
+static void
+test_proof (void)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  const gint64 second = G_USEC_PER_SEC, now = 5000 * second, hour = 3600 * second;
+  guint8 key[EK_TLS_PROOF_KEY_LEN] = { 1 };
+
+  g_assert_cmpuint (ek_tls_proof_make (pool, "tim@example.com", "imaps", 1, now).n, ==, 0);        /* no key */
+  g_assert_false (ek_tls_proof_good (EK_STR (""), "tim@example.com", "imaps", 1, now));
+  ek_tls_proof_use_key ((EkStr) { (char *) key, sizeof key });
+  EkStr proof = ek_tls_proof_make (pool, "tim@example.com", "imaps", 1, now);
+  g_assert_true (ek_tls_proof_good (proof, "tim@example.com", "imaps", 1, now));
+  g_assert_true (ek_tls_proof_good (proof, "tim@example.com", "imaps", 1, now + hour - 1));
+  g_assert_false (ek_tls_proof_good (proof, "tim@example.com", "imaps", 1, now + hour));
+  g_assert_false (ek_tls_proof_good (proof, "tim@example.com", "imaps", 1, now - 1));
+  g_assert_false (ek_tls_proof_good (proof, "tom@example.com", "imaps", 1, now));
+  g_assert_false (ek_tls_proof_good (proof, "tim@example.com", "imap", 1, now));
+  g_assert_false (ek_tls_proof_good (proof, "tim@example.com", "imaps", 2, now));
+  g_assert_false (ek_tls_proof_good (proof, NULL, "imaps", 1, now));
+  g_assert_false (ek_tls_proof_good (proof, "tim@example.com", NULL, 1, now));
+  for (gsize i = 0; i < proof.n; i++) {
+    g_autofree char *other = g_memdup2 (proof.p, proof.n);
+    other[i] ^= 1;
+    g_assert_false (ek_tls_proof_good ((EkStr) { other, proof.n }, "tim@example.com", "imaps", 1, now + 1));
+    g_assert_false (ek_tls_proof_good ((EkStr) { proof.p, i }, "tim@example.com", "imaps", 1, now));
+  }
+  ek_tls_proof_use_key (EK_STR ("short"));
+  g_assert_true (ek_tls_proof_good (proof, "tim@example.com", "imaps", 1, now));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -230,5 +262,6 @@ main (int argc, char **argv)
   g_test_add_func ("/cram/gullible", test_gullible);
   g_test_add_func ("/cram/external", test_external);
   g_test_add_func ("/cram/noise", test_noise);
+  g_test_add_func ("/external/proof", test_proof);
   return g_test_run ();
 }

@@ -47,6 +47,12 @@ test_plain (void)
   g_autoptr (EkSasl) initial = begin ("PLAIN");
   g_assert_cmpint (ek_sasl_step (initial, EK_STR ("Tim@example.com\0tim@example.com\0p\xc3\xa4ss")), ==, EK_SASL_VERIFY);
   assert_facts (initial, "tim@example.com", "p\xc3\xa4ss");
+  g_assert_null (ek_sasl_facts (initial)->authzid.p);      /* as himself */
+
+  g_autoptr (EkSasl) other = begin ("PLAIN");
+  g_assert_cmpint (ek_sasl_step (other, EK_STR ("ursel\0kurt\0xipj3plmq")), ==, EK_SASL_VERIFY);     /* the RFC's proxy example */
+  assert_facts (other, "kurt", "xipj3plmq");
+  g_assert_true (ek_str_eq (ek_sasl_facts (other)->authzid, EK_STR ("ursel")));
 }
 
 static void
@@ -57,7 +63,7 @@ test_plain_refused (void)
     { { "", 0 }, "malformed" }, { { "tim", 3 }, "malformed" }, { { "\0tim", 4 }, "malformed" },
     { { "\0tim\0", 5 }, "password is empty" }, { { "\0\0pass", 6 }, "name is empty" },
     { { "\0tim\0pa\0ss", 10 }, "has a NUL" }, { { "\0t\xffm\0pass", 9 }, "not UTF-8" },
-    { { "ursel\0kurt\0xipj3plmq", 20 }, "act as another" },        /* the RFC's proxy example */
+    { { "urs\xff\0kurt\0x", 11 }, "authorization identity" },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
