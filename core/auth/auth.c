@@ -4,8 +4,8 @@
 #include <string.h>
 
 static const EkOption options[] = {
-  EK_OPTION (EkAuthConf, timeout, "30s", "How long a passdb or userdb may take to answer: then the login, or the mail, is "
-             "deferred.", .allow = "100ms..10m"),
+  EK_OPTION (EkAuthConf, timeout, "30s", "How long a passdb or userdb may take to answer, and how long a login waits for its turn "
+             "to be hashed: then the login, or the mail, is deferred.", .allow = "100ms..10m"),
   EK_OPTION (EkAuthConf, failure_delay, "2s", "How long the answer to a wrong name or password is held back. It doubles with "
              "each further failure from the same address.", .allow = "0..1m"),
   EK_OPTION (EkAuthConf, failure_delay_max, "16s", "The longest such delay.", .allow = "0..5m"),
@@ -151,7 +151,7 @@ ek_auth_run_free (EkAuthRun *run)
 void
 ek_auth_cancel (EkAuthRun *run)
 {
-  run->cancelled = true;
+  atomic_store (&run->cancelled, true);
   if (run->op)
     ek_op_cancel (g_steal_pointer (&run->op));
   if (!run->in_job)
@@ -159,8 +159,11 @@ ek_auth_cancel (EkAuthRun *run)
 }
 
 typedef struct {
-  EkJob      job;
+  EkJob      job;                    /* or a task */
+  EkTask     later;
   EkAuthRun *run;
+  gint64     deadline;
+  bool       ran;
   void     (*work) (EkAuthRun *run);
   void     (*after) (EkAuthRun *run);
 } Work;
@@ -170,23 +173,38 @@ work_run (EkJob *job, EkJobThread *thread)
 {
   Work *work = (Work *) job;
 
-  if (work->work)
-    work->work (work->run);
+  if (atomic_load (&work->run->cancelled) || ek_now () > work->deadline)
+    return;                            /* under a flood nothing is hashed for clients that have gone */
+  work->work (work->run);
+  work->ran = true;
 }
 
 static void
-work_done (EkJob *job)
+go_on (Work *work, bool in_time)
 {
-  Work *work = (Work *) job;
   EkAuthRun *run = work->run;
   void (*after) (EkAuthRun *) = work->after;
 
   g_free (work);
   run->in_job = false;
-  if (run->cancelled)
+  if (atomic_load (&run->cancelled))
     ek_auth_run_free (run);
-  else
+  else if (in_time)
     after (run);
+  else                                 /* of known and unknown users alike */
+    ek_auth_end_unavailable (run, "too many passwords were to be checked before it (auth.timeout)");
+}
+
+static void
+work_done (EkJob *job)
+{
+  go_on ((Work *) job, ((Work *) job)->ran);
+}
+
+static void
+work_later (EkTask *task)
+{
+  go_on ((Work *) ((char *) task - G_STRUCT_OFFSET (Work, later)), true);
 }
 
 void
@@ -194,9 +212,19 @@ ek_auth_run_job (EkAuthRun *run, void (*work) (EkAuthRun *), void (*after) (EkAu
 {
   Work *w = g_new0 (Work, 1);
 
-  *w = (Work) { .job = { .run = work_run, .done = work_done }, .run = run, .work = work, .after = after };
+  *w = (Work) { .job = { .run = work_run, .done = work_done }, .run = run, .deadline = ek_now () + run->timeout.us, .work = work, .after = after };
   run->in_job = true;
   ek_job_submit (run->auth->jobs, &w->job);
+}
+
+void
+ek_auth_run_later (EkAuthRun *run, void (*after) (EkAuthRun *))
+{
+  Work *w = g_new0 (Work, 1);
+
+  *w = (Work) { .later.func = work_later, .run = run, .after = after };
+  run->in_job = true;
+  ek_loop_later (ek_loop_mine (), &w->later);
 }
 
 /* ---- delays ---- */

@@ -6,7 +6,8 @@
  *
  *   1. The passdbs are asked one after the other.  NOTFOUND goes on to the next; a right secret, a
  *      wrong one and an outage each end it, unless the chain says otherwise for that passdb; at the end an outage counts
- *      before a wrong secret.  What a passdb only looks up is compared on a job thread.
+ *      before a wrong secret.  What a passdb only looks up is compared on a job thread, a slow hash on one of `jobs`, after the
+ *      passdb's connection is free for the next one.
  *   2. Nobody knows the name: the secret is hashed all the same, against what a user who exists would
  *      have had, so that the time does not tell names from passwords.
  *   3. The account's fields are obeyed: nologin, allow_nets, user.
@@ -59,7 +60,8 @@ typedef struct {
   EkInstance *const *as_passdbs, *const *as_userdbs;
 } EkAuthChain;
 
-/* `jobs`: where secrets are compared. */
+/* `jobs`: where secrets are compared whose hash is slow, and those of users who do not exist.  It should have no other work, and a
+ * thread for each core: then logins wait for hashes, and nothing else does. */
 EkAuth *ek_auth_new (EkJobPool *jobs);
 void    ek_auth_configure (EkAuth *auth, const EkAuthConf *conf);    /* before: no login is remembered */
 void    ek_auth_free (EkAuth *auth);               /* nothing is under way; NULL is fine */

@@ -10,6 +10,7 @@ typedef struct {                     /* one question; all of it in the operation
   bool      lookup;                  /* only what is kept of him */
   bool      deny;                    /* only whether he is known, by whomever it takes */
   bool      wrong;                   /* the secret: compared, or verify() said so */
+  bool      slow;                    /* not compared: it costs a hash */
 } Ask;
 
 static void ask_passdb (EkAuthRun *run);
@@ -77,7 +78,7 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
   const EkPassdbOps *ops = ops_of (self);
 
   ask->account = (EkAccount) { 0 };    /* an operation may run twice */
-  ask->wrong = false;
+  ask->wrong = ask->slow = false;
   if (ask->deny)                       /* one that cannot tell must not look like one that knows him not */
     return ops && ops->lookup ? ops->lookup (self, call, ask->login.name, &ask->account)
                               : ek_fail (&call->error, EK_DEFER, 0, "it cannot tell whom it knows");
@@ -92,8 +93,11 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
     return ek_fail (&call->error, EK_DEFER, 0, "it is no passdb");
   call->login = &ask->login;
   EkStatus status = ops->lookup (self, call, ask->login.name, &ask->account);
-  if (status != EK_OK || ask->lookup || (self->module->flags & EK_EVENTED))
-    return status;                     /* evented: we are on the loop, and a hash is work for a job */
+  if (status != EK_OK || ask->lookup)
+    return status;
+  ask->slow = (self->module->flags & EK_EVENTED) || ek_password_is_slow (ask->account.stored, "PLAIN");
+  if (ask->slow)                       /* evented: we are on the loop */
+    return EK_OK;
   status = compare (&ask->login, &ask->account, &call->error);
   ask->wrong = status == EK_FAIL;
   return status;
@@ -106,10 +110,11 @@ work_compare (EkAuthRun *run)
   EkStatus status = compare (&run->login, &run->account, &error);
 
   run->wrong = status == EK_FAIL;
-  if (status == EK_DEFER) {
-    ek_log (EK_ERR, "auth", "%s", error->message);
-    run->account.stored.p = NULL;      /* tells after_compare() */
-  }
+  run->incomparable = NULL;
+  if (status != EK_DEFER)
+    return;
+  ek_log (EK_ERR, "auth", "%s", error->message);
+  run->incomparable = ek_pool_strdup (run->pool, error->message);
 }
 
 static void
@@ -155,11 +160,14 @@ nobody (EkAuthRun *run)
   const char *stored = like ? g_hash_table_lookup (run->auth->likes, like->name) : NULL;
   run->account = (EkAccount) { .stored = ek_auth_copy_secret (run->pool, ek_str (stored)) };
   if (run->account_done) {
-    ek_auth_run_job (run, NULL, unknown);          /* in a later turn */
+    ek_auth_run_later (run, unknown);
     return;
   }
   bool hash = like || run->chain.passdbs[0] == NULL;       /* no passdbs: a name of no domain of ours */
-  ek_auth_run_job (run, hash && !run->login.token && run->login.secret.n > 0 ? work_dummy : NULL, refused_unknown);
+  if (hash && !run->login.token && run->login.secret.n > 0)
+    ek_auth_run_job (run, work_dummy, refused_unknown);
+  else
+    ek_auth_run_later (run, refused_unknown);
 }
 
 /* The next unknown user shall cost what this one did. */
@@ -288,9 +296,14 @@ ek_auth_accepted (EkAuthRun *run)
 static void
 after_compare (EkAuthRun *run)
 {
-  if (run->account.stored.p == NULL)
-    ek_auth_end_unavailable (run, "the stored password cannot be compared");
-  else if (run->wrong)
+  if (run->incomparable) {
+    run->account = (EkAccount) { 0 };
+    run->known = false;
+    no_answer (run, EK_DEFER, run->incomparable);
+    return;
+  }
+  remember (run, run->chain.passdbs[run->at], run->account.stored);
+  if (run->wrong)
     wrong_password (run);
   else
     right_password (run);
@@ -313,14 +326,15 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     no_answer (run, status, why ? why->message : "no answer");
     return;
   }
-  remember (run, passdb, ask->account.stored);
+  if (!ask->slow)
+    remember (run, passdb, ask->account.stored);
   run->account = ek_auth_copy_account (run->pool, &ask->account);
   run->known = true;
   if (status == EK_FAIL)
     wrong_password (run);
   else if (run->account_done)
     run->account_done (&(EkAccountFound) { .status = EK_OK, .account = &run->account }, run->data);
-  else if (compares (passdb) && (passdb->module->flags & EK_EVENTED))
+  else if (ask->slow)
     ek_auth_run_job (run, work_compare, after_compare);
   else
     right_password (run);
@@ -376,7 +390,7 @@ static void
 not_denied (EkAuthRun *run)
 {
   if (ek_auth_recall (run, false))
-    ek_auth_run_job (run, NULL, ek_auth_accepted);
+    ek_auth_run_later (run, ek_auth_accepted);
   else
     ask_passdb (run);
 }
@@ -415,7 +429,7 @@ ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, c
   run->login = copy_login (run->pool, login);
   run->login_done = done;
   if (login->secret.n == 0)            /* an LDAP server would take it for an anonymous bind, and agree */
-    ek_auth_run_job (run, NULL, refused_unknown);
+    ek_auth_run_later (run, refused_unknown);
   else
     ask_deny (run);
   return run;

@@ -3,6 +3,7 @@
 #pragma once
 #include "auth/auth.h"
 #include "lookup/cache.h"
+#include <stdatomic.h>
 
 typedef struct EkPenalty EkPenalty;
 EkPenalty *ek_penalty_new (void);
@@ -14,7 +15,7 @@ struct EkAuth {
   EkCache    *logins;                /* remember.c's; NULL: none are kept */
   EkCacheConf logins_conf;
   guchar      key[32];               /* of this process: secrets are kept as HMACs under it */
-  EkJobPool  *jobs;
+  EkJobPool  *jobs;                  /* for hashes alone */
   EkPenalty  *penalty;
   GHashTable *likes;                 /* passdb's name -> the stored secret it gave last, for dummies */
 };
@@ -26,7 +27,8 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   EkAuthChain chain;
   guint       at;                    /* in the passdbs or userdbs of the chain */
   EkOp       *op;                    /* under way, or NULL */
-  bool        in_job, cancelled;     /* a job of our own is under way; nobody wants its answer */
+  bool        in_job;                /* a job of our own is under way */
+  atomic_bool cancelled;             /* nobody wants its answer */
 
   EkLogin     login;                 /* of a login; its secret is wiped with the pool */
   EkAccount   account;
@@ -42,6 +44,7 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   guint       deny_at;
   bool        deny_as;               /* who is looked for there: chain.as */
   bool        wrong;                 /* a compare said so */
+  const char *incomparable;          /* or why it could not */
   bool        recalled;              /* account and user are remembered ones */
 
   const char *name;                  /* the user looked for in the userdbs */
@@ -52,8 +55,11 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
 
 EkAuthRun *ek_auth_run_new (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, gpointer data);
 void       ek_auth_run_free (EkAuthRun *run);
-/* Runs `work` (NULL: nothing) on a job thread, then `after` on the loop unless cancelled. */
+/* Runs `work`, which hashes, on a job thread, then `after` on the loop unless cancelled.  A login whose turn has not come within its
+ * timeout is put off: neither is called. */
 void       ek_auth_run_job (EkAuthRun *run, void (*work) (EkAuthRun *run), void (*after) (EkAuthRun *run));
+/* Runs `after` in a later turn of the loop unless cancelled. */
+void       ek_auth_run_later (EkAuthRun *run, void (*after) (EkAuthRun *run));
 
 /* The secret of run->account is right: its fields are obeyed, then the userdbs are asked, unless the user is remembered. */
 void ek_auth_accepted (EkAuthRun *run);

@@ -195,6 +195,17 @@ ek_password_verify (EkStr secret, EkStr stored, const char *dflt, GError **error
 }
 
 bool
+ek_password_is_slow (EkStr stored, const char *dflt)
+{
+  EkStr name, rest = ek_scheme_split (stored, &name);
+  Encoding encoding;
+
+  name = resolve_md5 (split_encoding (name.n > 0 ? name : ek_str (dflt), &encoding), rest);
+  const Scheme *scheme = find_builtin (name);
+  return rest.n > 0 && (scheme == NULL || scheme->verify == ek_scheme_crypt_verify);
+}
+
+bool
 ek_password_open (EkStr stored, const char *scheme, EkBuf *out)
 {
   EkStr name, rest = ek_scheme_split (stored, &name);

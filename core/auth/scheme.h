@@ -41,6 +41,9 @@ EkStatus ek_password_verify (EkStr secret, EkStr stored, const char *dflt, GErro
  * the rounds of SHA*-CRYPT and PBKDF2, the exponent of BLF-CRYPT, as `doveadm pw -r` takes it. */
 char *ek_password_make (const char *scheme, EkStr secret, guint cost, GError **error);
 
+/* Whether comparing with it is work for a thread that does nothing else: hashes that are slow by intent, and those that modules add. */
+bool ek_password_is_slow (EkStr stored, const char *dflt);
+
 /* Appends what is stored, without {SCHEME} and decoded, when it is of that scheme; else false, and nothing is.  "PLAIN" stands for
  * CLEARTEXT and CLEAR, too, and is what a `stored` without prefix is. */
 bool ek_password_open (EkStr stored, const char *scheme, EkBuf *out);

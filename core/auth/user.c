@@ -258,6 +258,6 @@ ek_auth_user (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, co
   if (run->chain.userdbs[0])
     ek_auth_run_users (run);
   else
-    ek_auth_run_job (run, NULL, ek_auth_run_users);      /* nothing may end before we have returned */
+    ek_auth_run_later (run, ek_auth_run_users);      /* nothing may end before we have returned */
   return run;
 }

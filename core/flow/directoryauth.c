@@ -62,6 +62,7 @@ struct Proof {                       /* a mechanism looks at an account, which m
 static GHashTable *logins;           /* key -> Login */
 static guint       under_way[EK_INDEX_MAX + 1];        /* by edge */
 static EkAuth     *auth;
+static EkJobPool  *hashes;           /* threads for passwords alone: a flood of logins delays no question and no session */
 
 static void
 login_free (gpointer data)
@@ -250,7 +251,7 @@ looked_up (const EkAccountFound *found, gpointer data)
   p->like = ek_auth_copy_secret (p->pool, found->like.p ? found->like : EK_STR (""));
   p->name = ek_pool_strdup (p->pool, l->name);
   l->proof = p;
-  ek_job_submit (ek_role_jobs (), &p->job);
+  ek_job_submit (hashes, &p->job);
 }
 
 /* What the domain is bound to, or what a rule says in its place. */
@@ -566,12 +567,15 @@ void
 ek_directory_auth_start (void)
 {
   logins = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, login_free);
-  auth = ek_auth_new (ek_role_jobs ());
+  hashes = ek_job_pool_new (ek_role_loop (), g_get_num_processors (), "ekiden-hash");
+  ek_job_pool_give_way (hashes);
+  auth = ek_auth_new (hashes);
 }
 
 void
 ek_directory_auth_end (void)
 {
   g_clear_pointer (&logins, g_hash_table_unref);
+  g_clear_pointer (&hashes, ek_job_pool_free);
   g_clear_pointer (&auth, ek_auth_free);
 }

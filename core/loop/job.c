@@ -4,11 +4,14 @@
 #include "loop/job.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 typedef struct {
   gpointer       value;
   GDestroyNotify free;
 } Value;
+
+#define GIVE_WAY 10                  /* a tenth of the others' share where all want the same core */
 
 struct EkJobThread {
   EkJobPool  *pool;
@@ -23,7 +26,7 @@ struct EkJobPool {
   EkJobThread    *threads;
   GHashTable     *keys;              /* key -> GQueue * of jobs that wait behind the one under way */
   guint           unfinished;        /* submitted, done() not yet called */
-  bool            draining;
+  bool            draining, gives_way;
 
   pthread_mutex_t lock;              /* the rest is shared with the threads */
   pthread_cond_t  work;
@@ -88,6 +91,8 @@ thread_main (void *data)
   EkJob *job;
 
   pthread_setname_np (pthread_self (), self->pool->name);
+  if (self->pool->gives_way)           /* Linux: 0 is this thread; where it is refused, it competes */
+    (void) setpriority (PRIO_PROCESS, 0, GIVE_WAY);
   while ((job = take (self->pool))) {
     job->run (job, self);
     ek_loop_post (self->pool->loop, &job->task);
@@ -118,6 +123,12 @@ EkLoop *
 ek_job_pool_loop (EkJobPool *pool)
 {
   return pool->loop;
+}
+
+void
+ek_job_pool_give_way (EkJobPool *pool)
+{
+  pool->gives_way = true;
 }
 
 static void

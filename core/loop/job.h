@@ -27,6 +27,8 @@ EkJobPool *ek_job_pool_new (EkLoop *loop, guint threads, const char *name);
 /* Waits for the jobs that run, runs their done(); jobs not begun get done() without run(). */
 void       ek_job_pool_free (EkJobPool *pool);
 EkLoop    *ek_job_pool_loop (EkJobPool *pool);
+/* Before the first job: its threads compute, and leave the cores to whoever else wants them (nice(2)). */
+void       ek_job_pool_give_way (EkJobPool *pool);
 
 void       ek_job_submit (EkJobPool *pool, EkJob *job);      /* loop thread */
 guint      ek_job_waiting (EkJobPool *pool);     /* jobs that no thread has begun */

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 #include "unit/authrig.h"
+#include <semaphore.h>
 
 static void
 test_chain (void)
@@ -262,6 +263,88 @@ test_cancel (void)
   g_assert_cmpuint (got.n_done, ==, 0);
 }
 
+/* ---- more hashes than there is time for ---- */
+
+typedef struct {
+  EkJob job;
+  sem_t free;
+} Holder;
+
+static void
+hold (EkJob *job, EkJobThread *thread)
+{
+  while (sem_wait (&((Holder *) job)->free) != 0)
+    continue;
+}
+
+static gpointer
+free_soon (gpointer data)
+{
+  g_usleep (300000);                   /* until the pool is being freed */
+  sem_post (&((Holder *) data)->free);
+  return NULL;
+}
+
+static void
+let_go (EkJob *job)
+{
+}
+
+/* A thread that is busy until it is told; logins wait for it. */
+static void
+test_flood (void)
+{
+  EkAuth *was = auth;
+  EkAuthConf usual = conf;
+  EkJobPool *one = ek_job_pool_new (loop, 1, "hash");
+  Holder h = { .job = { .run = hold, .done = let_go } };
+  g_autofree EkInstance **pass = instances ("slowhash"), **user = instances ("");
+  EkAuthChain chain = { pass, user };
+  Got known = { 0 }, unknown = { 0 }, gone = { 0 }, late = { 0 };
+  EkLogin who = { .service = "imap", .name = "rounds@a.example", .given = "x", .secret = EK_STR ("x"), .client = "192.0.2.1" };
+  EkLogin nobody = who;
+  guint64 dummies = ek_password_n_dummies ();
+
+  ek_job_pool_give_way (one);
+  auth = ek_auth_new (one);
+  conf.timeout.us = 2 * G_USEC_PER_SEC;
+  nobody.name = "nobody@a.example";
+  sem_init (&h.free, 0, 0);
+  ek_job_submit (one, &h.job);
+  start (&chain, &who, NULL, &known);
+  start (&chain, &nobody, NULL, &unknown);
+  EkAuthRun *run = start (&chain, &nobody, NULL, &gone);
+  while (ek_job_waiting (one) < 3)
+    ek_loop_turn (loop, true);
+  ek_auth_cancel (run);
+  /* what costs no hash does not wait for one */
+  assert_refused (login ("one", "one", "anna@a.example", "falsch"), "wrong password (one)");
+  g_usleep (2100000);
+  sem_post (&h.free);
+  while (known.n_done == 0 || unknown.n_done == 0)
+    ek_loop_turn (loop, true);
+  assert_unavailable (known, "too many passwords");
+  assert_unavailable (unknown, "too many passwords");
+  assert_ok (login ("slowhash one", "one", "anna@a.example", "geheim"), "anna@a.example", "/one/a.example/anna");
+  /* the process ends: whose password nobody compared is not let in */
+  who.secret = EK_STR ("wrong");
+  ek_job_submit (one, &h.job);
+  start (&chain, &who, NULL, &late);
+  while (ek_job_waiting (one) < 1)
+    ek_loop_turn (loop, true);
+  GThread *helper = g_thread_new ("free", free_soon, &h);
+  ek_job_pool_free (one);
+  g_thread_join (helper);
+  g_assert_cmpuint (late.n_done, ==, 1);
+  g_assert_cmpint (late.outcome, !=, EK_LOGIN_OK);
+  sem_destroy (&h.free);
+  g_assert_cmpuint (gone.n_done, ==, 0);
+  g_assert_cmpuint (ek_password_n_dummies (), ==, dummies);
+  ek_auth_free (auth);
+  auth = was;
+  conf = usual;
+}
+
 static void
 test_delays (void)
 {
@@ -330,6 +413,7 @@ main (int argc, char **argv)
   g_test_add_func ("/auth/dummy", test_dummy);
   g_test_add_func ("/auth/users", test_users);
   g_test_add_func ("/auth/remember", test_remember);
+  g_test_add_func ("/auth/flood", test_flood);     /* before one that leaves hashes behind, which are counted */
   g_test_add_func ("/auth/cancel", test_cancel);
   g_test_add_func ("/auth/delays", test_delays);
   g_test_add_func ("/auth/penalty", test_penalty);
