@@ -66,6 +66,16 @@ typedef struct {
   EkBuf       out;
 } Parser;
 
+/* PostgreSQL would read "LIMIT:x" as the name LIMIT$1, and "$:x" as the beginning of a quoted text. */
+static bool
+is_glued (const EkBuf *out)
+{
+  gsize n = ek_buf_len (out);
+  guchar last = n ? (guchar) ek_buf_at (out)[n - 1] : ' ';
+
+  return is_word ((char) last) || last == '$' || last >= 0x80;
+}
+
 /* False: too many. */
 static bool
 add_param (Parser *s, const char *name, gsize n)
@@ -81,7 +91,7 @@ add_param (Parser *s, const char *name, gsize n)
   if (at == sql->n_params)
     sql->params[sql->n_params++] = ek_pool_strndup (s->pool, name, n);
   if (s->style == EK_SQL_DOLLAR)
-    ek_buf_printf (&s->out, "$%u", at + 1);
+    ek_buf_printf (&s->out, "%s$%u", is_glued (&s->out) ? " " : "", at + 1);
   else
     ek_buf_appendc (&s->out, '?');
   return true;

@@ -1,6 +1,7 @@
 /* keys.c - a set of keys (JWKS, RFC 7517) made ready for OpenSSL
  * SPDX-License-Identifier: Apache-2.0 */
 #include "oauth.h"
+#include "base/base.h"
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -103,13 +104,15 @@ static const char *
 read_secret (const json_t *jwk, OAuthKey *key)
 {
   EkBuf k = { 0 };
+  bool ok = member (jwk, "k", &k);
 
-  if (!member (jwk, "k", &k))
+  if (ok) {
+    key->secret_len = ek_buf_len (&k);
+    key->secret = g_memdup2 (ek_buf_at (&k), key->secret_len);
+  }
+  ek_buf_wipe (&k);
+  if (!ok)
     return "k is not base64url";
-  key->secret_len = ek_buf_len (&k);
-  key->secret = g_memdup2 (ek_buf_at (&k), key->secret_len);
-  ek_wipe (ek_buf_at (&k), ek_buf_len (&k));
-  ek_buf_release (&k);
   return key->secret_len < 32 ? "a key of HS256 needs 32 bytes (RFC 7518 section 3.2)" : NULL;
 }
 

@@ -46,6 +46,7 @@ test_parse (void)
                  "SELECT x::text, ':no', \":no\", $$ :no $$, $t$ $$ :no $t$ -- :no\n, /* :no */ $1", "yes_1");
   assert_parsed (EK_SQL_QUESTION, "SELECT 'it''s :no', `:no` WHERE a=:key", "SELECT 'it''s :no', `:no` WHERE a=?", "key");
   assert_parsed (EK_SQL_QUESTION, "SELECT '?' || $1 : 5", "SELECT '?' || $1 : 5", "");
+  assert_parsed (EK_SQL_DOLLAR, "SELECT b$:x LIMIT:x=:x", "SELECT b$ $1 LIMIT $1=$1", "x");
   assert_parsed (EK_SQL_DOLLAR, "", "", "");
   assert_wrong (EK_SQL_QUESTION, "SELECT 'x WHERE a = :user", "not closed");
   assert_wrong (EK_SQL_QUESTION, "SELECT /* x", "not closed");
