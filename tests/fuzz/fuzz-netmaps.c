@@ -1,11 +1,22 @@
-/* fuzz-netmaps.c - what servers of maps answer: Redis (RESP), socketmap (netstrings), tcp_table (lines)
+/* fuzz-netmaps.c - what servers and helpers answer: Redis (RESP), socketmap (netstrings), tcp_table (lines), HTTP (JSON), ekiden-pam
  * SPDX-License-Identifier: Apache-2.0 */
-/* covers: modules/redis/resp.c */
+/* covers: modules/redis/resp.c modules/socketmap/socketmap.c modules/tcp/tcp.c modules/http/answer.c */
 /* options: -max_len=4096 */
 #include "fuzz.h"
 #include "../../modules/redis/redis.h"
 #include "../../modules/socketmap/socketmap.h"
 #include "../../modules/tcp/tcp.h"
+#ifdef WITH_HTTP
+#include "../../modules/http/http.h"
+#endif
+#ifdef WITH_PAM
+#define main ekiden_pam_main
+#include "../../modules/pam/helper.c"              /* a program of one file: its reader of questions is what is called here */
+#undef main
+#include "base/log.h"
+
+extern const EkModule ek_module_pam;
+#endif
 
 /* Every answer has a status, each cell lies in memory that is ours, and a "later" has its reason. */
 static void
@@ -87,6 +98,77 @@ as_tcp (EkPool *pool, EkStr bytes)
   ek_buf_release (&out);
 }
 
+#ifdef WITH_HTTP
+static void
+as_json (EkPool *pool, EkStr bytes)
+{
+  g_autoptr (GError) error = NULL;
+  EkAnswer answer = { 0 };
+
+  check (http_answer (bytes, pool, &answer, &error), &answer, error);
+  for (guint i = 0; answer.names && i < answer.n_columns; i++)
+    g_assert (g_utf8_validate (answer.names[i], -1, NULL));
+}
+#endif
+
+#ifdef WITH_PAM
+static void
+swallow (const char *bytes, gsize len, gpointer data)
+{
+}
+
+/* What directory hears from its helper: "yes" alone is OK, and anything that is no whole answer is "later". */
+static void
+as_pam (EkPool *pool, EkStr bytes)
+{
+  static EkInstance *self;
+  int fds[2];
+  EkCall call = { .pool = pool, .deadline = g_get_monotonic_time () + G_USEC_PER_SEC };
+  EkLogin login = { .service = "imap", .name = "anna@example.com", .given = "anna", .secret = EK_STR ("x"), .client = "192.0.2.1" };
+  EkAccount account = { 0 };
+  PamAnswer head = { .says = PAM_SAYS_NOTHING };
+
+  if (self == NULL) {
+    self = g_malloc0 (ek_module_pam.instance_size);
+    *self = (EkInstance) { .name = "fuzz", .module = &ek_module_pam };
+    for (const EkOption *row = ek_module_pam.options; row->name; row++)
+      if (row->type == EK_STRING)
+        *(const char **) (gpointer) ((char *) self + row->offset) = row->dflt && *row->dflt ? row->dflt : "fuzz";
+  }
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+    g_error ("no sockets");
+  g_assert (write (fds[1], bytes.p, MIN (bytes.n, 1024)) == (gssize) MIN (bytes.n, 1024) && shutdown (fds[1], SHUT_WR) == 0);
+  call.conn = GINT_TO_POINTER (fds[0] + 1);
+  ek_log_set_sink (swallow, NULL);
+  EkStatus status = ek_module_pam.passdb->verify (self, &call, &login, &account);
+  memcpy (&head, bytes.p, MIN (bytes.n, sizeof head));
+  bool whole = bytes.n >= sizeof head && head.n <= PAM_REASON_MAX && bytes.n - sizeof head >= head.n;
+  g_assert ((status == EK_OK) == (whole && head.says == PAM_SAYS_YES));
+  g_assert (whole || status == EK_DEFER);
+  g_clear_error (&call.error);
+  close (fds[0]);
+  close (fds[1]);
+}
+
+/* What a helper hears from directory, which may have been broken into: nothing but three bounded texts. */
+static void
+as_pam_question (EkStr bytes)
+{
+  int fds[2];
+  PamQuestion q;
+  Login login;
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+    g_error ("no sockets");
+  g_assert (write (fds[1], bytes.p, bytes.n) == (gssize) bytes.n && shutdown (fds[1], SHUT_WR) == 0 && dup2 (fds[0], 0) == 0);
+  while (read_question (&q, &login))
+    for (guint i = 0; i < PAM_N_TEXTS; i++)
+      g_assert (strlen (login.text[i]) == q.n[i] && q.n[i] <= PAM_TEXT_MAX);
+  close (fds[0]);
+  close (fds[1]);
+}
+#endif
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -99,6 +181,13 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   as_redis (pool, bytes, some);
   as_socketmap (pool, bytes);
   as_tcp (pool, bytes);
+#ifdef WITH_HTTP
+  as_json (pool, bytes);
+#endif
+#ifdef WITH_PAM
+  as_pam (pool, bytes);
+  as_pam_question (bytes);
+#endif
   ek_pool_free (pool);
   return 0;
 }

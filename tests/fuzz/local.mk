@@ -46,6 +46,9 @@ tests_fuzz_fuzz_pattern_SOURCES = %D%/fuzz-pattern.c %D%/fuzz.h $(fuzz_main)
 if !BUILTIN_PCRE
 tests_fuzz_fuzz_pattern_SOURCES += $(modules_pcre_pcre_la_SOURCES)
 endif
+if !BUILTIN_REGEXP
+tests_fuzz_fuzz_pattern_SOURCES += $(modules_regexp_regexp_la_SOURCES)
+endif
 tests_fuzz_fuzz_pattern_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_pattern_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_pattern_LDADD = $(TEST_LDADD)
@@ -135,3 +138,69 @@ endif
 tests_fuzz_fuzz_netmaps_CPPFLAGS = $(builtin_cppflags)
 tests_fuzz_fuzz_netmaps_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_netmaps_LDADD = $(TEST_LDADD)
+check_PROGRAMS += %D%/fuzz-queries
+tests_fuzz_fuzz_queries_SOURCES = %D%/fuzz-queries.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_queries_CPPFLAGS = $(builtin_cppflags)
+tests_fuzz_fuzz_queries_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_queries_LDADD = $(TEST_LDADD)
+if WITH_LDAP
+if !BUILTIN_LDAP
+tests_fuzz_fuzz_queries_SOURCES += modules/ldap/template.c
+endif
+tests_fuzz_fuzz_queries_CPPFLAGS += -DWITH_LDAP
+endif
+if WITH_SASL_OAUTH
+check_PROGRAMS += %D%/fuzz-oauth
+endif
+tests_fuzz_fuzz_oauth_SOURCES = %D%/fuzz-oauth.c %D%/fuzz.h $(fuzz_main)
+if !BUILTIN_SASL_OAUTH
+tests_fuzz_fuzz_oauth_SOURCES += $(modules_sasl_oauth_sasl_oauth_la_SOURCES)
+endif
+tests_fuzz_fuzz_oauth_CPPFLAGS = $(builtin_cppflags)
+tests_fuzz_fuzz_oauth_CFLAGS = $(AM_CFLAGS) $(SASL_OAUTH_CFLAGS)
+tests_fuzz_fuzz_oauth_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_oauth_LDADD = $(TEST_LDADD) $(SASL_OAUTH_LIBS) $(CORE_LIBS)
+if WITH_HTTP
+if !BUILTIN_HTTP
+tests_fuzz_fuzz_netmaps_SOURCES += modules/http/answer.c
+endif
+tests_fuzz_fuzz_netmaps_CPPFLAGS += -DWITH_HTTP
+tests_fuzz_fuzz_netmaps_LDADD += $(HTTP_LIBS)
+endif
+if WITH_PAM
+if !BUILTIN_PAM
+tests_fuzz_fuzz_netmaps_SOURCES += modules/pam/pam.c
+endif
+tests_fuzz_fuzz_netmaps_CPPFLAGS += -DWITH_PAM
+tests_fuzz_fuzz_netmaps_LDADD += $(PAM_LIBS)
+endif
+if WITH_CDB
+check_PROGRAMS += %D%/fuzz-dbfile
+else
+if WITH_LMDB
+check_PROGRAMS += %D%/fuzz-dbfile
+endif
+endif
+tests_fuzz_fuzz_dbfile_SOURCES = %D%/fuzz-dbfile.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_dbfile_CPPFLAGS = $(builtin_cppflags)
+tests_fuzz_fuzz_dbfile_CFLAGS = $(AM_CFLAGS) $(CDB_CFLAGS) $(LMDB_CFLAGS)
+tests_fuzz_fuzz_dbfile_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_dbfile_LDADD = $(TEST_LDADD)
+if WITH_CDB
+if !BUILTIN_CDB
+tests_fuzz_fuzz_dbfile_SOURCES += $(modules_cdb_cdb_la_SOURCES)
+endif
+tests_fuzz_fuzz_dbfile_CPPFLAGS += -DWITH_CDB
+tests_fuzz_fuzz_dbfile_LDADD += $(CDB_LIBS)
+endif
+if WITH_LMDB
+if !BUILTIN_LMDB
+tests_fuzz_fuzz_dbfile_SOURCES += $(modules_lmdb_lmdb_la_SOURCES)
+endif
+tests_fuzz_fuzz_dbfile_CPPFLAGS += -DWITH_LMDB
+tests_fuzz_fuzz_dbfile_LDADD += $(LMDB_LIBS)
+endif
+check_PROGRAMS += %D%/fuzz-directory
+tests_fuzz_fuzz_directory_SOURCES = %D%/fuzz-directory.c %D%/fuzz.h $(fuzz_main)
+tests_fuzz_fuzz_directory_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_directory_LDADD = $(TEST_LDADD)
