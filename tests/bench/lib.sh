@@ -12,7 +12,7 @@ export BENCH_PEER BENCH_CGROUP BENCH_PIDS
 mkdir -p "$BENCH_WORK"
 load=$BENCH_WORK/mailload
 if [ ! -x "$load" ] || [ -n "$(find "$here/load" -newer "$load" -name '*.[ch]')" ]; then
-  cc -O2 -o "$load" "$here"/load/{mailload,conn,text,smtp,sink,imap,other}.c -lpthread -lssl -lcrypto || exit 1
+  cc -O2 -o "$load" "$here"/load/{mailload,conn,text,smtp,sink,imap,sasl,other}.c -lpthread -lssl -lcrypto || exit 1
 fi
 meter() { python3 "$here/meter.py" "$@"; }
 

@@ -23,7 +23,7 @@ from ekiden import free_ports, wait_for
 
 class Answers(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 300
+    timeout, disable_nagle_algorithm = 300, True         # its head and its body are two writes
 
     def answer(self):
         length = int(self.headers.get("Content-Length") or 0)

@@ -16,7 +16,8 @@ struct options o = { .host = "127.0.0.1",
                      .rcpts = 1,
                      .users = 100,
                      .per_conn = 1000000,
-                     .idle_s = 30 };
+                     .idle_s = 30,
+                     .pause_ms = 20 };
 
 atomic_int next_op, failed, done_ops;
 double *lat;
@@ -50,6 +51,9 @@ report (const char *mode, int n, double secs, const char *extra)
   if (ok)
     printf (",\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"max_ms\":%.2f", lat[ok / 2] * 1e3,
             lat[(int)(ok * 0.99)] * 1e3, lat[ok - 1] * 1e3);
+  struct rusage used;
+  getrusage (RUSAGE_SELF, &used);
+  printf (",\"load_cpu_s\":%.3f", used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6);
   printf ("%s}\n", extra ? extra : "");
   fflush (stdout);
 }

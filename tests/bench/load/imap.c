@@ -1,4 +1,4 @@
-/* imap.c - IMAP clients: a script, APPEND, logins, idle connections
+/* imap.c - IMAP clients: a script, APPEND, logins, sessions at work, idle connections
  * SPDX-License-Identifier: Apache-2.0 */
 #include "load.h"
 
@@ -22,8 +22,9 @@ imap_wait (struct conn *c, const char *tag)
   }
 }
 
+/* `number`: which of the users. */
 static int
-imap_login (struct conn *c, const char *user)
+imap_login (struct conn *c, const char *user, int number)
 {
   if (c_open (c))
     return -1;
@@ -35,6 +36,8 @@ imap_login (struct conn *c, const char *user)
   }
   if (!c_line (c, NULL))
     return -1;
+  if (o.mech)
+    return imap_auth (c, user, number);
   c_printf (c, "a LOGIN %s %s\r\n", user, o.pass);
   return imap_wait (c, "a");
 }
@@ -45,7 +48,7 @@ imap_script (void)
   struct conn *c = malloc (sizeof *c);
   double t0 = now (), t = t0;
   char tag[16];
-  if (imap_login (c, o.user)) {
+  if (imap_login (c, o.user, 0)) {
     printf ("{\"mode\":\"imap\",\"failed\":1,\"at\":\"login\"}\n");
     exit (1);
   }
@@ -73,7 +76,7 @@ append_thread (void *arg)
   struct conn *c = malloc (sizeof *c);
   char *msg = malloc (o.size + 2048), user[128];
   snprintf (user, sizeof user, o.user, (int)(long)arg + 1);
-  int ok = !imap_login (c, user);
+  int ok = !imap_login (c, user, (int)(long)arg);
   for (;;) {
     int i = atomic_fetch_add (&next_op, 1);
     if (i >= o.n)
@@ -110,7 +113,7 @@ login_thread (void *arg)
       break;
     snprintf (user, sizeof user, o.user, i % o.users + 1);
     double t = now ();
-    int rc = imap_login (c, user);
+    int rc = imap_login (c, user, i % o.users);
     if (!rc) {
       lat[i] = now () - t;
       c_printf (c, "z LOGOUT\r\n");
@@ -121,6 +124,47 @@ login_thread (void *arg)
     c_close (c);
   }
   free (c);
+  return NULL;
+}
+
+/* A session with one message that asks and waits, asks and waits: what others' work does to it. */
+void *
+steady_thread (void *arg)
+{
+  struct conn *c = malloc (sizeof *c);
+  char *msg = malloc (o.size + 2048), user[128];
+  snprintf (user, sizeof user, o.user, (int)(long)arg % o.users + 1);
+  int ok = !imap_login (c, user, (int)(long)arg % o.users);
+  size_t len = make_message (msg, o.size, 0);
+  memcpy (msg + len, "\r\n", 2);
+  if (ok) {
+    c_printf (c, "b APPEND %s {%zu}\r\n", o.box, len);
+    char *s = c_line (c, NULL);
+    ok = s && s[0] == '+' && !c_write (c, msg, len + 2) && !imap_wait (c, "b");
+  }
+  if (ok) {
+    c_printf (c, "c SELECT %s\r\n", o.box);
+    ok = !imap_wait (c, "c");
+  }
+  usleep ((useconds_t)(long)arg * 977 % (o.pause_ms * 1000 + 1));      /* not all at once */
+  for (;;) {
+    int i = atomic_fetch_add (&next_op, 1);
+    if (i >= o.n)
+      break;
+    double t = now ();
+    if (ok) {
+      c_printf (c, i % 2 ? "d FETCH 1 (UID FLAGS BODY.PEEK[])\r\n" : "d NOOP\r\n");
+      ok = !imap_wait (c, "d");
+    }
+    if (ok)
+      lat[i] = now () - t;
+    else
+      atomic_fetch_add (&failed, 1);
+    usleep (o.pause_ms * 1000);
+  }
+  c_close (c);
+  free (c);
+  free (msg);
   return NULL;
 }
 
@@ -136,7 +180,7 @@ idle_thread (void *arg)
       break;
     snprintf (user, sizeof user, o.user, i % o.users + 1);
     double t = now ();
-    int rc = imap_login (c, user);
+    int rc = imap_login (c, user, i % o.users);
     if (!rc) {
       c_printf (c, "b SELECT %s\r\n", o.box);
       rc = imap_wait (c, "b");

@@ -24,8 +24,10 @@
 #include <unistd.h>
 
 struct options {
-  const char *host, *user, *pass, *domain, *box, *exec, *tls, *out, *from;
-  int port, sessions, n, size, rcpts, users, per_conn, lmtp, pipeline, idle_s, tls_direct, check;
+  const char *host, *user, *pass, *domain, *box, *exec, *tls, *out, *from, *mech, *token_file;
+  int port, sessions, n, size, rcpts, users, per_conn, lmtp, pipeline, idle_s, pause_ms, tls_direct, check;
+  char **tokens;
+  int n_tokens;
   const char *cmd[64];
   int ncmd;
 };
@@ -64,10 +66,13 @@ int message_is_whole (const char *text, size_t len, unsigned *i);
 
 int smtp_reply (struct conn *c);
 int imap_wait (struct conn *c, const char *tag);
+int imap_auth (struct conn *c, const char *user, int number);
+void read_tokens (const char *path);
 
 void *smtp_thread (void *arg);
 void *append_thread (void *arg);
 void *login_thread (void *arg);
+void *steady_thread (void *arg);
 void *tls_thread (void *arg);
 void sink (void);
 void imap_script (void);

@@ -10,6 +10,9 @@
  *   mailload imap   -p PORT -U user -W pass -c CMD [-c CMD ...]
  *   mailload append -p PORT -U user -W pass -n N -z SIZE -s SESSIONS [-M box]
  *   mailload login  -p PORT -U 'user%d' -W pass -n N -s SESSIONS -u USERS
+ *                   [-A MECHANISM (AUTHENTICATE instead of LOGIN) [-K FILE (bearer tokens, one a line)]]
+ *   mailload steady -p PORT -U 'user%d' -W pass -n COMMANDS -s SESSIONS -w PAUSE_MS
+ *                                    sessions that ask NOOP and FETCH in turns, with pauses: their latency
  *   mailload idle   -p PORT -U 'user%d' -W pass -n CONNS -u USERS -x 'COMMAND'
  *                   (imap, append, login and idle take -S: implicit TLS)
  *   mailload pop3   -p PORT -U user -W pass [-n N]
@@ -29,6 +32,7 @@ static const struct {
 } modes[] = {
   { "smtp", smtp_thread, NULL },   { "append", append_thread, NULL },
   { "login", login_thread, NULL }, { "tls", tls_thread, NULL },
+  { "steady", steady_thread, NULL },
   { "sink", NULL, sink },          { "imap", NULL, imap_script },
   { "idle", NULL, idle },          { "pop3", NULL, pop3 },
   { "echo", NULL, echo },          { "gen", NULL, gen },
@@ -48,6 +52,8 @@ read_options (int argc, char **argv)
     { 'U', NULL, &o.user },   { 'W', NULL, &o.pass },     { 'M', NULL, &o.box },
     { 'x', NULL, &o.exec },   { 'T', NULL, &o.tls },      { 'o', NULL, &o.out },
     { 't', &o.idle_s, NULL }, { 'f', NULL, &o.from },
+    { 'A', NULL, &o.mech },   { 'K', NULL, &o.token_file },
+    { 'w', &o.pause_ms, NULL },
   };
   const struct {
     char letter;
@@ -60,7 +66,7 @@ read_options (int argc, char **argv)
   };
   int ch;
   optind = 2;
-  while ((ch = getopt (argc, argv, "h:p:s:n:z:r:u:k:LPSvd:U:W:c:M:x:T:o:t:f:")) != -1) {
+  while ((ch = getopt (argc, argv, "h:p:s:n:z:r:u:k:LPSvd:U:W:c:M:x:T:o:t:f:A:K:w:")) != -1) {
     if (ch == '?')
       exit (2);
     if (ch == 'c' && o.ncmd < 64)
@@ -93,6 +99,8 @@ main (int argc, char **argv)
     fprintf (stderr, "mailload: loopback addresses only\n");
     return 2;
   }
+  if (o.token_file)
+    read_tokens (o.token_file);
   if (!strcmp (mode, "verify"))
     return verify ();
   tctx = SSL_CTX_new (TLS_client_method ());
@@ -107,6 +115,6 @@ main (int argc, char **argv)
       report (o.lmtp ? "lmtp" : mode, o.n, run_threads (modes[i].thread), NULL);
     return atomic_load (&failed) ? 1 : 0;
   }
-  fprintf (stderr, "modes: smtp sink imap append login idle pop3 tls echo gen verify\n");
+  fprintf (stderr, "modes: smtp sink imap append login steady idle pop3 tls echo gen verify\n");
   return 2;
 }

@@ -4,6 +4,7 @@
 #
 # MODE: empty (Maildir), sdbox or mdbox; SCHEME: PLAIN (default) or SHA512-CRYPT; AUTH_CACHE=10M turns its auth
 # cache on; FSYNC: optimized (default), always or never; HIPERF=1: login processes that serve many;
+# MECHS: its SASL mechanisms; MORE_USERS: a file of lines for its passwd-file;
 # HIBERNATE=1: idle IMAP sessions leave their process after 3 s.
 # shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
@@ -17,6 +18,7 @@ start)
   esac
   uid=$(id -u vmail) gid=$(id -g vmail)
   for i in $(seq 1 ${MAIL_USERS:-5000}); do echo "user$i:$pw:$uid:$gid::$W/mail/user$i"; done > "$W/users"
+  [ -z "${MORE_USERS:-}" ] || sed "s|\$|:$uid:$gid::$W/mail/more|" "$MORE_USERS" >> "$W/users"
   case $MODE in
   maildir*) loc="maildir:~" ;;
   sdbox*) loc="sdbox:~" ;;
@@ -33,6 +35,7 @@ ssl = yes
 ssl_cert = <$W/cert.pem
 ssl_key = <$W/key.pem
 disable_plaintext_auth = no
+auth_mechanisms = ${MECHS:-plain}
 mail_fsync = ${FSYNC:-optimized}
 mail_max_userip_connections = 100000
 first_valid_uid = 1

@@ -5,7 +5,8 @@
 # MODE: virtual (SMTP in, Maildirs; default), relay (to SINK_PORT), dead (to a port where nobody listens), imap
 # (virtual, with SMTP, IMAP and all that the full set has).  EKIDEN_BUILD: the build folder (default: build in
 # the tree); users user1 ... userN at bench.test may log in without the domain too; SCHEME: PLAIN (default) or
-# SHA512-CRYPT; EKIDEN_EXTRA: text added to the configuration, EKIDEN_ROLES: settings of its block roles.
+# SHA512-CRYPT; EKIDEN_EXTRA: text added to the configuration, EKIDEN_ROLES: settings of its block roles, IMAP_ROWS: of its
+# listener imap.
 # shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
 MODE=${2:-virtual}
@@ -58,6 +59,7 @@ listener \"imap\" {
   address        = 127.0.0.1:${IMAP_PORT:-1143}
   protocol       = imap
   plaintext_auth = yes
+${IMAP_ROWS:-}
 }
 listener \"imaps\" {
   address  = 127.0.0.1:${IMAPS_PORT:-1993}
@@ -95,7 +97,7 @@ $boxes
 $route
 ${EKIDEN_EXTRA:-}
 X
-  export LD_LIBRARY_PATH=$prefix/lib/ekiden EKIDEN_MODULE_PATH=$prefix/lib/ekiden/modules
+  export LD_LIBRARY_PATH=$prefix/lib/ekiden EKIDEN_MODULE_PATH=$prefix/lib/ekiden/modules EKIDEN_HELPER_PATH=$prefix/libexec/ekiden
   in_cg "$prefix/sbin/ekidend" --config "$W/ekiden.conf" || { tail -20 "$W/log/mail.log"; exit 1; }
   tool="env LD_LIBRARY_PATH=$LD_LIBRARY_PATH EKIDEN_MODULE_PATH=$EKIDEN_MODULE_PATH EKIDEN_CONFIG=$W/ekiden.conf $prefix/bin/ekiden"
   cp "$W/run/ekidend.pid" "$W/ekidend.pid"
