@@ -202,7 +202,7 @@ ek_password_is_slow (EkStr stored, const char *dflt)
 
   name = resolve_md5 (split_encoding (name.n > 0 ? name : ek_str (dflt), &encoding), rest);
   const Scheme *scheme = find_builtin (name);
-  return rest.n > 0 && (scheme == NULL || scheme->verify == ek_scheme_crypt_verify);
+  return rest.n > 0 && !(scheme && (scheme->verify == ek_scheme_plain_verify || scheme->verify == ek_scheme_digest_verify));
 }
 
 bool

@@ -191,6 +191,19 @@ test_make_refuses (void)
 }
 
 static void
+test_slow (void)
+{
+  static const char *const slow[] = { "{SHA512-CRYPT}$6$x$y", "{BLF-CRYPT}x", "{crypt}x", "{PBKDF2}x", "{MD5}$1$x", "{NOSUCH}x", "{SHA512-CRYPT.b64}eA==" };
+  static const char *const quick[] = { "x", "{PLAIN}x", "{SSHA256}x", "{sha1.hex}00", "{MD5}x", "{SHA512-CRYPT}", "" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (slow); i++)
+    g_assert_true (ek_password_is_slow (ek_str (slow[i]), "PLAIN"));
+  for (guint i = 0; i < G_N_ELEMENTS (quick); i++)
+    g_assert_false (ek_password_is_slow (ek_str (quick[i]), "PLAIN"));
+  g_assert_true (ek_password_is_slow (EK_STR ("x"), "CRYPT"));
+}
+
+static void
 test_registry (void)
 {
   g_auto (GStrv) names = ek_scheme_names ();
@@ -275,6 +288,7 @@ main (int argc, char **argv)
   g_test_add_func ("/scheme/unusable", test_unusable);
   g_test_add_func ("/scheme/make", test_make);
   g_test_add_func ("/scheme/make-refuses", test_make_refuses);
+  g_test_add_func ("/scheme/slow", test_slow);
   g_test_add_func ("/scheme/registry", test_registry);
   g_test_add_func ("/scheme/dummy", test_dummy);
   g_test_add_func ("/scheme/base64", test_base64);
