@@ -112,8 +112,15 @@ each (gpointer data, void (*func) (EkStr, EkStr, gpointer), gpointer func_data, 
   if (cdb_init (&cdb, db->fd) < 0)
     return damaged (error);
   cdb_seqinit (&at, &cdb);
-  while ((more = cdb_seqnext (&at, &cdb)) > 0)
-    func ((EkStr) { cdb_getkey (&cdb), cdb_keylen (&cdb) }, (EkStr) { cdb_getdata (&cdb), cdb_datalen (&cdb) }, func_data);
+  while ((more = cdb_seqnext (&at, &cdb)) > 0) {
+    EkStr key = { cdb_getkey (&cdb), cdb_keylen (&cdb) }, value = { cdb_getdata (&cdb), cdb_datalen (&cdb) };
+    if (key.p == NULL || value.p == NULL) {        /* they would lie outside the file */
+      errno = EPROTO;
+      more = -1;
+      break;
+    }
+    func (key, value, func_data);
+  }
   EkStatus status = more < 0 ? damaged (error) : EK_OK;
   cdb_free (&cdb);
   return status;
