@@ -38,6 +38,7 @@ typedef struct {                     /* one address under way, in a pool of its 
   guint        at;                   /* the one under way */
   GHashTable  *met;                  /* set of what ever was in todo, by its key */
   GPtrArray   *targets;              /* what was found */
+  guint        good;                 /* addresses in the alias that is read */
 
   EkName       name;                 /* of the one under way */
   EkNaming    *naming;
@@ -240,6 +241,7 @@ add_target (Expansion *x, EkStr text, bool tagged)
     ek_log (EK_WARN, "directory", "alias %s: \"%s\" is no address: left out", x->name.key, target);
     return true;
   }
+  x->good++;
   if (g_hash_table_contains (x->met, key.key.p)) {
     if (strcmp (key.key.p, x->name.key) == 0 || strcmp (key.key.p, x->name.full) == 0)
       g_ptr_array_add (x->targets, (gpointer) target);     /* its own mailbox too */
@@ -252,11 +254,22 @@ add_target (Expansion *x, EkStr text, bool tagged)
   return true;
 }
 
+/* A value that is NULL or blank names nobody: such a row counts as if it were not there, as in Postfix. */
+static bool
+says_nothing (const EkAnswer *answer)
+{
+  for (guint i = 0; i < answer->n_rows; i++)
+    if (ek_str_trim (answer->cells[(gsize) i * answer->n_columns]).n > 0)
+      return false;
+  return true;
+}
+
 /* "a@example.com, b@example.com" in each row. */
 static bool
 add_targets (Expansion *x, const EkAnswer *answer, bool tagged)
 {
   make_lists (x);
+  x->good = 0;
   for (guint i = 0; i < answer->n_rows; i++) {
     EkStr rest = answer->cells[(gsize) i * answer->n_columns];
     while (rest.n > 0) {
@@ -320,18 +333,23 @@ searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer use
   Expansion *x = user;
 
   x->search = NULL;
+  if (status == EK_OK && says_nothing (answer))
+    status = EK_NOTFOUND;
   if (status == EK_DEFER)
     end (x, EK_DEFER);
   else if (status == EK_NOTFOUND && x->caught)
     nobody (x);
   else if (status == EK_NOTFOUND)
     find_user (x);
-  else if (add_targets (x, answer, x->caught || strcmp (key, x->name.full) == 0)) {
-    x->at++;
-    next (x);
-  } else {
+  else if (!add_targets (x, answer, x->caught || strcmp (key, x->name.full) == 0)) {
     ek_log (EK_ERR, "directory", "%.*s leads to more than %u addresses: split it", EK_STR_ARG (x->address), TARGETS_MAX);
     end (x, EK_DEFER);
+  } else if (x->good == 0) {         /* else it would be taken for who has no alias, and be nobody's a moment later */
+    ek_log (EK_ERR, "directory", "alias %s has no address in it: mail for it waits until that is mended", key);
+    end (x, EK_DEFER);
+  } else {
+    x->at++;
+    next (x);
   }
 }
 

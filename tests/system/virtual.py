@@ -26,6 +26,7 @@ INSERT INTO alias (address, target, domain) VALUES
   ('round@one.test', 'trip@one.test', 'one.test'), ('trip@one.test', 'round@one.test', 'one.test'),
   ('bare@one.test', 'ben', 'one.test'),
   ('exact+list@one.test', 'carl@two.test', 'one.test'),
+  ('blank@one.test', ' ', 'one.test'), ('carl@two.test', '', 'two.test'), ('broken@one.test', '@', 'one.test'),
   ('lost@one.test', 'nobody@one.test', 'one.test'),
   ('@two.test', 'carl@two.test', 'two.test');
 """
@@ -112,6 +113,7 @@ def aliases(server, sink):
     gets(server, "anna+tag@one.test", ["anna"])
     gets(server, "exact+list@one.test", ["carl"])
     gets(server, "whoever@two.test", ["carl"])
+    gets(server, "carl@two.test", ["carl"])                # whose alias is empty, so that it is none
     gets(server, "o'neil@two.test", ["o'neil"])            # a mailbox comes before the catch-all
     answers = send(server, "all@one.test", "anna@one.test", "carl@two.test", subject="many")
     t.ok(all(a.code == 250 for a in answers) and idle(server), "several recipients that overlap")
@@ -127,7 +129,8 @@ def dropped(server):
 
 
 def refused(server):
-    for address in ("nobody@one.test", "former@one.test", "round", "x@gone.test", "x' OR '1'='1@one.test", "%@one.test"):
+    t.equal(send(server, "broken@one.test")[0].code, 451, "an alias without an address in it is somebody's mistake: later")
+    for address in ("nobody@one.test", "blank@one.test", "former@one.test", "round", "x@gone.test", "x' OR '1'='1@one.test", "%@one.test"):
         code = send(server, address)[0].code
         t.ok(code in (501, 550, 554), f"{address} is refused", code)
     t.equal(send(server, "x@far.test")[0].code, 554, "no relaying to strange domains")
