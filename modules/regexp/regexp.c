@@ -4,13 +4,52 @@
 #include <errno.h>
 #include <locale.h>
 #include <regex.h>
+#include <string.h>
 
 enum { FLAG_I = 1, FLAG_M = 2, FLAG_X = 4 };       /* the places in engine.flags */
+
+/* Behind the [ at p: its end, in which a backslash is one. */
+static const char *
+skip_set (const char *p)
+{
+  p += *p == '^';
+  p += *p == ']';
+  for (; *p && *p != ']'; p++)
+    if (*p == '[' && p[1] && strchr (".:=", p[1])) {         /* [:alpha:] and its like */
+      const char *close = p + 2;
+      while (*close && !(close[0] == p[1] && close[1] == ']'))
+        close++;
+      if (*close == '\0')
+        return close;
+      p = close + 1;
+    }
+  return p;
+}
+
+/* \1 and so on: with these a search may take hours, where the others' time is bounded by the lengths of key and pattern. */
+static bool
+refers_back (const char *p)
+{
+  for (; *p; p++)
+    if (*p == '\\') {
+      if (p[1] >= '1' && p[1] <= '9')
+        return true;
+      p += p[1] != '\0';
+    }
+    else if (*p == '[' && *(p = skip_set (p + 1)) == '\0')
+      return false;
+  return false;
+}
 
 /* Bytes, whatever the locale of the process: the same answer from `ekiden map get` and from the server. */
 static gpointer
 compile (const EkPatternInstance *self, EkStr pattern, guint32 flags, guint *groups, GError **error)
 {
+  if (refers_back (pattern.p)) {
+    ek_fail (error, EK_DEFER, EINVAL, "it refers back to a group (\\1), and nothing bounds how long a search for that takes: the module pcre takes "
+             "such patterns, and bounds them");
+    return NULL;
+  }
   regex_t *code = g_new0 (regex_t, 1);
   locale_t plain = newlocale (LC_ALL_MASK, "C", (locale_t) 0);
   locale_t before = uselocale (plain);
@@ -46,6 +85,8 @@ match (gpointer search, gconstpointer code, EkStr key, EkSpan *spans, guint n, G
 {
   regmatch_t *at = search;
 
+  if (key.n > EK_MAP_KEY_MAX)        /* the time grows with its square */
+    return ek_fail (error, EK_DEFER, E2BIG, "the key has %" G_GSIZE_FORMAT " bytes, and %d are the most", key.n, EK_MAP_KEY_MAX);
   at[0] = (regmatch_t) { .rm_so = 0, .rm_eo = (regoff_t) key.n };
   int err = regexec (code, key.p, n > 1 ? n : 0, at, REG_STARTEND);
   if (err == REG_NOMATCH)

@@ -194,6 +194,21 @@ test_wrong (void)
   g_assert_cmpstr (get (self, "a"), ==, "defer");
   g_assert_true (test_has (call.error->message, ":1: ") && test_has (call.error->message, ":2: ") && test_has (call.error->message, ":3: "));
   end ();
+  static const char *const back[] = { "/(.*)\\1(.*)\\2x/ 1\n", "/\\(a*\\)b\\1/x 1\n", "/[^]a](b)\\1/ 1\n", "/[[:alpha:]]([\\])\\1/ 1\n" };
+  for (guint i = 0; i < G_N_ELEMENTS (back); i++) {            /* whose search nothing would bound */
+    self = begin (&ek_module_regexp, back[i], "");
+    g_assert_cmpstr (get (self, "a"), ==, "defer");
+    g_assert_true (test_has (call.error->message, "refers back to a group"));
+    end ();
+  }
+  self = begin (&ek_module_regexp, "/^a\\\\1[\\2[:digit:]]$/ 1\n", "");
+  g_assert_cmpstr (get (self, "a\\12"), ==, "1");              /* backslashes that refer to nothing */
+  end ();
+  g_autofree char *most = g_strnfill (EK_MAP_KEY_MAX, 'a'), *more = g_strnfill (EK_MAP_KEY_MAX + 1, 'a');
+  self = begin (&ek_module_regexp, "/(a|aa)$/ 1\n", "");
+  g_assert_cmpstr (get (self, most), ==, "1");
+  g_assert_cmpstr (get (self, more), ==, "defer");
+  end ();
   self = begin (&ek_module_regexp, "/a/ 1\n", "");
   test_rename_in (path, "/(/ 2\n", -1);
   g_usleep (LOOK);
