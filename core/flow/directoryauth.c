@@ -341,9 +341,19 @@ named (EkStatus status, const EkName *name, gpointer data)
     l->run = ek_auth_login (auth, conf, &chain, &login, logged_in, l);
 }
 
+/* A name's domain is one of the generation at the time of the question, which may be another one than when the client began: what
+ * follows, up to the end of the login, is of that. */
+static void
+hold (Login *l)
+{
+  ek_generation_unref (l->generation);
+  l->generation = ek_generation_ref (ek_role_generation ());
+}
+
 static void
 ask_name (Login *l, EkStr text)
 {
+  hold (l);
   EkNaming *naming = ek_directory_name (l->pool, text, named, l);
 
   if (naming)                        /* else l may be gone */
@@ -387,6 +397,7 @@ verify (Login *l)
 {
   const EkSaslFacts *facts = ek_sasl_facts (l->sasl);
 
+  hold (l);
   if (!l->looks && !ek_sasl_mechanism (l->sasl)->token)
     find_master (l, facts);
   ask_name (l, l->target.p ? l->target : facts->authcid);
