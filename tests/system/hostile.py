@@ -35,7 +35,7 @@ def auth(edge, session, user, password, mechanism="PLAIN", listener="imaps"):
     word = f"\0{user}\0{password}".encode()
     body = u(session) + t(mechanism) + u(1) + s(word) + t("imap") + t(listener) + client()
     answer = edge.call("directory.0", AUTH, body)
-    out = {"outcome": answer.u(), "challenge": answer.s(), "user": answer.t(), "text": answer.t(), "token": answer.s(), "store": answer.u()}
+    out = {"outcome": answer.u(), "challenge": answer.s(), "user": answer.t(), "master": answer.t(), "text": answer.t(), "token": answer.s(), "store": answer.u()}
     return out
 
 
@@ -153,7 +153,7 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
     with Hostile(server, "edge.1") as edge:
         for proof in (b"", rng.randbytes(40)):
             answer = edge.call("directory.0", AUTH, u(1) + t("EXTERNAL") + u(1) + s(b"") + t("imap") + t("certs") + client(peer=addr["anna"], proof=proof))
-            T.equal((answer.u() != 1, answer.s(), answer.t(), answer.t() is not None, answer.s()), (True, b"", None, True, b""),
+            T.equal((answer.u() != 1, answer.s(), answer.t(), answer.t(), answer.t() is not None, answer.s()), (True, b"", None, None, True, b""),
                     "the name in a certificate is tls's to say, not an edge's")
         T.ok(server.logged(r"counts for nothing", 20), "and the log says so")
 
