@@ -100,7 +100,7 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
     return EK_OK;
   status = compare (&ask->login, &ask->account, &call->error);
   ask->wrong = status == EK_FAIL;
-  return status;
+  return status == EK_DEFER ? EK_FAIL : status;        /* what cannot be compared is a mistake, no outage */
 }
 
 static void
@@ -299,7 +299,7 @@ after_compare (EkAuthRun *run)
   if (run->incomparable) {
     run->account = (EkAccount) { 0 };
     run->known = false;
-    no_answer (run, EK_DEFER, run->incomparable);
+    no_answer (run, EK_FAIL, run->incomparable);       /* as in run_passdb() */
     return;
   }
   remember (run, run->chain.passdbs[run->at], run->account.stored);

@@ -42,6 +42,8 @@ bind_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *ac
 static const EkPassdbOps bind_passdb = { .verify = bind_verify };
 static const EkModule bind_module = { .abi = EK_ABI, .build = EK_BUILD, .name = "binder", .passdb = &bind_passdb };
 
+static const char *either_stored = "{PLAIN}looked-up";
+
 /* One that can do both: the block called "asks" verifies, any other one looks up. */
 static bool either_empty;            /* nobody is known there; set while nothing is under way */
 
@@ -51,7 +53,7 @@ either_lookup (EkInstance *self, EkCall *call, const char *name, EkAccount *acco
   if (either_empty || strcmp (name, "anna@e.example") != 0)
     return EK_NOTFOUND;
   static const EkParam fields[] = { { "userdb_home", { "/either", 7 } } };
-  *account = (EkAccount) { .stored = EK_STR ("{PLAIN}looked-up"), .fields = fields, .n_fields = 1 };
+  *account = (EkAccount) { .stored = ek_str (either_stored), .fields = fields, .n_fields = 1 };
   return EK_OK;
 }
 

@@ -228,6 +228,14 @@ test_remember (void)
   g_strlcpy (bind_state, "down", sizeof bind_state);
   g_assert_cmpint (bound ("newpass"), ==, EK_LOGIN_OK);
 
+  g_assert_cmpint (login ("looks", "", "anna@e.example", "looked-up").outcome, ==, EK_LOGIN_OK);
+  static const char *const unusable[] = { "{NOSUCH}locked", "{SHA512-CRYPT}locked" };       /* compared at once, and by a job */
+  for (guint i = 0; i < G_N_ELEMENTS (unusable); i++) {
+    either_stored = unusable[i];                                          /* another password than the remembered one, if a bad one */
+    g_assert_cmpint (login ("looks", "", "anna@e.example", "looked-up").outcome, ==, EK_LOGIN_UNAVAILABLE);
+  }
+  either_stored = "{PLAIN}looked-up";
+
   ek_auth_configure (auth, &fresh);
   g_strlcpy (bind_state, "ok", sizeof bind_state);
   g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
