@@ -1,4 +1,4 @@
-/* test.c - answers ok, notfound, defer, fail, slow, crash on request: outages to rehearse
+/* test.c - answers ok, notfound, defer, fail, slow, never, crash on request: outages to rehearse
  * SPDX-License-Identifier: Apache-2.0
  *
  * Compiled twice: as module test, whose operations block as a database client's do, and with
@@ -15,16 +15,19 @@
 typedef struct {
   EkInstance  base;
   const char *state, *control, *value, *password, *home;
+  bool        verify;
   gint64      uid, gid;
 } Test;
 
 static const EkOption options[] = {
   EK_OPTION (Test, state, "ok", "What is answered to keys and names that do not say it themselves: ok, notfound, "
-             "defer, fail, crash, slow (2 s, then ok) or slow:MILLISECONDS."),
+             "defer, fail, crash, hang (no answer ever), slow (2 s, then ok) or slow:MILLISECONDS."),
   EK_OPTION (Test, control, "", "A file that holds such a word, read for every question: while it is there and not "
              "empty, its word is the answer to all, whatever keys and names say."),
   EK_OPTION (Test, value, "ok", "As a map: the value of every key."),
   EK_OPTION (Test, password, "secret", "As a passdb: everybody's password."),
+  EK_OPTION (Test, verify, "no", "As a passdb: it says whether a password is right, as a server does that is bound to; else it tells what is "
+             "stored, and the core compares."),
   EK_OPTION (Test, home, "/nonexistent/%u", "As a userdb: the home folder."),
   EK_OPTION (Test, uid, "-1", "As a userdb: the system user.", .allow = "-1..4294967294"),
   EK_OPTION (Test, gid, "-1", "As a userdb: the system group.", .allow = "-1..4294967294"),
@@ -35,7 +38,7 @@ static const EkOption options[] = {
 #define MAX_MS  3600000
 
 typedef struct {
-  enum { DO_OK, DO_NOTFOUND, DO_DEFER, DO_FAIL, DO_SLOW, DO_CRASH } what;
+  enum { DO_OK, DO_NOTFOUND, DO_DEFER, DO_FAIL, DO_SLOW, DO_CRASH, DO_HANG } what;
   guint ms;
 } Deed;
 
@@ -43,7 +46,7 @@ typedef struct {
 static bool
 read_word (EkStr text, Deed *deed)
 {
-  static const char *const words[] = { "ok", "notfound", "defer", "fail", "slow", "crash" };
+  static const char *const words[] = { "ok", "notfound", "defer", "fail", "slow", "crash", "hang" };
   gsize n = 0;
   guint64 ms = SLOW_MS;
 
@@ -105,7 +108,37 @@ call_later (guint ms, GSourceFunc func, gpointer data)
   g_source_attach (source, context);
   g_source_unref (source);
 }
+
+static gboolean
+give_up (gpointer data)
+{
+  ek_call_done (data, EK_DEFER);
+  return G_SOURCE_REMOVE;
+}
+
+/* Nobody waits any more: the call ends in a later turn. */
+static void
+cancel_hang (EkCall *call, gpointer data)
+{
+  call_later (0, give_up, call);
+}
 #endif
+
+/* As a server that has stopped, asked by a library that keeps to the deadline. */
+static EkStatus
+hang (const Test *self, EkCall *call)
+{
+#ifdef EK_TEST_EVENTED
+  call->cancel = cancel_hang;
+  return EK_PENDING;
+#else
+  gint64 until = call->deadline ? call->deadline : g_get_monotonic_time () + MAX_MS * (gint64) 1000;
+
+  while (!call->cancelled && g_get_monotonic_time () < until)
+    g_usleep (10000);
+  return ek_fail (&call->error, EK_DEFER, ETIMEDOUT, "test %s: hung on request", self->base.name);
+#endif
+}
 
 /* The answer is filled in before: it counts only if this gives, or later becomes, OK. */
 static EkStatus
@@ -128,6 +161,8 @@ act (const Test *self, EkCall *call, EkStr key)
     g_usleep (deed.ms * 1000ul);
     return EK_OK;
 #endif
+  case DO_HANG:
+    return hang (self, call);
   default:
     return EK_OK;
   }
@@ -140,7 +175,7 @@ test_init (EkInstance *base, GError **error)
   Deed deed;
 
   if (!read_word (ek_str (self->state), &deed)) {
-    ek_fail (error, EK_FAIL, EINVAL, "state: \"%s\" is none of ok, notfound, defer, fail, crash, slow and slow:2000",
+    ek_fail (error, EK_FAIL, EINVAL, "state: \"%s\" is none of ok, notfound, defer, fail, crash, hang, slow and slow:2000",
              self->state);
     return FALSE;
   }
@@ -165,6 +200,25 @@ pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *accoun
   return act (self, call, ek_str (name));
 }
 
+static bool
+pass_verifies (const EkInstance *base)
+{
+  return ((const Test *) base)->verify;
+}
+
+/* A wrong password is known at once, so an answer that comes later can only be ok. */
+static EkStatus
+pass_verify (EkInstance *base, EkCall *call, const EkLogin *login, EkAccount *account)
+{
+  Test *self = (Test *) base;
+  Deed deed = decide (self, ek_str (login->name));
+  bool right = ek_str_eq (login->secret, ek_str (self->password));
+
+  if (!right && (deed.what == DO_OK || deed.what == DO_SLOW))
+    return EK_FAIL;
+  return act (self, call, ek_str (login->name));
+}
+
 static EkStatus
 user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
 {
@@ -185,6 +239,12 @@ continue_late (gpointer data)
   ek_filter_done (data, EK_CONTINUE);
   return G_SOURCE_REMOVE;
 }
+
+static void
+cancel_filter (EkCall *call, gpointer data)
+{
+  call_later (0, continue_late, call);
+}
 #endif
 
 static EkVerdict
@@ -202,6 +262,9 @@ filter (const Test *self, EkCall *call, EkStr key, EkReply *reply)
 #ifdef EK_TEST_EVENTED
   case DO_SLOW:
     call_later (deed.ms, continue_late, call);
+    return EK_VERDICT_PENDING;
+  case DO_HANG:
+    call->cancel = cancel_filter;
     return EK_VERDICT_PENDING;
 #endif
   default:                             /* a filter that is not evented must not wait */
@@ -228,7 +291,7 @@ at_other (EkInstance *base, EkCall *call, const EkMail *mail, EkReply *reply)
 }
 
 static const EkMapOps map = { .lookup = map_lookup };
-static const EkPassdbOps passdb = { .lookup = pass_lookup };
+static const EkPassdbOps passdb = { .lookup = pass_lookup, .verify = pass_verify, .verifies = pass_verifies };
 static const EkUserdbOps userdb = { .lookup = user_lookup };
 static const EkFilterOps filters = { .at = {
   [EK_AT_CONNECT] = at_other, [EK_AT_HELO] = at_other, [EK_AT_MAIL] = at_mail, [EK_AT_RCPT] = at_rcpt,

@@ -73,6 +73,12 @@ def program(name):
     raise RuntimeError(f"{name} was not built in {BUILD}")
 
 
+def unit(name, *words, **env):
+    """Runs a unit test program; its end, with all that it said as stdout."""
+    return subprocess.run([program(f"tests/unit/{name}"), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=120,
+                          env={**os.environ, **env})
+
+
 def accounts():
     """{role: user}: the product's own users, or others that own nothing; None when we are not root."""
     if os.geteuid() != 0:

@@ -2,6 +2,7 @@
 # backend-ldap.py - users, passwords and aliases in a directory: looked up, by bind, by name; TLS; hostile names; outages
 # waits
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # needs: slapd
 # limit: 600
 import base64
@@ -11,7 +12,7 @@ import time
 
 import badnames
 import certs
-from ekiden import Server, listener, wait_for
+from ekiden import Server, listener, unit, wait_for
 from server_slapd import AD_SCHEMA, Slapd, entry
 from tap import Tap
 from wire import Closed, Imap
@@ -170,6 +171,7 @@ def directory(mail):
     text += person("locked", "look.test", employeeType="y", homeDirectory=f"{mail}/look.test/locked")
     text += person("outside", "look.test", homeDirectory="relative", userPassword="{SSHA}broken")
     text += person("bare", "look.test", homeDirectory=f"{mail}/look.test/bare", userPassword=[])
+    text += person("anna", "cost.test", userPassword="{COUNTED}right")
     text += person("one", "twice.test", ou="twice.test") + person("two", "twice.test", ou="twice.test")
     text += entry("cn=all@look.test,ou=people,dc=example", "nisMailAlias", cn="all@look.test", rfc822MailMember=["anna@look.test", "ben@look.test"])
     text += entry("ou=far,dc=example", "referral extensibleObject", ou="far", ref="@FAR@/ou=far,dc=example")
@@ -260,6 +262,18 @@ def variety(s, far):
     t.ok(s.logged("no password is sent there"), "and the log says so")
     far.stop()
     t.equal(s.rcpt("anna@part.test", "nobody@part.test"), [451, 451], "while it is away nobody is unknown")
+
+
+def cost(slapd):
+    """An unknown user costs the hash of a wrong password (tests/unit/test-cost.c), where the core compares."""
+    block = """ldap "db" { uris = "@URI@"
+  base = "ou=people,dc=example"
+  bind_dn = "@READER@"
+  bind_password = "@PASSWORD@"
+  user_filter = "(&(objectClass=inetOrgPerson)(mail=:user))" }
+"""
+    done = unit("test-cost", EKIDEN_COST_BLOCK=configuration(slapd, slapd, block))
+    t.ok(done.returncode == 0, "an unknown user costs one hash, as a wrong password does", done.stdout)
 
 
 def presets(s):
@@ -378,6 +392,7 @@ def main():
         variety(s, far)
         presets(s)
         lists(near)
+        cost(near)
         outages(s, near)
         t.ok(s.stop(), "the server stops")
     t.equal(site.problems(), [], "no report")

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # backend-sql.py - users in SQLite, PostgreSQL and MariaDB: the same dialogue with each, names that mean harm, outages under load
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # limit: 600
 import os
-import subprocess
 
 import badnames
-from ekiden import BUILD, Server, listener
+from ekiden import Server, listener, unit
 from outage import Load, login, send
 from sqlsite import KINDS, QUERIES, Site, missing
 from tap import Tap
@@ -46,10 +46,18 @@ def tables(kind, site):
     """The module alone: bytes go to the server as they are (tests/unit/test-sql.c)."""
     for case in ("lookups", "writing", "echo", "bounds", "mistakes"):
         site.sql(RESET)
-        done = subprocess.run([f"{BUILD}/tests/unit/test-sql", "-p", f"/sql/{case}"], capture_output=True, text=True, check=False, timeout=120,
-                              env={**os.environ, "EKIDEN_SQL_MODULE": kind, "EKIDEN_SQL_SETTINGS": site.settings()})
-        t.ok(done.returncode == 0 and f"/sql/{case}" in done.stdout, f"{kind}: {case}", done.stdout + done.stderr)
+        done = unit("test-sql", "-p", f"/sql/{case}", EKIDEN_SQL_MODULE=kind, EKIDEN_SQL_SETTINGS=site.settings())
+        t.ok(done.returncode == 0 and f"/sql/{case}" in done.stdout, f"{kind}: {case}", done.stdout)
+    cost(kind, site)
     site.sql("DELETE FROM mailbox;" + USERS)
+
+
+def cost(kind, site):
+    """An unknown user costs the hash of a wrong password (tests/unit/test-cost.c)."""
+    site.sql("INSERT INTO mailbox (name, password) VALUES ('anna@cost.test', '{COUNTED}right');")
+    query = 'password_query = "SELECT password FROM mailbox WHERE name = :user"'
+    done = unit("test-cost", EKIDEN_COST_BLOCK=f'{kind} "db" {{\n{site.settings()}  {query}\n}}\n')
+    t.ok(done.returncode == 0, f"{kind}: an unknown user costs one hash, as a wrong password does", done.stdout)
 
 
 def dialogue(kind, server):

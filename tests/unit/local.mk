@@ -222,7 +222,7 @@ if WITH_FILE
 if WITH_STATIC
 if WITH_TEST
 if WITH_TEST_EVENTED
-check_PROGRAMS += tests/unit/test-auth
+check_PROGRAMS += tests/unit/test-auth tests/unit/test-auth-rules tests/unit/test-cost
 endif
 endif
 endif
@@ -230,10 +230,20 @@ endif
 tests_unit_test_auth_SOURCES = tests/unit/test-auth.c tests/unit/authrig.h tests/unit/instance.h
 tests_unit_test_auth_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_auth_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
-check_PROGRAMS += tests/unit/test-auth-rules
 tests_unit_test_auth_rules_SOURCES = tests/unit/test-auth-rules.c tests/unit/authrig.h tests/unit/instance.h
 tests_unit_test_auth_rules_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_auth_rules_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_TEST
+if WITH_TEST_EVENTED
+check_PROGRAMS += tests/unit/test-rehearse
+endif
+endif
+tests_unit_test_rehearse_SOURCES = tests/unit/test-rehearse.c
+tests_unit_test_rehearse_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_rehearse_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+tests_unit_test_cost_SOURCES = tests/unit/test-cost.c tests/unit/authrig.h tests/unit/instance.h
+tests_unit_test_cost_CPPFLAGS = $(EK_TEST_CPPFLAGS) -I$(top_srcdir)/tests
+tests_unit_test_cost_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_MAILDIR
 check_PROGRAMS += tests/unit/test-imap
 endif
