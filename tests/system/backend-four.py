@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # backend-four.py - one table of SMTP and IMAP cases for four domains in PostgreSQL, MariaDB, OpenLDAP and a file: the same answers in each
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # needs: slapd
 # limit: 600
 """What is expected stands in the table for all four; that their answers are the same, texts and literals too, is compared by itself.

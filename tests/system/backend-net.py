@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # backend-net.py - domains, aliases, passwords and users in Redis and behind HTTP: served, put off while one is away, served again
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # needs: redis-server
 # limit: 300
 import json

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # backend-outages.py - PostgreSQL, MariaDB and OpenLDAP are stopped and killed in turn under load, ten seconds each: nobody hears "no"
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # needs: slapd
 # limit: 1200
 import os

@@ -2,6 +2,7 @@
 # pam.py - passwords by PAM: right, wrong, unknown; modules that hang, crash, end their process; helpers that are killed
 # limit: 240
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 import glob
 import os
 import signal

@@ -2,6 +2,7 @@
 # sql-servers.py - ways to SQL servers: several hosts with fail-over, the primary among replicas, TLS with verification, a pooler
 # waits
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # limit: 400
 import os
 import shutil
