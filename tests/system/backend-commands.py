@@ -2,6 +2,7 @@
 # backend-commands.py - our own schema in SQLite, PostgreSQL and MariaDB: made and brought up to date by `ekiden sql`, its preset, and all
 # commands that change domains, users and aliases; the same fields in a passwd-file
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # limit: 300
 import glob
 import json

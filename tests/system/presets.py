@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # presets.py - the presets of etc/presets on small databases of PostfixAdmin's and ViMbAdmin's layout: mail, logins, quota, what is inactive
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # limit: 300
 import json
 import os
