@@ -301,7 +301,7 @@ domain_map (Target *target, const char *given, gsize operation, Ask *ask, GError
     }
     for (guint i = 0; (map = ek_cli_bound (target->gen, block, "names", EK_TABLE_MAP, i)); i++)
       if (G_STRUCT_MEMBER (gpointer, map->module->map, operation) && ek_instance_start (map, trouble ? NULL : &trouble)
-          && ek_op_call (map, target->pool, 0, run_show, ask, trouble ? NULL : &trouble) == EK_OK)
+          && ek_cli_call (map, target->pool, run_show, ask, trouble ? NULL : &trouble) == EK_OK)
         return map;
   }
   if (trouble)
@@ -490,7 +490,7 @@ alias_set (int argc, char **argv)
   if (!check_targets (argv + 2, &error) || !alias_open (&target, argv[1], G_STRUCT_OFFSET (EkMapOps, remove), &error))
     return ek_cli_failed (error);
   lookup.query.key = target.key;
-  EkStatus found = ek_op_call (target.map, target.pool, 0, ek_run_lookup, &lookup, &error);
+  EkStatus found = ek_cli_call (target.map, target.pool, ek_run_lookup, &lookup, &error);
   if (found == EK_NOTFOUND)
     ek_fail (&error, EK_FAIL, ENOENT, "there is no alias %s: `ekiden alias add` adds it", target.key.p);
   if (found != EK_OK || !replace_targets (&target, &lookup.answer, argv + 2, &error))

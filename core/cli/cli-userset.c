@@ -127,7 +127,7 @@ ek_cli_user_change (const EkCliUser *user, char **words, GError **error)
     Change change = { .name = user->name };
     if (!ek_cli_field (user->pool, *words, &change.field, &change.value, error))
       return false;
-    EkStatus status = ek_op_call (self, user->pool, 0, run_change, &change, &why);
+    EkStatus status = ek_cli_call (self, user->pool, run_change, &change, &why);
     if (status == EK_NOTFOUND)
       ek_fail (error, EK_FAIL, ENOENT, "there is no user %s in %s \"%s\": `ekiden user add` adds him", user->name, self->module->name, self->name);
     else if (status != EK_OK)
@@ -155,7 +155,7 @@ change_password (EkCliUser *user, GError **error)
   if (stored == NULL)
     return false;
   Change change = { .name = user->name, .value = ek_str (stored) };
-  EkStatus status = ek_op_call (self, user->pool, 0, run_stored, &change, error);
+  EkStatus status = ek_cli_call (self, user->pool, run_stored, &change, error);
   ek_wipe (stored, strlen (stored));
   g_free (stored);
   if (status == EK_NOTFOUND)
@@ -243,7 +243,7 @@ ask_passdbs (const EkCliUser *user, Found *found, GError **error)
 
   for (guint i = 0; *error == NULL && (self = ek_cli_bound (user->gen, user->domain, "auth", EK_TABLE_PASSDB, i)); i++)
     if (self->module->passdb && self->module->passdb->lookup && ek_instance_start (self, error)
-        && ek_op_call (self, user->pool, 0, run_account, found, error) == EK_OK)
+        && ek_cli_call (self, user->pool, run_account, found, error) == EK_OK)
       return self;
   return NULL;
 }
@@ -255,8 +255,8 @@ ask_userdbs (const EkCliUser *user, Found *found, EkOpRun run, GError **error)
   EkInstance *self;
 
   for (guint i = 0; *error == NULL && (self = userdb_at (user, i)); i++)
-    if (self->module->userdb && (run == run_user || self->module->userdb->show) && ek_instance_start (self, error)
-        && ek_op_call (self, user->pool, 0, run, found, error) == EK_OK)
+    if (ek_instance_offers (self, EK_TABLE_USERDB) && (run == run_user || self->module->userdb->show) && ek_instance_start (self, error)
+        && ek_cli_call (self, user->pool, run, found, error) == EK_OK)
       return self;
   return NULL;
 }
