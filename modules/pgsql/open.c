@@ -49,28 +49,16 @@ set_tls (Settings *s, const EkSqlServer *self, const EkHost *host)
   set (s, "gssencmode", "disable");                /* it would ask servers of its own, and wait for them */
 }
 
-/* One name for each address: libpq tries them in turn, and compares the certificate with the name. */
-static char *
-repeat (const char *name, const char *addresses)
-{
-  g_autoptr (GString) out = g_string_new (name);
-
-  for (const char *p = addresses; (p = strchr (p, ',')); p++)
-    g_string_append_printf (out, ",%s", name);
-  return g_string_free (g_steal_pointer (&out), FALSE);
-}
-
 /* NULL: out of memory. */
 static PGconn *
-start (const EkSqlServer *self, const EkHost *host, bool writes, const char *addresses)
+start (const EkSqlServer *self, const EkHost *host, bool writes, const char *address)
 {
   g_autofree char *port = g_strdup_printf ("%u", host->is_unix ? (guint) self->port : host->port);
-  g_autofree char *names = addresses ? repeat (host->name, addresses) : g_strdup (host->name);
   Settings s = { .n = 0 };
 
-  set (&s, "host", names);
-  if (addresses)                     /* names are not libpq's business: it would wait for the name server */
-    set (&s, "hostaddr", addresses);
+  set (&s, "host", host->name);      /* which the certificate is compared with */
+  if (address)                       /* names are not libpq's business: it would wait for the name server */
+    set (&s, "hostaddr", address);
   set (&s, "port", port);
   set (&s, "dbname", self->database);
   if (self->user)
@@ -110,14 +98,12 @@ finish (PGconn *pg, gint64 deadline, GError **error)
   return false;
 }
 
-EkSqlLink *
-pgsql_open (EkSqlServer *self, const EkHost *host, bool writes, gint64 deadline, GError **error)
+/* address NULL: a unix socket. */
+static EkSqlLink *
+open_at (EkSqlServer *self, const EkHost *host, bool writes, const char *address, gint64 deadline, GError **error)
 {
-  g_autofree char *addresses = NULL;
+  PGconn *pg = start (self, host, writes, address);
 
-  if (!host->is_unix && !(addresses = ek_host_addresses (host, ADDRESSES_MAX, deadline, error)))
-    return NULL;
-  PGconn *pg = start (self, host, writes, addresses);
   if (pg == NULL) {
     ek_fail (error, EK_DEFER, ENOMEM, "no memory for a connection");
     return NULL;
@@ -132,6 +118,26 @@ pgsql_open (EkSqlServer *self, const EkHost *host, bool writes, gint64 deadline,
   if (((Pgsql *) self)->prepare)
     link->prepared = g_hash_table_new (NULL, NULL);
   return &link->base;
+}
+
+/* Its addresses one after the other; one that drops everything leaves time for the others, which libpq would not see to. */
+EkSqlLink *
+pgsql_open (EkSqlServer *self, const EkHost *host, bool writes, gint64 deadline, GError **error)
+{
+  EkSqlLink *link = NULL;
+
+  if (host->is_unix)
+    return open_at (self, host, writes, NULL, deadline, error);
+  g_autofree char *text = ek_host_addresses (host, ADDRESSES_MAX, deadline, error);
+  g_auto (GStrv) addresses = g_strsplit (text ? text : "", ",", -1);
+  guint n = g_strv_length (addresses);
+  for (guint i = 0; i < n && link == NULL; i++) {
+    gint64 now = g_get_monotonic_time ();
+    if (i > 0)
+      g_clear_error (error);
+    link = open_at (self, host, writes, addresses[i], now + MAX (deadline - now, 0) / (n - i), error);
+  }
+  return link;
 }
 
 void

@@ -47,6 +47,14 @@ tests_unit_test_module_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 tests_unit_test_call_SOURCES = tests/unit/test-call.c
 tests_unit_test_call_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_call_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_PGSQL
+if WITH_MYSQL
+check_PROGRAMS += tests/unit/test-sqlhang
+endif
+endif
+tests_unit_test_sqlhang_SOURCES = tests/unit/test-sqlhang.c
+tests_unit_test_sqlhang_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_sqlhang_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_CHAIN
 check_PROGRAMS += tests/unit/test-chain
 endif
