@@ -10,6 +10,7 @@
 /* What the server says when a prepared statement is not, or is already, there (SQLSTATE). */
 #define NO_SUCH_STATEMENT "26000"
 #define STATEMENT_EXISTS  "42P05"
+#define PLAN_CHANGED      "0A000"    /* its columns have other types by now */
 
 static const EkOption options[] = {
   EK_SQL_SERVER_ROWS ("/run/postgresql", "5432", "the folder of a unix socket"),
@@ -201,9 +202,9 @@ run (EkSqlServer *self, EkSqlLink *base, EkCall *call, const EkSql *sql, const E
 
   if (link->prepared && !sql->script) {
     EkStatus status = run_prepared (&q);
-    if (status != EK_DEFER || base->lost || strcmp (q.sqlstate, NO_SUCH_STATEMENT) != 0)
+    if (status != EK_DEFER || base->lost || (strcmp (q.sqlstate, NO_SUCH_STATEMENT) != 0 && strcmp (q.sqlstate, PLAN_CHANGED) != 0))
       return status;
-    /* a pooler, or somebody's DISCARD, has taken it away; nothing was run */
+    /* a pooler, or somebody's DISCARD, has taken it away, or a pooler keeps one from before a table was altered; nothing was run */
     g_clear_error (&call->error);
     g_clear_pointer (&link->prepared, g_hash_table_unref);
   }

@@ -175,6 +175,9 @@ def pooler(way, site):
         for prepare in ("yes", "no"):
             good = all(way.list(f"{at(port)}\n  prepare = {prepare}")[0] == 0 for _ in range(8))
             t.ok(good, f"pgsql: behind it, prepare = {prepare}", way.list(f"{at(port)}\n  prepare = {prepare}"))
+        site.sql("ALTER TABLE mailbox ALTER COLUMN name TYPE text;")
+        good = all(way.list(at(port))[0] == 0 for _ in range(8))
+        t.ok(good, "pgsql: and a table that was altered behind what the pooler keeps prepared", way.list(at(port)))
         clash = [way.server.ekiden("user", "passwd", "--hash", "{PLAIN}p%d" % i, "anna@sql.test") for i in range(6)]
         t.ok(all(status == 0 for status, _ in clash) and password(site) == "{PLAIN}p5", "pgsql: and what is written", clash)
     finally:
