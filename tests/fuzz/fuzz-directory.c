@@ -1,6 +1,6 @@
 /* fuzz-directory.c - directory: values of aliases, followed to their ends; and configurations of domains and auth_rules
  * SPDX-License-Identifier: Apache-2.0 */
-/* covers: core/flow/directoryalias.c core/flow/directoryname.c core/flow/authrule.c core/flow/domain.c core/module/search.c */
+/* covers: core/flow/directoryalias.c core/flow/directoryname.c core/flow/authrule.c core/module/search.c */
 /* options: -max_len=4096 */
 #include "fuzz.h"
 #include "auth/auth.h"
