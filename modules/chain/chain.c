@@ -102,7 +102,9 @@ found (Run *run, const EkAnswer *answer)
       run->at++;
       ask (run);
     }
-  } else if (strcmp (run->chain->how, "pipe") == 0 && !last) {
+  } else if (strcmp (run->chain->how, "pipe") == 0 && !last && value.n == 0)
+    end (run, EK_NOTFOUND);
+  else if (strcmp (run->chain->how, "pipe") == 0 && !last) {
     run->query.key = ek_pool_str (run->call->pool, value);
     run->query.part = false;
     run->at++;

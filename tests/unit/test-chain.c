@@ -101,6 +101,26 @@ test_pipe (void)
   ek_generation_unref (gen);
 }
 
+/* A value that is NULL or empty is no key: the next map might know an empty one. */
+static void
+test_pipe_empty (void)
+{
+  static const char *const nothing[] = { "NULL", "''" };
+  g_autofree char *dir = g_dir_make_tmp ("ekiden-chain-XXXXXX", NULL), *path = g_build_filename (dir, "empty.db", NULL);
+
+  g_assert_true (g_file_set_contents (path, "", 0, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (nothing); i++) {
+    g_autofree char *text = g_strdup_printf ("sqlite \"s\" { path = \"%s\"\nquery = \"SELECT %s WHERE :key = 'x'\" }\n"
+                                             "sqlite \"any\" { path = \"%s\"\nquery = \"SELECT 'wrong' WHERE :key = :key\" }\n"
+                                             "chain \"c\" { maps = [s, any]\nhow = pipe }\n", path, nothing[i], path);
+    EkGeneration *gen = make (text);
+    assert_answer (gen, "x", EK_NOTFOUND, "");
+    ek_generation_unref (gen);
+  }
+  g_unlink (path);
+  g_rmdir (dir);
+}
+
 /* ---- addresses, in their order ---- */
 
 static void
@@ -193,6 +213,7 @@ main (int argc, char **argv)
   g_test_add_func ("/chain/first", test_first);
   g_test_add_func ("/chain/union", test_union);
   g_test_add_func ("/chain/pipe", test_pipe);
+  g_test_add_func ("/chain/pipe-empty", test_pipe_empty);
   g_test_add_func ("/search/whole", test_whole);
   g_test_add_func ("/chain/late", test_late);
   g_test_add_func ("/chain/settings", test_settings);
