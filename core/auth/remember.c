@@ -5,17 +5,40 @@
  * answer of the backends changes or removes it: an outage empties nothing.  Another secret than the one that is remembered always asks
  * them, so that a new password counts at once; the old one goes with the first login that hears "wrong password" for it, or when its
  * time is over.  Of several backends those count that had said "right": when one of them says otherwise now, an outage of the rest
- * brings the old answer not back.  Tokens are not kept: each says itself how long it is good. */
+ * brings the old answer not back.  A login counts for the services that it was right for (a query may ask by :service).  Tokens are not kept: each says itself how long it is good. */
 #include "auth/private.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <string.h>
 
 typedef struct {
   guchar    hmac[32];
   guint64   right_by;                /* whose word it was, as in the run */
+  char      services[64];            /* "imap,smtp,": for which it was right */
   EkAccount account;                 /* fields alone */
   EkUser    user;
 } Remembered;
+
+static bool
+serves (const Remembered *r, const char *service)
+{
+  gsize n = strlen (service);
+
+  for (const char *p = r->services; *p; p = strchr (p, ',') + 1)
+    if (strncmp (p, service, n) == 0 && p[n] == ',')
+      return true;
+  return false;
+}
+
+/* Those of `before`, of the same secret, and this one; what has no room is left out, and asked for. */
+static void
+add_services (Remembered *r, const char *before, const char *service)
+{
+  gsize n = g_strlcpy (r->services, before, sizeof r->services);
+
+  if (!serves (r, service) && n + strlen (service) + 2 <= sizeof r->services)
+    g_snprintf (r->services + n, sizeof r->services - n, "%s,", service);
+}
 
 static bool
 same (const EkCacheConf *a, const EkCacheConf *b)
@@ -101,7 +124,7 @@ ek_auth_recall (EkAuthRun *run, bool stale)
 {
   const Remembered *r = find (run, stale);
 
-  if (r == NULL)
+  if (r == NULL || !serves (r, run->login.service))
     return false;
   if (r->right_by & run->no_by) {
     ek_cache_remove (run->auth->logins, key_of (run));
@@ -116,6 +139,8 @@ ek_auth_recall (EkAuthRun *run, bool stale)
 void
 ek_auth_remember (EkAuthRun *run)
 {
+  const Remembered *old = run->recalled ? NULL : find (run, true);
+  g_autofree char *before = g_strdup (old ? old->services : "");
   EkCached *c = may_keep (run) && !run->recalled ? ek_cache_put (run->auth->logins, key_of (run), EK_OK, ek_now ()) : NULL;
 
   if (c == NULL)
@@ -124,6 +149,7 @@ ek_auth_remember (EkAuthRun *run)
   EkAccount fields = { .fields = run->account.fields, .n_fields = run->account.n_fields };
   make_hmac (run, r->hmac);
   r->right_by = run->right_by;
+  add_services (r, before, run->login.service);
   r->account = ek_auth_copy_account (c->pool, &fields);
   r->user = ek_auth_copy_user (c->pool, &run->user);
 }

@@ -176,13 +176,15 @@ instances (const char *names)
   return all;
 }
 
+static const char *service = "imap";
+
 static inline Got
 login_from (const char *passdbs, const char *userdbs, const char *name, const char *secret, const char *client)
 {
   Got got = { 0 };
   g_autofree EkInstance **pass = instances (passdbs), **user = instances (userdbs);
   EkAuthChain chain = { pass, user };
-  EkLogin login = { .service = "imap", .name = name, .given = name, .secret = ek_str (secret), .client = client };
+  EkLogin login = { .service = service, .name = name, .given = name, .secret = ek_str (secret), .client = client };
 
   start (&chain, &login, NULL, &got);
   while (got.n_done == 0)

@@ -205,6 +205,17 @@ test_remember (void)
   g_assert_cmpint (login_from ("binder", "", "other@c.example", "bindpass", "192.0.2.9").outcome, ==, EK_LOGIN_UNAVAILABLE);
   ek_auth_configure (auth, &stale);                                       /* a reload changes nothing */
   g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  service = "smtp";                                                       /* where the backend may say otherwise */
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  service = "imap";                                                       /* which is not forgotten for it */
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  service = "ima";
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
+  service = "imap";
   g_strlcpy (bind_state, "ok", sizeof bind_state);
   g_assert_cmpint (bound ("wrong"), ==, EK_LOGIN_REFUSED);
   g_strlcpy (bind_state, "down", sizeof bind_state);
