@@ -284,6 +284,9 @@ typedef struct {
   /* Sets the stored secret ("{SCHEME}...", never plain unless the scheme is), adding the user when
    * there is none.  NULL: read-only. */
   EkStatus (*set) (EkInstance *self, EkCall *call, const char *name, EkStr stored);
+  /* Sets it to `to` if it still is `from`, as lookup gave it: a login makes a weak hash a stronger one.  OK; NOTFOUND: it is another one
+   * by now, or he is gone; DEFER, FAIL.  NULL: no login may write there. */
+  EkStatus (*replace) (EkInstance *self, EkCall *call, const char *name, EkStr from, EkStr to);
   EkStatus (*remove) (EkInstance *self, EkCall *call, const char *name);     /* OK, NOTFOUND, DEFER */
   bool tokens;                       /* verify() judges bearer tokens and is asked about nothing else; all others never see one */
 } EkPassdbOps;

@@ -15,6 +15,10 @@ static const EkOption options[] = {
              .allow = "0..7d"),
   EK_OPTION (EkAuthConf, cache_max, "10000", "How many logins are remembered; the one that was used longest ago makes room. 0: none.",
              .allow = "0..10000000"),
+  EK_OPTION (EkAuthConf, rehash, "", "A scheme, as ARGON2ID or BLF-CRYPT. After a login with a right password that is kept by a weaker one, it is "
+             "kept by this one, where the passdb can be written (file, SQL with password_update). Empty: what is kept stays."),
+  EK_OPTION (EkAuthConf, rehash_cost, "0", "What that shall cost, as ekiden pw --rounds counts; what was made by the same scheme for less is "
+             "made anew, too. 0: the scheme's own.", .allow = "0..1000000000"),
   EK_OPTION (EkAuthConf, masters, "[]", "Passdbs of those who may log in as any user whose login no auth_rule with masters of its own is for: "
              "by the name USER*MASTER, or by the authorization identity of PLAIN, and with their own password. Empty: nobody may.",
              .allow = "passdb"),
@@ -31,6 +35,9 @@ check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
   if (c->master_separator && (strlen (c->master_separator) != 1 || g_ascii_isalnum (*c->master_separator) || *c->master_separator == '@'))
     ek_problems_add (problems, &block->at, "auth.master_separator = \"%s\": expected one character that is no letter, digit or @, as \"*\"",
                      c->master_separator);
+  if (c->rehash && (!ek_scheme_known (ek_str (c->rehash)) || ek_scheme_rank (c->rehash) < 3))
+    ek_problems_add (problems, &block->at, "auth.rehash = %s: expected a scheme made for passwords that is known here: BLF-CRYPT, SHA512-CRYPT, "
+                     "PBKDF2, or ARGON2ID with the module argon2", c->rehash);
 }
 
 const EkBlockType ek_auth_block = {
@@ -53,6 +60,7 @@ ek_auth_new (EkJobPool *jobs)
   auth->jobs = jobs;
   auth->penalty = ek_penalty_new ();
   ek_random (auth->key, sizeof auth->key);
+  auth->read_only = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   auth->likes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_secret);
   return auth;
 }
@@ -66,7 +74,14 @@ ek_auth_free (EkAuth *auth)
   ek_cache_free (auth->logins);
   ek_wipe (auth->key, sizeof auth->key);
   g_hash_table_unref (auth->likes);
+  g_hash_table_unref (auth->read_only);
   g_free (auth);
+}
+
+void
+ek_auth_keep_plain (EkAuth *auth, bool yes)
+{
+  auth->keep_plain = yes;
 }
 
 /* ---- copies: what lies in an operation's pool goes with it ---- */
@@ -138,6 +153,8 @@ ek_auth_run_new (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain,
   run->delay = conf->failure_delay;
   run->delay_max = conf->failure_delay_max;
   run->chain = *chain;
+  run->rehash = ek_pool_strdup (pool, conf->rehash);
+  run->rehash_cost = (guint) conf->rehash_cost;
   run->data = data;
   return run;
 }
@@ -264,6 +281,7 @@ void
 ek_auth_end_ok (EkAuthRun *run)
 {
   ek_auth_remember (run);
+  ek_auth_rehash (run);
   end (run, &(EkLoginResult) { .outcome = EK_LOGIN_OK, .user = &run->user });
 }
 

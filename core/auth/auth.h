@@ -41,6 +41,8 @@ typedef struct {                     /* auth { }: register it for the directory 
   EkTime failure_delay, failure_delay_max;
   EkTime cache, cache_stale;         /* of logins that succeeded (remember.c) */
   gint64 cache_max;
+  const char *rehash;                /* scheme; NULL: what is stored stays (rehash.c) */
+  gint64 rehash_cost;                /* 0: the scheme's own */
   EkInstance **masters;              /* passdbs of those who may log in as others; flow/directoryauth.c's, as is what follows */
   const char  *master_separator;     /* between user and master in one name; NULL: none */
 } EkAuthConf;
@@ -64,6 +66,8 @@ typedef struct {
  * thread for each core: then logins wait for hashes, and nothing else does. */
 EkAuth *ek_auth_new (EkJobPool *jobs);
 void    ek_auth_configure (EkAuth *auth, const EkAuthConf *conf);    /* before: no login is remembered */
+/* Passwords that are kept in plain are not rehashed: a mechanism needs them. */
+void    ek_auth_keep_plain (EkAuth *auth, bool yes);
 void    ek_auth_free (EkAuth *auth);               /* nothing is under way; NULL is fine */
 
 /* ---- a login ---- */

@@ -259,6 +259,7 @@ static void
 right_password (EkAuthRun *run)
 {
   run->right = true;
+  run->compared_by = compares (run->chain.passdbs[run->at]) ? run->chain.passdbs[run->at] : NULL;
   run->right_by |= place (run);
   run->wrong_by = NULL;                /* of those before it, which did not decide */
   if (is_one_of (run->chain.after_right, run->chain.passdbs[run->at]))

@@ -17,6 +17,8 @@ struct EkAuth {
   guchar      key[32];               /* of this process: secrets are kept as HMACs under it */
   EkJobPool  *jobs;                  /* for hashes alone */
   EkPenalty  *penalty;
+  bool        keep_plain;
+  GHashTable *read_only;             /* set of passdbs' names: told that they cannot be written */
   GHashTable *likes;                 /* passdb's name -> the stored secret it gave last, for dummies */
 };
 
@@ -37,6 +39,9 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   bool        known;                 /* account is a user's */
   bool        right;                 /* a passdb has said so, and the next shall say so too */
   guint64     right_by, no_by;       /* by place in the list: who says right; who says that it is wrong, or knows nobody of that name */
+  EkInstance *compared_by;           /* the passdb whose secret the core found right; NULL: none, or others were asked */
+  const char *rehash;
+  guint       rehash_cost;
   const char *wrong_by, *outage;     /* a passdb's name; why one gave no answer: what counts at the chain's end */
   bool        broken;                /* with outage: one could not ask at all, which no remembered login bridges */
   const char *denied_by;             /* a passdb's name */
@@ -74,6 +79,9 @@ void ek_auth_end_away (EkAuthRun *run, const char *why);   /* a backend did not 
 EkAccount ek_auth_copy_account (EkPool *pool, const EkAccount *account);
 EkUser    ek_auth_copy_user (EkPool *pool, const EkUser *user);
 EkStr     ek_auth_copy_secret (EkPool *pool, EkStr secret);      /* wiped with the pool */
+
+/* ---- rehash.c ---- */
+void ek_auth_rehash (EkAuthRun *run);              /* the login succeeded: keeps its password by a stronger scheme, if that is wanted */
 
 /* ---- remember.c ---- */
 /* Takes account and user of the last login with this secret; `stale`: the backends are away. */

@@ -48,6 +48,11 @@ bool ek_password_is_slow (EkStr stored, const char *dflt);
  * CLEARTEXT and CLEAR, too, and is what a `stored` without prefix is. */
 bool ek_password_open (EkStr stored, const char *scheme, EkBuf *out);
 
+/* Whether `stored` is kept by a weaker scheme, or by the same at less cost (0: any).  False for those of SCRAM and CRAM-MD5, which are kept
+ * so that these work, and for unknown ones. */
+bool ek_password_weaker (EkStr stored, const char *scheme, guint cost);
+int  ek_scheme_rank (const char *scheme);          /* 0: the secret itself; 3 and more: hashes made for passwords; -1: in no order */
+
 /* Costs what ek_password_verify() costs: for users that do not exist.  `like` is a stored secret
  * of a user who does, or an empty string: one of the default scheme then stands in. */
 void    ek_password_dummy (EkStr secret, EkStr like, const char *dflt);

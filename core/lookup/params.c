@@ -48,7 +48,9 @@ ek_query_needs (const EkQuery *query, const char *option, const char *name, GErr
 bool
 ek_param_is_known (const char *option, const char *name, const char *more, GError **error)
 {
-  if (is_of_key (name) || g_strcmp0 (name, more) == 0)
+  g_auto (GStrv) words = g_strsplit (more ? more : "", " and :", -1);
+
+  if (is_of_key (name) || g_strv_contains ((const char *const *) words, name))
     return true;
   ek_fail (error, EK_FAIL, EINVAL, "%s: here is no parameter :%s: there are :user, :local and :domain%s%s", option, name, more ? ", and :" : "",
            more ? more : "");

@@ -3,6 +3,7 @@
 #include "lookup/sql.h"
 #include "lookup/params.h"
 #include "lookup/record.h"
+#include "auth/scheme.h"
 #include "lookup/template.h"
 #include <errno.h>
 #include <string.h>
@@ -177,7 +178,7 @@ prepare_all (EkSqlInstance *self, EkSqlQueries *q, GError **error)
          && prepare (q, &q->password_query, "password_query", self->password_query, ABOUT_LOGIN, error)
          && prepare (q, &q->user_query, "user_query", self->user_query, ABOUT_NAME, error)
          && prepare (q, &q->users_query, "users_query", self->users_query, ABOUT_ALL, error)
-         && prepare_change (q, &q->password_update, "password_update", self->password_update, "stored", error)
+         && prepare_change (q, &q->password_update, "password_update", self->password_update, "stored and :old", error)
          && prepare_change (q, &q->user_insert, "user_insert", self->user_insert, "stored", error)
          && prepare_change (q, &q->user_delete, "user_delete", self->user_delete, NULL, error);
 }
@@ -293,16 +294,22 @@ user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
 
 /* ---- writing ---- */
 
-/* OK: a row was changed; NOTFOUND: none was.  `value` is the parameter of that name. */
+/* OK: a row was changed; NOTFOUND: none was.  `value` is the parameter of that name; `old`: what a stored password has to be, or empty. */
 static EkStatus
-change (EkSqlInstance *self, EkCall *call, const EkSql *sql, EkStr key, const char *name, EkStr value)
+change_old (EkSqlInstance *self, EkCall *call, const EkSql *sql, EkStr key, const char *name, EkStr value, EkStr old)
 {
-  EkParam param = { name, value.p ? value : EK_STR ("") };
+  EkParam params[] = { { name, value.p ? value : EK_STR ("") }, { "old", old } };
   EkSqlRows rows = { .answer = &(EkAnswer) { 0 } };
-  EkQuery query = { .key = key, .params = &param, .n_params = 1 };
+  EkQuery query = { .key = key, .params = params, .n_params = 2 };
   EkStatus status = ask (self, call, sql, &query, &rows);
 
   return status == EK_OK && rows.changed == 0 ? EK_NOTFOUND : status;
+}
+
+static EkStatus
+change (EkSqlInstance *self, EkCall *call, const EkSql *sql, EkStr key, const char *name, EkStr value)
+{
+  return change_old (self, call, sql, key, name, value, EK_STR (""));
 }
 
 static EkStatus
@@ -341,6 +348,32 @@ pass_set (EkInstance *base, EkCall *call, const char *name, EkStr stored)
   if (q->user_insert == NULL)
     return ek_fail (&call->error, EK_FAIL, EROFS, "\"%s\" is not there, and user_insert is not set", name);
   return change (self, call, q->user_insert, ek_str (name), "stored", stored);
+}
+
+/* A password without {SCHEME} got its block's when it was looked up. */
+static EkStr
+without_scheme (const EkSqlInstance *self, EkStr stored)
+{
+  EkStr scheme, rest = ek_scheme_split (stored, &scheme);
+
+  return ek_str_eq (scheme, ek_str (self->scheme)) ? rest : (EkStr) { NULL, 0 };
+}
+
+static EkStatus
+pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkStr to)
+{
+  EkSqlInstance *self = (EkSqlInstance *) base;
+  const EkSql *sql = self->queries->password_update;
+  bool careful = false;
+
+  for (guint i = 0; sql && i < sql->n_params; i++)
+    careful |= strcmp (sql->params[i], "old") == 0;
+  if (!careful)                        /* it would overwrite a password that was changed just now */
+    return ek_fail (&call->error, EK_FAIL, EROFS, "passwords are not rehashed: password_update %s", sql ? "does not look at the old "
+                    "one: add AND (:old = '' OR password = :old)" : "is not set");
+  EkStatus status = change_old (self, call, sql, ek_str (name), "stored", to, from);
+  EkStr bare = without_scheme (self, from);
+  return status == EK_NOTFOUND && bare.n > 0 ? change_old (self, call, sql, ek_str (name), "stored", to, bare) : status;
 }
 
 static EkStatus
@@ -479,5 +512,5 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
 }
 
 const EkMapOps ek_sql_map = { .lookup = map_lookup, .add = map_add, .remove = map_remove, .each = map_each, .set = map_set, .show = map_show };
-const EkPassdbOps ek_sql_passdb = { .lookup = pass_lookup, .set = pass_set, .remove = pass_remove };
+const EkPassdbOps ek_sql_passdb = { .lookup = pass_lookup, .set = pass_set, .replace = pass_replace, .remove = pass_remove };
 const EkUserdbOps ek_sql_userdb = { .lookup = user_lookup, .each = user_each, .set = user_set, .show = user_show };

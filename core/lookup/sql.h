@@ -110,7 +110,7 @@ struct EkSqlInstance {               /* a module's struct begins with it, and it
   EK_OPTION (EkSqlInstance, users_query, "", "Gives the column user for each user there is: \"SELECT username AS user FROM "     \
              "mailbox\"."),                                                                                                      \
   EK_OPTION (EkSqlInstance, password_update, "", "Sets a password: \"UPDATE mailbox SET password = :stored WHERE username = "    \
-             ":user\". Empty: `ekiden user passwd` cannot change any here."),                                                    \
+             ":user AND (:old = '' OR password = :old)\". :old is for auth.rehash: what a login has just compared. Empty: `ekiden user passwd` cannot change any here."),                                                    \
   EK_OPTION (EkSqlInstance, user_insert, "", "Makes a user: \"INSERT INTO mailbox (username, password) VALUES (:user, "          \
              ":stored)\". Empty: `ekiden user add` makes none here."),                                                           \
   EK_OPTION (EkSqlInstance, user_delete, "", "Takes a user away: \"DELETE FROM mailbox WHERE username = :user\"."),              \

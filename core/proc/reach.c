@@ -102,6 +102,7 @@ typedef struct {
   guint32    role;                   /* its bit */
   guint      how;                    /* 0: none */
   GPtrArray *others;                 /* store: paths of other roles; else NULL */
+  bool       rehash;                 /* logins write password files */
 } Walk;
 
 static void
@@ -119,7 +120,9 @@ own_path (const EkConfBlock *top, const char *path, bool template, gpointer data
   else if (template || strcmp (top->kind, "certificate") == 0 || strcmp (top->kind, "roles") == 0)
     return;
   else if (log ? w->role == EK_ROLE_BIT (EK_ROLE_LOG) : (top->roles & w->role) != 0) {
-    if (w->how && w->role == EK_ROLE_BIT (EK_ROLE_DIRECTORY))
+    if (w->rehash && (strcmp (top->kind, "file") == 0 || strcmp (top->kind, "sqlite") == 0))
+      grant_place (w->out, path, w->how);
+    else if (w->how && w->role == EK_ROLE_BIT (EK_ROLE_DIRECTORY))
       grant (w->out, path, w->how);  /* that one alone: others' files may lie beside it */
     else if (w->how)
       grant_place (w->out, path, w->how);
@@ -197,6 +200,16 @@ store_reach (GPtrArray *out, const EkConf *conf, const char *state_dir, const ch
 
 /* ---- all roles ---- */
 
+/* auth { rehash }: a passdb's file is replaced, and a database makes files beside it. */
+static bool
+has_rehash (const EkConf *conf)
+{
+  for (const EkConfBlock *b = conf->root->blocks; b; b = b->next)
+    if (strcmp (b->kind, "auth") == 0 && ek_conf_find_setting (b, "rehash"))
+      return true;
+  return false;
+}
+
 static void
 everybodys (GPtrArray *out, const EkConf *conf)
 {
@@ -267,6 +280,7 @@ one_role (GPtrArray *out, const EkConf *conf, EkRole role, const char *state_dir
   case EK_ROLE_DIRECTORY:            /* its backends' files and helpers may be anywhere; the uid says which */
     grant (out, "/", EK_REACH_READ | EK_REACH_RUN);
     w.how = change;
+    w.rehash = has_rehash (conf);
     break;
   case EK_ROLE_QUEUE:
     grant (out, drop, change);

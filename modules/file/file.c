@@ -140,6 +140,22 @@ pass_set (EkInstance *base, EkCall *call, const char *name, EkStr stored)
 }
 
 static EkStatus
+pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkStr to)
+{
+  File *self = (File *) base;
+  g_autofree char *prefix = g_strdup_printf ("{%s}", self->scheme);
+  gsize n = strlen (prefix);
+  const char *key = ek_template_expand (call->pool, self->username_format, name, false, NULL);
+  bool may_lack = ek_str_starts (from, ek_str (prefix));     /* it may be there without */
+  EkStr bare = may_lack ? (EkStr) { from.p + n, from.n - n } : EK_STR ("");
+
+  EkStatus status = file_replace (self->path, ek_str (key), from, bare, to, &call->error);
+  if (status == EK_OK)
+    ek_table_file_reload (self->file);
+  return status;
+}
+
+static EkStatus
 pass_remove (EkInstance *base, EkCall *call, const char *name)
 {
   return write_user ((File *) base, call, name, (EkStr) { NULL, 0 });
@@ -289,7 +305,7 @@ map_lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *answ
 }
 
 static const EkMapOps map = { .lookup = map_lookup };
-static const EkPassdbOps passdb = { .lookup = pass_lookup, .set = pass_set, .remove = pass_remove };
+static const EkPassdbOps passdb = { .lookup = pass_lookup, .set = pass_set, .replace = pass_replace, .remove = pass_remove };
 static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each, .set = user_set };
 
 EK_MODULE (file, .summary = "Users in a text file (Dovecot's passwd-file)", .options = options,

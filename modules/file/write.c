@@ -20,6 +20,7 @@ typedef struct {                     /* what is to be done */
   EkStr       stored;                /* the new password; p NULL: the line goes */
   const char *field;                 /* not NULL: this one becomes `value` instead */
   EkStr       value;
+  EkStr       from, bare;            /* not NULL: only if the password is one of the two */
 } Edit;
 
 static EkStatus
@@ -103,6 +104,18 @@ find_line (EkStr text, EkStr user, gsize *start, gsize *end)
   return false;
 }
 
+/* Whether the user's password is the one that is to be replaced. */
+static bool
+is_old (EkStr line, const Edit *e)
+{
+  FileLine parsed;
+
+  while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
+    line.n--;
+  return e->from.p == NULL || (file_line_split (line, &parsed)
+                               && (ek_str_eq (parsed.pass, e->from) || (e->bare.n > 0 && ek_str_eq (parsed.pass, e->bare))));
+}
+
 /* A new line at the end. */
 static void
 append (EkStr text, const Edit *e, FILE *out)
@@ -149,12 +162,14 @@ edit (EkStr text, const Edit *e, FILE *out, GError **error)
   gsize start, end;
 
   if (!find_line (text, e->user, &start, &end)) {
-    if (e->stored.p == NULL)
+    if (e->stored.p == NULL || e->from.p)
       return EK_NOTFOUND;
     append (text, e, out);
     return EK_OK;
   }
   EkStr line = { text.p + start, end - start };
+  if (!is_old (line, e))
+    return EK_NOTFOUND;
   fwrite (text.p, 1, start, out);
   if (e->field)
     status = put_field (line, e, out, error);
@@ -247,9 +262,9 @@ rewrite (const char *given, const Edit *e, GError **error)
     return status;
   g_autofree char *real = realpath (given, NULL);      /* the file itself is replaced, not a link to it */
   const char *path = real ? real : given;
-  if (real == NULL && errno == ENOENT && e->stored.p == NULL)
+  if (real == NULL && errno == ENOENT && (e->stored.p == NULL || e->from.p))
     return EK_NOTFOUND;
-  int fd = open_locked (path, e->stored.p != NULL, &status, error);
+  int fd = open_locked (path, e->stored.p && e->from.p == NULL, &status, error);
   if (fd < 0)
     return status;
   status = rewrite_locked (path, fd, e, error);
@@ -261,6 +276,12 @@ EkStatus
 file_rewrite (const char *path, EkStr user, EkStr stored, GError **error)
 {
   return rewrite (path, &(Edit) { .user = user, .stored = stored }, error);
+}
+
+EkStatus
+file_replace (const char *path, EkStr user, EkStr from, EkStr bare, EkStr stored, GError **error)
+{
+  return rewrite (path, &(Edit) { .user = user, .stored = stored, .from = from, .bare = bare }, error);
 }
 
 EkStatus

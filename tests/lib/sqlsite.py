@@ -24,7 +24,7 @@ CREATE TABLE alias (address VARCHAR(255), goto VARCHAR(255));
 QUERIES = """  password_query = "SELECT password FROM mailbox WHERE name = :user"
   user_query = "SELECT home FROM mailbox WHERE name = :user"
   users_query = "SELECT name AS user FROM mailbox ORDER BY name"
-  password_update = "UPDATE mailbox SET password = :stored WHERE name = :user"
+  password_update = "UPDATE mailbox SET password = :stored WHERE name = :user AND (:old = '' OR password = :old)"
   user_insert = "INSERT INTO mailbox (name, password) VALUES (:user, :stored)"
   user_delete = "DELETE FROM mailbox WHERE name = :user"
 """

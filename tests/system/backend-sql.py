@@ -6,7 +6,7 @@
 import os
 
 import badnames
-from ekiden import Server, listener, unit
+from ekiden import Server, listener, unit, wait_for
 from outage import Load, login, send
 from sqlsite import KINDS, QUERIES, Site, missing
 from tap import Tap
@@ -58,6 +58,22 @@ def cost(kind, site):
     query = 'password_query = "SELECT password FROM mailbox WHERE name = :user"'
     done = unit("test-cost", EKIDEN_COST_BLOCK=f'{kind} "db" {{\n{site.settings()}  {query}\n}}\n')
     t.ok(done.returncode == 0, f"{kind}: an unknown user costs one hash, as a wrong password does", done.stdout)
+
+
+def rehash(kind, site, server):
+    """A login makes a weak hash a stronger one, and never two of them."""
+    stored = "SELECT password FROM mailbox WHERE name = 'anna@sql.test'"
+    text = open(server.conf, encoding="utf-8").read()
+    server.replace_conf(text.replace("auth {", "auth { rehash = SHA512-CRYPT\n"))
+    t.equal(server.reload()[0], 0, f"{kind}: auth.rehash")
+    t.ok(wait_for(lambda: "AUTHENTICATIONFAILED" in login(server, "anna@sql.test", "wrong")), f"{kind}: a wrong password")
+    t.equal(site.value(stored), "{PLAIN}pa", f"{kind}: changes nothing")
+    t.contains(login(server, "anna@sql.test", "pa"), "OK", f"{kind}: a right one")
+    t.ok(wait_for(lambda: site.value(stored).startswith("{SHA512-CRYPT}$6$")), f"{kind}: is kept by the stronger scheme", server.tail(5))
+    t.contains(login(server, "anna@sql.test", "pa"), "OK", f"{kind}: and is right again")
+    server.replace_conf(text)
+    t.equal(server.reload()[0], 0, f"{kind}: off")
+    t.ok(wait_for(lambda: " OK " in " " + login(server, "anna@sql.test", "pa")), f"{kind}: and she still logs in")
 
 
 def dialogue(kind, server):
@@ -171,6 +187,7 @@ for kind_ in KINDS:
             dialogue(kind_, server_)
             harm(kind_, server_, site_)
             command(kind_, server_, site_)
+            rehash(kind_, site_, server_)
             outages(kind_, server_, site_)
             t.ok(server_.stop(), f"{kind_}: the server stops")
         t.equal(server_.problems(), [], f"{kind_}: no report")

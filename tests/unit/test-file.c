@@ -380,6 +380,32 @@ test_set (void)
   end ();
 }
 
+static EkStatus
+replace (EkInstance *self, const char *name, const char *from, const char *to)
+{
+  return ek_module_file.passdb->replace (self, test_call (&call), name, ek_str (from), ek_str (to));
+}
+
+/* Only what was compared is replaced. */
+static void
+test_replace (void)
+{
+  EkInstance *self = begin ("anna:{SHA}old:1:2::/h\r\nben:old\ncarl:", "scheme = DES-CRYPT");
+  const char *after = "anna:{SSHA}new:1:2::/h\r\nben:{SSHA}bare\ncarl:";
+
+  g_assert_cmpint (replace (self, "anna", "{SHA}old", "{SSHA}new"), ==, EK_OK);
+  g_assert_cmpint (replace (self, "anna", "{SHA}old", "{SSHA}late"), ==, EK_NOTFOUND);
+  g_assert_cmpint (replace (self, "ben", "{DES-CRYPT}old", "{SSHA}bare"), ==, EK_OK);        /* as lookup told it */
+  g_assert_cmpint (replace (self, "ben", "{DES-CRYPT}old", "{SSHA}late"), ==, EK_NOTFOUND);
+  g_assert_cmpint (replace (self, "carl", "{DES-CRYPT}", "{SSHA}late"), ==, EK_NOTFOUND);    /* he has none */
+  g_assert_cmpint (replace (self, "dora", "{SHA}old", "{SSHA}late"), ==, EK_NOTFOUND);       /* nobody is made */
+  assert_text (after);
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  g_assert_cmpint (replace (self, "anna", "{SSHA}new", "{SSHA}late"), ==, EK_NOTFOUND);
+  g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+  end ();
+}
+
 static void
 test_set_new_file (void)
 {
@@ -536,6 +562,7 @@ main (int argc, char **argv)
   g_test_add_func ("/file/reload-under-lookups", test_reload_under_lookups);
   g_test_add_func ("/file/set", test_set);
   g_test_add_func ("/file/set-new-file", test_set_new_file);
+  g_test_add_func ("/file/replace", test_replace);
   g_test_add_func ("/file/set-link", test_set_link);
   g_test_add_func ("/file/writers", test_writers);
   g_test_add_func ("/file/each-and-map", test_each_and_map);

@@ -245,6 +245,28 @@ test_dummy (void)
 }
 
 static void
+test_weaker (void)
+{
+  static const struct { const char *stored, *scheme; guint cost; bool weaker; } cases[] = {
+    { "{PLAIN}x", "BLF-CRYPT", 0, true }, { "x", "BLF-CRYPT", 0, true }, { "{SHA.hex}00", "SHA512-CRYPT", 0, true },
+    { "{SSHA}x", "BLF-CRYPT", 0, true }, { "{MD5}$1$a$b", "BLF-CRYPT", 0, true }, { "{CRYPT}$1$a$b", "BLF-CRYPT", 0, true },
+    { "{CRYPT}abcdefghijklm", "SHA512-CRYPT", 0, true }, { "{crypt}$6$a$b", "BLF-CRYPT", 0, true }, { "{CRYPT}$6$a$b", "SHA512-CRYPT", 0, false },
+    { "{BLF-CRYPT}$2y$10$a", "BLF-CRYPT", 0, false }, { "{BLF-CRYPT}$2y$10$a", "BLF-CRYPT", 12, true },
+    { "{CRYPT}$2b$10$a", "BLF-CRYPT", 12, true }, { "{BLF-CRYPT}$2y$12$a", "BLF-CRYPT", 12, false },
+    { "{SHA512-CRYPT}$6$a$b", "SHA512-CRYPT", 5000, false }, { "{SHA512-CRYPT}$6$a$b", "SHA512-CRYPT", 20000, true },
+    { "{SHA512-CRYPT}$6$rounds=20000$a$b", "SHA512-CRYPT", 20000, false }, { "{SHA256-CRYPT}$5$a$b", "SHA512-CRYPT", 20000, false },
+    { "{PBKDF2}$1$salt$1000$00", "PBKDF2", 200000, true }, { "{PBKDF2}$1$salt$200000$00", "PBKDF2", 200000, false },
+    { "{ARGON2ID}$argon2id$x", "BLF-CRYPT", 12, false }, { "{CRYPT}$y$a$b", "BLF-CRYPT", 12, false }, { "{BLF-CRYPT}$2y$12$a", "ARGON2ID", 0, true },
+    { "{SCRAM-SHA-256}x", "BLF-CRYPT", 0, false }, { "{CRAM-MD5}x", "BLF-CRYPT", 0, false }, { "{NOSUCH}x", "BLF-CRYPT", 0, false },
+    { "{SHA}x", "CRYPT", 0, false }, { "{BLF-CRYPT}", "BLF-CRYPT", 12, false }, { "{PBKDF2}$1$", "PBKDF2", 9, false },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    if (ek_password_weaker (ek_str (cases[i].stored), cases[i].scheme, cases[i].cost) != cases[i].weaker)
+      g_error ("%s is %sweaker than %s", cases[i].stored, cases[i].weaker ? "not " : "", cases[i].scheme);
+}
+
+static void
 test_base64 (void)
 {
   static const struct { EkStr bytes; const char *text; } good[] = {      /* RFC 4648 section 10 */
@@ -291,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/scheme/slow", test_slow);
   g_test_add_func ("/scheme/registry", test_registry);
   g_test_add_func ("/scheme/dummy", test_dummy);
+  g_test_add_func ("/scheme/weaker", test_weaker);
   g_test_add_func ("/scheme/base64", test_base64);
   return g_test_run ();
 }

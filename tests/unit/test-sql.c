@@ -162,7 +162,7 @@ run_sql (const char *path, const char *text)
   "password_query = \"SELECT password, home AS userdb_home FROM mailbox WHERE name = :user\"\n" \
   "user_query = \"SELECT home FROM mailbox WHERE name = :user\"\n" \
   "users_query = \"SELECT name AS user FROM mailbox ORDER BY 1\"\n" \
-  "password_update = \"UPDATE mailbox SET password = :stored WHERE name = :user\"\n" \
+  "password_update = \"UPDATE mailbox SET password = :stored WHERE name = :user AND (:old = '' OR password = :old)\"\n" \
   "user_insert = \"INSERT INTO mailbox (name, password) VALUES (:user, :stored)\"\n" \
   "user_delete = \"DELETE FROM mailbox WHERE name = :user\"\n" \
   "uid = 5000\ngid = 5000\n"
@@ -201,6 +201,25 @@ static EkStatus
 run_set (EkInstance *self, EkCall *call, gpointer data)
 {
   return self->module->passdb->set (self, call, data, EK_STR ("{PLAIN}new"));
+}
+
+typedef struct { const char *name, *from, *to; } Change;
+
+static EkStatus
+run_replace (EkInstance *self, EkCall *call, gpointer data)
+{
+  const Change *c = data;
+
+  return self->module->passdb->replace (self, call, c->name, ek_str (c->from), ek_str (c->to));
+}
+
+static EkStatus
+change (EkInstance *self, const char *name, const char *from, const char *to)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  Change c = { name, from, to };
+
+  return ek_op_call (self, pool, 0, run_replace, &c, NULL);
 }
 
 static EkStatus
@@ -269,6 +288,12 @@ test_writing (void)
   EkAccount account;
 
   g_assert_cmpint (ek_op_call (self, pool, 0, run_set, (gpointer) "o'neil@a.test", NULL), ==, EK_OK);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_pass, &account, NULL), ==, EK_OK);
+  g_assert_true (ek_str_eq (account.stored, EK_STR ("{PLAIN}new")));
+  g_assert_cmpint (change (self, "o'neil@a.test", "{PLAIN}y", "{PLAIN}late"), ==, EK_NOTFOUND);          /* it was another one */
+  g_assert_cmpint (change (self, "o'neil@a.test", "{PLAIN}new", "bare' OR 1=1"), ==, EK_OK);
+  g_assert_cmpint (change (self, "o'neil@a.test", "{CRYPT}bare' OR 1=1", "{PLAIN}new"), ==, EK_OK);      /* as lookup told it */
+  g_assert_cmpint (change (self, "nobody@a.test", "{PLAIN}new", "{PLAIN}late"), ==, EK_NOTFOUND);
   g_assert_cmpint (ek_op_call (self, pool, 0, run_pass, &account, NULL), ==, EK_OK);
   g_assert_true (ek_str_eq (account.stored, EK_STR ("{PLAIN}new")));
   g_assert_cmpint (ek_op_call (self, pool, 0, run_set, (gpointer) "bob@a.test", NULL), ==, EK_OK);
