@@ -5,6 +5,9 @@
  * none.  The original's header comes along (the whole of it with RET=FULL, up to 50 KB).  What a thousand recipients
  * have to say does not fit into one: each notification tells of as many as it holds and is recorded with their
  * outcomes, the last one with all the rest of the acts.
+ *
+ * A sender's address may be an alias, as any other: it is followed before the notification is written.  While directory cannot tell, the
+ * outcome waits; after a stop it is found again.
  */
 #include "config.h"
 #include "mail/dsn.h"
@@ -29,7 +32,15 @@ typedef struct {                     /* notifications under way */
   bool            retire;            /* the last record retires the message */
   EkEventId       event;
   guint           refs;              /* notifications that are not durable, and we */
+  GArray         *to;                /* of EkSpoolTo: the sender, or whom his address leads to */
+  EkTimer         again;             /* to ask that */
+  bool            asking, over;      /* directory owes an answer; the queue has ended meanwhile */
+  GList           link;              /* in `waiting`, until it has answered */
 } Report;
+
+#define ASK_AGAIN (2 * G_USEC_PER_SEC)
+
+static GQueue waiting;
 
 typedef struct {
   EkCall    call;
@@ -42,7 +53,10 @@ report_unref (Report *r)
 {
   if (--r->refs > 0)
     return;
-  ek_queue_ops->content_release (ek_queue_spool, &r->content);
+  if (!r->over)
+    ek_queue_ops->content_release (ek_queue_spool, &r->content);
+  if (r->to)
+    g_array_unref (r->to);
   ek_buf_release (&r->text);
   g_clear_error (&r->read.error);
   ek_pool_free (r->pool);
@@ -187,7 +201,6 @@ last_acts (Report *r, EkSpoolMessage *m, guint n_chosen)
 static void
 record (Report *r, EkSpoolMessage *m, Child *c, guint n_acts)
 {
-  EkSpoolTo to = { .address = ek_pool_str (r->pool, m->sender), .notify = EK_NOTIFY_NEVER };
   EkSpoolExtent extent = { .bytes = ek_buf_str (&r->text) };
   char parent[EK_QUEUE_ID_LEN + 1];
   EkBuf attrs = { 0 };
@@ -196,7 +209,7 @@ record (Report *r, EkSpoolMessage *m, Child *c, guint n_acts)
   ek_spool_attr_add (&attrs, EK_ATTR_PARENT, ek_str (parent));
   EkSpoolNew child = {
     .id = c->id, .event = r->event, .flags = EK_MSG_BOUNCE | EK_MSG_LOCAL | (m->flags & EK_MSG_UTF8), .attrs = ek_buf_str (&attrs),
-    .to = &to, .n_to = 1, .extents = &extent, .n_extents = 1,
+    .to = (EkSpoolTo *) r->to->data, .n_to = r->to->len, .extents = &extent, .n_extents = 1,
   };
   r->n_acts -= n_acts;
   r->refs++;
@@ -231,20 +244,77 @@ write_reports (Report *r, EkSpoolMessage *m)
     ek_outcome_settle (m);
 }
 
+/* ---- to whom ---- */
+
+static void ask (Report *r);
+
+static void
+ask_again (EkTimer *timer)
+{
+  ask ((Report *) ((char *) timer - G_STRUCT_OFFSET (Report, again)));
+}
+
+static void
+asked (bool told, gpointer data)
+{
+  Report *r = data;
+  EkSpoolMessage *m = r->over ? NULL : ek_queue_ops->find (ek_queue_spool, r->id);
+
+  r->asking = false;
+  if (m && !told) {
+    ek_timer_set (ek_role_loop (), &r->again, ASK_AGAIN);
+    return;
+  }
+  if (!r->over)
+    g_queue_unlink (&waiting, &r->link);
+  if (m)
+    write_reports (r, m);
+  report_unref (r);
+}
+
+static void
+ask (Report *r)
+{
+  EkSpoolTo sender = { .address = r->dsn.to, .notify = EK_NOTIFY_NEVER };
+
+  if (r->to)
+    g_array_unref (r->to);
+  r->to = g_array_new (FALSE, FALSE, sizeof (EkSpoolTo));
+  g_array_append_val (r->to, sender);
+  r->asking = true;
+  ek_expand (r->pool, r->to, asked, r);
+}
+
+/* The outcomes are not recorded, and so will be there again. */
+void
+ek_bounce_end (void)
+{
+  while (waiting.head) {
+    Report *r = waiting.head->data;
+    g_queue_unlink (&waiting, &r->link);
+    ek_timer_cancel (ek_role_loop (), &r->again);
+    ek_queue_ops->content_release (ek_queue_spool, &r->content);
+    r->over = true;
+    if (!r->asking)                    /* else its answer comes when the channel goes */
+      report_unref (r);
+  }
+}
+
 static void
 original_read (EkCall *call, EkStatus status, gpointer user)
 {
   Report *r = user;
-  EkSpoolMessage *m = ek_queue_ops->find (ek_queue_spool, r->id);
 
-  if (m == NULL) {
+  if (ek_queue_ops->find (ek_queue_spool, r->id) == NULL) {
     report_unref (r);
     return;
   }
   if (status != EK_OK)
     r->content.n_parts = 0;
-  write_reports (r, m);
-  report_unref (r);
+  r->link.data = r;
+  r->again.func = ask_again;
+  g_queue_push_tail_link (&waiting, &r->link);
+  ask (r);
 }
 
 static void

@@ -177,6 +177,7 @@ end (void)
   ek_accept_end ();
   ek_sched_end ();
   ek_outcome_end ();
+  ek_bounce_end ();
   ek_route_end ();
   if (ek_queue_spool) {
     EkSpool *spool = g_steal_pointer (&ek_queue_spool);

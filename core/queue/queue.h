@@ -153,6 +153,7 @@ typedef struct {
  * EK_ACT_RETIRE as the last one the scheduler forgets the message, else it settles it once more.  When nobody wants
  * the notification (null sender, NOTIFY=) only the acts are recorded. */
 void ek_bounce (EkSpoolMessage *message, const EkBounceRcpt *which, guint n, const EkSpoolAct *acts, guint n_acts);
+void ek_bounce_end (void);
 /* Whether the sender asked to be told of such an end of this recipient's delivery. */
 bool ek_bounce_wanted (const EkSpoolMessage *message, guint rcpt, guint action);
 

@@ -140,6 +140,11 @@ def refused(server):
     t.ok(answers[-1].code == 250 and idle(server), "an alias that leads nowhere is taken")
     t.ok(wait_for(lambda: any(b"Original-Recipient: rfc822; lost@one.test" in m for m in box(server, "anna", "one.test")), 20),
          "and its sender hears of it by the name that he wrote")
+    for sender, boxes in (("all@one.test", [1, 1, 1, 0]), ("whoever@two.test", [0, 0, 1, 0])):
+        subject = f"lost by {sender}"
+        t.equal(send(server, "lost@one.test", sender=sender, subject=subject)[-1].code, 250, f"the same from {sender}, which is an alias")
+        t.ok(wait_for(lambda: [there(server, *box, subject) for box in BOXES] == boxes, 20) and idle(server),
+             "its report goes to whom the alias names, once", [there(server, *box, subject) for box in BOXES])
 
 
 def logins(server):
