@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # lua-directory.py - scripts in Lua as passdb, userdb and map: logins, mail, aliases, outages, runaways, hostile names, both layouts
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # limit: 150
 import os
 

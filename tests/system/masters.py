@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # masters.py - logins as somebody else: by a name of two, by PLAIN's authorization identity; who may, as whom, where; the log, a cache
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # limit: 120
 import base64
 import os

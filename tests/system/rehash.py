@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # rehash.py - a file of mixed hashes: logins keep what is weak by a stronger scheme, and an error hurts nobody
 # SPDX-License-Identifier: Apache-2.0
+# part: backends
 # limit: 120
 import base64
 import hashlib
