@@ -3,6 +3,7 @@
  */
 #include "flow/domain.h"
 #include "mail/address.h"
+#include "proc/blocks.h"
 #include <string.h>
 
 static const EkOption rows[] = {
@@ -144,5 +145,23 @@ ek_auth_rules_have_masters (EkGeneration *gen)
   bool found = false;
 
   ek_generation_each (gen, &ek_auth_rule_block, look_for_masters, &found);
+  return found;
+}
+
+static void
+look_for_proofs (const EkBlockValues *v, gpointer data)
+{
+  char *const *names = ((const EkListenerConf *) v->values)->mechanisms;
+
+  for (guint i = 0; names[i]; i++)
+    *(bool *) data |= g_ascii_strncasecmp (names[i], "SCRAM-", 6) == 0 || g_ascii_strcasecmp (names[i], "CRAM-MD5") == 0;
+}
+
+bool
+ek_auth_offers_proofs (EkGeneration *gen)
+{
+  bool found = false;
+
+  ek_generation_each (gen, &ek_listener_block, look_for_proofs, &found);
   return found;
 }

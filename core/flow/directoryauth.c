@@ -553,22 +553,10 @@ ek_directory_auth_gone (guint edge)
   g_hash_table_foreach_remove (logins, of_edge, GUINT_TO_POINTER (edge));
 }
 
-static void
-look_for_proofs (const EkBlockValues *v, gpointer data)
-{
-  char *const *names = ((const EkListenerConf *) v->values)->mechanisms;
-
-  for (guint i = 0; names[i]; i++)
-    *(bool *) data |= g_ascii_strncasecmp (names[i], "SCRAM-", 6) == 0 || g_ascii_strcasecmp (names[i], "CRAM-MD5") == 0;
-}
-
 void
 ek_directory_auth_configure (EkGeneration *gen)
 {
-  bool proofs = false;
-
-  ek_generation_each (gen, &ek_listener_block, look_for_proofs, &proofs);
-  ek_auth_keep_plain (auth, proofs);
+  ek_auth_keep_plain (auth, ek_auth_offers_proofs (gen));
   ek_auth_configure (auth, ek_generation_values (gen, &ek_auth_block, NULL));
   for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
     EkInstance *instance = ek_generation_instance_at (gen, i);

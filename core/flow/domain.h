@@ -41,6 +41,8 @@ extern const EkBlockType ek_auth_rule_block;
 /* The first rule for such a login; NULL: none. */
 const EkAuthRuleConf *ek_auth_rule_find (EkGeneration *gen, const char *listener, const char *protocol, const char *domain);
 
+/* Whether a listener offers a mechanism that needs the secret itself (SCRAM, CRAM-MD5). */
+bool ek_auth_offers_proofs (EkGeneration *gen);
 /* Whether any rule has masters. */
 bool ek_auth_rules_have_masters (EkGeneration *gen);
 

@@ -105,6 +105,23 @@ typedef struct {
   bool       rehash;                 /* logins write password files */
 } Walk;
 
+/* Does a domain or a rule have its passwords there? */
+static bool
+is_passdb (const EkConfBlock *top)
+{
+  const char *own = top->name ? top->name : top->kind;
+
+  for (const EkConfBlock *b = top->parent ? top->parent->blocks : NULL; b; b = b->next) {
+    const EkConfSetting *auth = ek_conf_find_setting (b, "auth");
+    for (guint i = 0; auth && i < auth->n_items; i++) {
+      const char *text = auth->items[i].text.p, *colon = text ? strchr (text, ':') : NULL;
+      if (text && strcmp (colon ? colon + 1 : text, own) == 0)
+        return true;
+    }
+  }
+  return false;
+}
+
 static void
 own_path (const EkConfBlock *top, const char *path, bool template, gpointer data)
 {
@@ -120,7 +137,7 @@ own_path (const EkConfBlock *top, const char *path, bool template, gpointer data
   else if (template || strcmp (top->kind, "certificate") == 0 || strcmp (top->kind, "roles") == 0)
     return;
   else if (log ? w->role == EK_ROLE_BIT (EK_ROLE_LOG) : (top->roles & w->role) != 0) {
-    if (w->rehash && (strcmp (top->kind, "file") == 0 || strcmp (top->kind, "sqlite") == 0))
+    if (w->rehash && is_passdb (top))
       grant_place (w->out, path, w->how);
     else if (w->how && w->role == EK_ROLE_BIT (EK_ROLE_DIRECTORY))
       grant (w->out, path, w->how);  /* that one alone: others' files may lie beside it */
