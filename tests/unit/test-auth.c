@@ -184,6 +184,52 @@ bound (const char *secret)
   return login_from ("binder", "", "bound@c.example", secret, "192.0.2.9").outcome;
 }
 
+static void
+remembering (void)
+{
+  EkAuthConf stale = conf;
+
+  stale.cache_stale = (EkTime) { 60 * G_USEC_PER_SEC };
+  stale.cache_max = 10;
+  ek_auth_configure (auth, &stale);
+}
+
+static void
+test_remember_services (void)
+{
+  remembering ();
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  service = "smtp";                                                       /* where the backend may say otherwise */
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  g_strlcpy (bind_state, "down", sizeof bind_state);
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  service = "imap";                                                       /* which is not forgotten for it */
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
+  service = "ima";
+  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
+  service = "imap";
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  ek_auth_configure (auth, &conf);
+}
+
+static void
+test_remember_unusable (void)
+{
+  remembering ();
+  g_assert_cmpint (login ("looks", "", "anna@e.example", "looked-up").outcome, ==, EK_LOGIN_OK);
+  static const char *const unusable[] = { "{NOSUCH}locked", "{SHA512-CRYPT}locked" };       /* compared at once, and by a job */
+  for (guint i = 0; i < G_N_ELEMENTS (unusable); i++) {
+    either_stored = unusable[i];                                          /* another password than the remembered one, if a bad one */
+    g_assert_cmpint (login ("looks", "", "anna@e.example", "looked-up").outcome, ==, EK_LOGIN_UNAVAILABLE);
+  }
+  either_stored = "{PLAIN}looked-up";
+  ek_auth_configure (auth, &conf);
+}
+
 /* While the backend is away the last login with the same secret counts, and nothing else; a clean answer always does. */
 static void
 test_remember (void)
@@ -205,17 +251,6 @@ test_remember (void)
   g_assert_cmpint (login_from ("binder", "", "other@c.example", "bindpass", "192.0.2.9").outcome, ==, EK_LOGIN_UNAVAILABLE);
   ek_auth_configure (auth, &stale);                                       /* a reload changes nothing */
   g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
-  service = "smtp";                                                       /* where the backend may say otherwise */
-  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
-  g_strlcpy (bind_state, "ok", sizeof bind_state);
-  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
-  g_strlcpy (bind_state, "down", sizeof bind_state);
-  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
-  service = "imap";                                                       /* which is not forgotten for it */
-  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_OK);
-  service = "ima";
-  g_assert_cmpint (bound ("bindpass"), ==, EK_LOGIN_UNAVAILABLE);
-  service = "imap";
   g_strlcpy (bind_state, "ok", sizeof bind_state);
   g_assert_cmpint (bound ("wrong"), ==, EK_LOGIN_REFUSED);
   g_strlcpy (bind_state, "down", sizeof bind_state);
@@ -238,14 +273,6 @@ test_remember (void)
   g_assert_cmpint (bound ("newpass"), ==, EK_LOGIN_OK);
   g_strlcpy (bind_state, "down", sizeof bind_state);
   g_assert_cmpint (bound ("newpass"), ==, EK_LOGIN_OK);
-
-  g_assert_cmpint (login ("looks", "", "anna@e.example", "looked-up").outcome, ==, EK_LOGIN_OK);
-  static const char *const unusable[] = { "{NOSUCH}locked", "{SHA512-CRYPT}locked" };       /* compared at once, and by a job */
-  for (guint i = 0; i < G_N_ELEMENTS (unusable); i++) {
-    either_stored = unusable[i];                                          /* another password than the remembered one, if a bad one */
-    g_assert_cmpint (login ("looks", "", "anna@e.example", "looked-up").outcome, ==, EK_LOGIN_UNAVAILABLE);
-  }
-  either_stored = "{PLAIN}looked-up";
 
   ek_auth_configure (auth, &fresh);
   g_strlcpy (bind_state, "ok", sizeof bind_state);
@@ -432,6 +459,8 @@ main (int argc, char **argv)
   g_test_add_func ("/auth/dummy", test_dummy);
   g_test_add_func ("/auth/users", test_users);
   g_test_add_func ("/auth/remember", test_remember);
+  g_test_add_func ("/auth/remember/services", test_remember_services);
+  g_test_add_func ("/auth/remember/unusable", test_remember_unusable);
   g_test_add_func ("/auth/flood", test_flood);     /* before one that leaves hashes behind, which are counted */
   g_test_add_func ("/auth/cancel", test_cancel);
   g_test_add_func ("/auth/delays", test_delays);
