@@ -531,7 +531,7 @@ alias_show (int argc, char **argv)
   if (!alias_open (&target, argv[1], G_STRUCT_OFFSET (EkMapOps, lookup), &error))
     return ek_cli_failed (error);
   lookup.query.key = target.key;
-  EkStatus found = ek_cli_call (target.map, target.pool, ek_run_lookup, &lookup, &error);
+  EkStatus found = ek_cli_lookup (target.map, target.pool, &lookup, &error);
   if (found == EK_NOTFOUND)
     ek_fail (&error, EK_FAIL, ENOENT, "there is no alias %s", target.key.p);
   if (found != EK_OK)

@@ -4,6 +4,7 @@
 #include "auth/scheme.h"
 #include "cli/cli.h"
 #include "mail/address.h"
+#include "module/lookup.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,6 +76,15 @@ ek_cli_call (EkInstance *self, EkPool *pool, EkOpRun run, gpointer data, GError 
   return ek_op_call (self, pool, 0, run, data, error);
 }
 
+EkStatus
+ek_cli_lookup (EkInstance *map, EkPool *pool, EkLookup *lookup, GError **error)
+{
+  if (!ek_map_asked (map, &lookup->query))
+    return EK_NOTFOUND;
+  EkStatus status = ek_cli_call (map, pool, ek_run_lookup, lookup, error);
+  return status == EK_OK ? ek_map_result (map, pool, &lookup->query, &lookup->answer, error) : status;
+}
+
 /* ---- domains ---- */
 
 static bool
@@ -94,7 +104,7 @@ knows (EkGeneration *gen, const EkConfBlock *block, EkPool *pool, EkStr key, GEr
     return EK_NOTFOUND;
   if (!ek_instance_start (map, error))
     return EK_DEFER;
-  return ek_cli_call (map, pool, ek_run_lookup, &lookup, error);
+  return ek_cli_lookup (map, pool, &lookup, error);
 }
 
 static const EkConfBlock *

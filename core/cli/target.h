@@ -15,6 +15,8 @@ const EkConfBlock *ek_cli_domain_block (EkGeneration *gen, EkPool *pool, EkStr k
 
 /* ek_op_call() for any instance: one that works on the loop gets a loop of its own.  `pool` owns the answer. */
 EkStatus ek_cli_call (EkInstance *self, EkPool *pool, EkOpRun run, gpointer data, GError **error);
+/* What a map gives to the server: as its block's rows have it (module/lookup.h). */
+EkStatus ek_cli_lookup (EkInstance *map, EkPool *pool, EkLookup *lookup, GError **error);
 
 /* The i-th instance that one of a block's settings (`auth`, `aliases`, ...) names; NULL behind the last. */
 EkInstance *ek_cli_bound (EkGeneration *gen, const EkConfBlock *block, const char *setting, EkTable table, guint i);

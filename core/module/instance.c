@@ -14,10 +14,22 @@
   EK_OPTION (EkCommon, connections, "4", "How many questions of this block are under way at once, each on a thread and a "     \
              "connection of its own. More wait in line; other blocks do not wait for this one.", .allow = "1..64")
 
+#define MAP_ROWS                                                                                                              \
+  EK_OPTION (EkCommon, result, "", "As a map: what is made of each value: %s is the value, %u and %d what is before and behind its @, " \
+             "%S, %U and %D the same of the key, %1 to %9 labels of the key's domain, counted from its end, %% a percent sign. A value " \
+             "that lacks one is left out. Empty: the value itself."),                                                        \
+  EK_OPTION (EkCommon, only_domains, "[]", "As a map: it is only asked for addresses of these domains, and for no key without a local part. " \
+             "Empty: for everything."),                                                                                      \
+  EK_OPTION (EkCommon, rows_max, "0", "As a map: an answer of more rows is a mistake, and the question is put off. 0: no limit but " \
+             "the module's own.", .allow = "0..1000000")
+
 static const EkOption waiting_rows[] = { CONNECTIONS, EK_OPTIONS_END };
+static const EkOption map_rows[] = { MAP_ROWS, EK_OPTIONS_END };
+static const EkOption busy_map_rows[] = { CONNECTIONS, MAP_ROWS, EK_OPTIONS_END };
 
 static const EkOption waiting_map_rows[] = {
   CONNECTIONS,
+  MAP_ROWS,
   EK_OPTION (EkCommon, cache, "5s", "As a map: how long an answer is used again without asking.", .allow = "0..1d"),
   EK_OPTION (EkCommon, cache_negative, "1s", "As a map: how long a clean \"no such key\" is.", .allow = "0..1d"),
   EK_OPTION (EkCommon, cache_stale, "1h", "As a map: how much longer an answer counts while the server is away; a \"no such "
@@ -31,8 +43,10 @@ const EkOption *
 ek_module_common (const EkModule *module)
 {
   if (!ek_module_waits (module))
-    return NULL;
-  return module->map && module->connect ? waiting_map_rows : waiting_rows;
+    return module->map ? map_rows : NULL;
+  if (module->map == NULL)
+    return waiting_rows;
+  return module->connect ? waiting_map_rows : busy_map_rows;
 }
 
 static guint
@@ -328,7 +342,10 @@ set_own (EkGeneration *gen, EkInstance *self, const EkLayer *layer, const char *
   gpointer target = NULL;
 
   core->own = self->module->own_options (self, gen->pool, &target, &why);
-  if (core->own == NULL)
+  for (const EkOption *row = core->own; row && row->name && why == NULL; row++)
+    if (ek_module_common (self->module) && ek_options_row (ek_module_common (self->module), row->name))
+      ek_fail (&why, EK_FAIL, 0, "the option %s that it declares is one that the core gives to every map: choose another name", row->name);
+  if (core->own == NULL || why)
     tell (gen, self, why);
   else
     core->faulty = !ek_options_apply (core->own, target, layer, 1, owner, context, gen->problems);
@@ -384,6 +401,13 @@ ek_instances_set (EkGeneration *gen)
     g_autofree char *owner = g_strdup_printf ("%s \"%s\"", self->module->name, self->name);
     if (ek_module_common (self->module))
       core->faulty = !ek_options_apply (ek_module_common (self->module), &core->common, &layer, 1, owner, &context, gen->problems);
+    char wrong = 0;
+    if (!core->faulty && !ek_map_result_check (core->common.result, &wrong)) {
+      const EkConfSetting *set = ek_conf_find_setting (core->block, "result");
+      ek_problems_add (gen->problems, set ? &set->at : &core->block->at, "%s: result has \"%%%c\", but one of %%s %%u %%d %%S %%U %%D %%1 to "
+                       "%%9 is expected, or %%%% for a percent sign", owner, wrong ? wrong : ' ');
+      core->faulty = true;
+    }
     if (self->module->options == NULL)
       continue;
     core->faulty |= !ek_options_apply (self->module->options, self, &layer, 1, owner, &context, gen->problems);

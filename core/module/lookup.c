@@ -136,14 +136,21 @@ answered (EkStatus status, gpointer data, const GError *why, gpointer user)
   EkMapLookup *l = user;
   EkLookup *q = data;
 
+  g_autoptr (GError) wrong = NULL;
+
   l->op = NULL;
-  if (status == EK_DEFER && from_cache (l, true))
-    l->done (l->status, &l->answer, NULL, l->user);
-  else {
-    if (status != EK_DEFER)
-      remember (l, status, &q->answer);
-    l->done (status, &q->answer, why, l->user);
+  if (status == EK_OK && (status = ek_map_result (l->map, l->pool, &q->query, &q->answer, &wrong)) == EK_DEFER) {
+    ek_log (EK_ERR, "map", "%s", wrong->message);
+    why = wrong;
   }
+  else if (status != EK_DEFER)
+    remember (l, status, &q->answer);
+  else if (from_cache (l, true)) {
+    status = l->status;
+    q->answer = l->answer;
+    why = NULL;
+  }
+  l->done (status, &q->answer, why, l->user);
   lookup_free (l);
 }
 
@@ -155,7 +162,7 @@ ek_map_lookup (EkInstance *map, const EkQuery *query, EkTime timeout, EkMapLooku
 
   *l = (EkMapLookup) { .pool = pool, .map = map, .task.func = answer_cached, .done = done, .user = user };
   ek_generation_ref (ek_instance_generation (map));
-  bool unasked = query->part && map->module && (map->module->flags & EK_WHOLE_KEYS);
+  bool unasked = !ek_map_asked (map, query);
   if (unasked)
     l->status = EK_NOTFOUND;
   else if (cache_of (map))

@@ -18,6 +18,15 @@ EkMapLookup *ek_map_lookup (EkInstance *map, const EkQuery *query, EkTime timeou
 /* `done` will not run.  Not after it has. */
 void         ek_map_lookup_cancel (EkMapLookup *lookup);
 
+/* ---- rows that every map's block has: result, only_domains, rows_max (result.c); ek_map_lookup() obeys them ---- */
+
+/* False: a question that such a map is not asked, and the answer is NOTFOUND. */
+bool         ek_map_asked (EkInstance *map, const EkQuery *query);
+/* What the block makes of its module's answer; new cells are in the pool.  OK, NOTFOUND (nothing is left), DEFER and *error (too many rows). */
+EkStatus     ek_map_result (EkInstance *map, EkPool *pool, const EkQuery *query, EkAnswer *answer, GError **error);
+/* False: *wrong stands behind a "%" and means nothing there (NUL: the end). */
+bool         ek_map_result_check (const char *template, char *wrong);
+
 /* Copies into the pool. */
 void ek_query_copy (EkPool *pool, EkQuery *to, const EkQuery *from);
 void ek_answer_copy (EkPool *pool, EkAnswer *to, const EkAnswer *from);

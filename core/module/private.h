@@ -6,7 +6,9 @@
 typedef enum { EK_NEW, EK_VISITING, EK_ORDERED } EkMark;
 
 typedef struct {                     /* settings of a block that every module of its kind has */
-  gint64 connections, cache_max;
+  gint64 connections, cache_max, rows_max;
+  const char *result;
+  char **only_domains;
   EkTime cache, cache_negative, cache_stale;
 } EkCommon;
 

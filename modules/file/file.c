@@ -149,7 +149,7 @@ pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkSt
   bool may_lack = ek_str_starts (from, ek_str (prefix));     /* it may be there without */
   EkStr bare = may_lack ? (EkStr) { from.p + n, from.n - n } : EK_STR ("");
 
-  EkStatus status = file_replace (self->path, ek_str (key), from, bare, to, &call->error);
+  EkStatus status = file_rehash (self->path, ek_str (key), from, bare, to, &call->error);
   if (status == EK_OK)
     ek_table_file_reload (self->file);
   return status;

@@ -40,6 +40,6 @@ guint file_table_n (const FileTable *table);
  * written), DEFER. */
 EkStatus file_rewrite (const char *path, EkStr user, EkStr stored, GError **error);
 /* The same, only if the password still is `from`, or `bare` (empty: none); else NOTFOUND. */
-EkStatus file_replace (const char *path, EkStr user, EkStr from, EkStr bare, EkStr stored, GError **error);
+EkStatus file_rehash (const char *path, EkStr user, EkStr from, EkStr bare, EkStr stored, GError **error);
 /* The same with another field of a user who is there (file_line_change()); NOTFOUND: he is not. */
 EkStatus file_change (const char *path, EkStr user, const char *field, EkStr value, GError **error);

@@ -279,7 +279,7 @@ file_rewrite (const char *path, EkStr user, EkStr stored, GError **error)
 }
 
 EkStatus
-file_replace (const char *path, EkStr user, EkStr from, EkStr bare, EkStr stored, GError **error)
+file_rehash (const char *path, EkStr user, EkStr from, EkStr bare, EkStr stored, GError **error)
 {
   return rewrite (path, &(Edit) { .user = user, .stored = stored, .from = from, .bare = bare }, error);
 }

@@ -56,8 +56,11 @@ tests_unit_test_sqlhang_SOURCES = tests/unit/test-sqlhang.c
 tests_unit_test_sqlhang_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_sqlhang_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_CHAIN
-check_PROGRAMS += tests/unit/test-chain
+check_PROGRAMS += tests/unit/test-chain tests/unit/test-result
 endif
+tests_unit_test_result_SOURCES = tests/unit/test-result.c
+tests_unit_test_result_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_result_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 tests_unit_test_chain_SOURCES = tests/unit/test-chain.c
 tests_unit_test_chain_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_chain_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
