@@ -6,6 +6,8 @@
 #include <regex.h>
 #include <string.h>
 
+#define DEPTH_MAX 100
+
 enum { FLAG_I = 1, FLAG_M = 2, FLAG_X = 4 };       /* the places in engine.flags */
 
 /* Behind the [ at p: its end, in which a backslash is one. */
@@ -41,6 +43,29 @@ refers_back (const char *p)
   return false;
 }
 
+/* How deep groups lie in each other: regcomp() goes down a level of the stack for each.  What is written ( and \( counts alike. */
+static guint
+depth_of (const char *p)
+{
+  guint depth = 0, deepest = 0;
+
+  for (; *p; p++) {
+    if (*p == '\\' && p[1])
+      p++;
+    else if (*p == '[') {
+      if (*(p = skip_set (p + 1)) == '\0')
+        break;
+      continue;
+    }
+    if (*p == '(')
+      depth++;
+    else if (*p == ')' && depth > 0)
+      depth--;
+    deepest = MAX (deepest, depth);
+  }
+  return deepest;
+}
+
 /* Bytes, whatever the locale of the process: the same answer from `ekiden map get` and from the server. */
 static gpointer
 compile (const EkPatternInstance *self, EkStr pattern, guint32 flags, guint *groups, GError **error)
@@ -48,6 +73,10 @@ compile (const EkPatternInstance *self, EkStr pattern, guint32 flags, guint *gro
   if (refers_back (pattern.p)) {
     ek_fail (error, EK_DEFER, EINVAL, "it refers back to a group (\\1), and nothing bounds how long a search for that takes: the module pcre takes "
              "such patterns, and bounds them");
+    return NULL;
+  }
+  if (depth_of (pattern.p) > DEPTH_MAX) {
+    ek_fail (error, EK_DEFER, EINVAL, "groups lie in each other more than %d deep", DEPTH_MAX);
     return NULL;
   }
   regex_t *code = g_new0 (regex_t, 1);

@@ -204,6 +204,15 @@ test_wrong (void)
   self = begin (&ek_module_regexp, "/^a\\\\1[\\2[:digit:]]$/ 1\n", "");
   g_assert_cmpstr (get (self, "a\\12"), ==, "1");              /* backslashes that refer to nothing */
   end ();
+  g_autofree char *open = g_strnfill (20000, '('), *close = g_strnfill (20000, ')'), *deep = g_strdup_printf ("/%sa%s/ 1\n", open, close);
+  self = begin (&ek_module_regexp, deep, "");      /* regcomp() would run out of stack */
+  g_assert_cmpstr (get (self, "a"), ==, "defer");
+  g_assert_true (test_has (call.error->message, "more than 100 deep"));
+  end ();
+  g_autofree char *flat = g_strdup_printf ("/^%.100sa%.100s[((((]$/ 1\n", open, close);
+  self = begin (&ek_module_regexp, flat, "");
+  g_assert_cmpstr (get (self, "a("), ==, "1");
+  end ();
   g_autofree char *most = g_strnfill (EK_MAP_KEY_MAX, 'a'), *more = g_strnfill (EK_MAP_KEY_MAX + 1, 'a');
   self = begin (&ek_module_regexp, "/(a|aa)$/ 1\n", "");
   g_assert_cmpstr (get (self, most), ==, "1");
