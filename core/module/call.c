@@ -295,14 +295,6 @@ run_blocking (EkInstance *self, EkCall *call, EkOpRun run, gpointer data)
   return ek_fail (&call->error, EK_DEFER, 0, "the module answered \"pending\", but is not evented");
 }
 
-static void
-log_error (EkInstance *self, EkStatus status, const GError *error)
-{
-  if (error && self->module)
-    ek_log (status == EK_DEFER ? EK_WARN : EK_INFO, self->module->name, "%s \"%s\": %s (%s)", self->module->name, self->name,
-            error->message, ek_status_name (status));
-}
-
 EkStatus
 ek_op_call (EkInstance *self, EkPool *pool, gint64 deadline, EkOpRun run, gpointer data, GError **error)
 {
@@ -313,7 +305,7 @@ ek_op_call (EkInstance *self, EkPool *pool, gint64 deadline, EkOpRun run, gpoint
   if (self->module->flags & EK_EVENTED)
     return ek_fail (error, EK_FAIL, 0, "%s \"%s\" is evented and cannot be called from a job", self->module->name, self->name);
   EkStatus status = run_blocking (self, &call, run, data);
-  log_error (self, status, call.error);
+  ek_call_log (self, status, call.error);
   if (call.error)
     g_propagate_error (error, call.error);
   return status;
@@ -383,7 +375,7 @@ static void
 finish (EkOp *op)
 {
   op->in_call = false;
-  log_error (op->self, op->status, op->call.error);
+  ek_call_log (op->self, op->status, op->call.error);
   answer (op, op->status, op->call.error);
   op_free (op);
 }
@@ -433,7 +425,7 @@ timed_out (EkTimer *timer)
   if (op->self->module->flags & EK_EVENTED)
     ek_call_cancel (&op->call);                    /* a job reads its deadline instead */
   ek_fail (&why, EK_DEFER, 0, "no answer in time");
-  log_error (op->self, EK_DEFER, why);
+  ek_call_log (op->self, EK_DEFER, why);
   answer (op, EK_DEFER, why);
 }
 

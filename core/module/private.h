@@ -31,6 +31,7 @@ typedef struct {                     /* EkInstance.core */
   const EkOption    *own;            /* EkModule.own_options: rows of this block alone */
   EkCommon           common;
   struct EkCache    *answers;        /* lookup.c's; NULL: none yet */
+  struct { guint hash, more; gint64 at; } said[4];       /* callog.c's: errors that were logged last, and how often again since */
 } EkInstanceCore;
 
 struct EkGeneration {
@@ -97,3 +98,6 @@ bool ek_calls_open (const EkInstance *self);       /* are there any? */
 /* Runs func (which may block) on a job thread when there are any, then done on the loop thread;
  * without job threads both at once. */
 void ek_calls_offload (void (*func) (gpointer data), void (*done) (gpointer data), gpointer data);
+
+/* Any thread.  An error of a call, when it is news: the same words are told every ten seconds at most, and then how often they came. */
+void ek_call_log (EkInstance *self, EkStatus status, const GError *error);

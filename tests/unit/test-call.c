@@ -414,6 +414,44 @@ test_direct (void)
   wait_closed ();
 }
 
+static void
+count_lines (const char *bytes, gsize len, gpointer data)
+{
+  guint *n = data;
+
+  n[0] += memmem (bytes, len, "table is locked", strlen ("table is locked")) != NULL;
+  n[1] += memmem (bytes, len, "\"pending\"", strlen ("\"pending\"")) != NULL;
+}
+
+/* The log tells an outage, not each question that falls into it. */
+static void
+test_log (void)
+{
+  EkInstance *self = ek_test_instance ("db", "connections = 1"), *other = ek_test_instance ("db", "");
+  guint n[2] = { 0, 0 };
+  Got got;
+
+  ek_log_set_level (EK_WARN);
+  ek_log_set_sink (count_lines, n);
+  for (int i = 0; i < 20; i++) {
+    ask_and_wait (self, "down", &got);
+    g_assert_cmpint (got.status, ==, EK_DEFER);
+    g_assert_cmpstr (got.why, ==, "table is locked");      /* who asked hears it each time */
+  }
+  g_assert_cmpuint (n[0], ==, 1);
+  ask_and_wait (self, "pending", &got);                    /* another mistake */
+  ask_and_wait (self, "down", &got);
+  g_assert_cmpuint (n[0], ==, 1);
+  g_assert_cmpuint (n[1], ==, 1);
+  ask_and_wait (other, "down", &got);                      /* another block */
+  g_assert_cmpuint (n[0], ==, 2);
+  ek_log_set_sink (NULL, NULL);
+  ek_log_set_level (EK_ERR);
+  ek_test_instance_free (self);
+  ek_test_instance_free (other);
+  wait_closed ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -434,6 +472,7 @@ main (int argc, char **argv)
   g_test_add_func ("/call/apart", test_apart);
   g_test_add_func ("/call/evented", test_evented);
   g_test_add_func ("/call/direct", test_direct);
+  g_test_add_func ("/call/log", test_log);
   int failed = g_test_run ();
   ek_op_use_jobs (NULL);
   ek_job_pool_free (jobs);

@@ -162,6 +162,21 @@ test_characters (void)
 
 /* ---- wrong lines ---- */
 
+/* regcomp() would run out of stack. */
+static void
+test_deep (void)
+{
+  g_autofree char *open = g_strnfill (20000, '('), *close = g_strnfill (20000, ')'), *deep = g_strdup_printf ("/%sa%s/ 1\n", open, close);
+  EkInstance *self = begin (&ek_module_regexp, deep, "");
+  g_assert_cmpstr (get (self, "a"), ==, "defer");
+  g_assert_true (test_has (call.error->message, "more than 100 deep"));
+  end ();
+  g_autofree char *flat = g_strdup_printf ("/^%.100sa%.100s[((((]$/ 1\n", open, close);
+  self = begin (&ek_module_regexp, flat, "");
+  g_assert_cmpstr (get (self, "a("), ==, "1");
+  end ();
+}
+
 static void
 test_wrong (void)
 {
@@ -203,15 +218,6 @@ test_wrong (void)
   }
   self = begin (&ek_module_regexp, "/^a\\\\1[\\2[:digit:]]$/ 1\n", "");
   g_assert_cmpstr (get (self, "a\\12"), ==, "1");              /* backslashes that refer to nothing */
-  end ();
-  g_autofree char *open = g_strnfill (20000, '('), *close = g_strnfill (20000, ')'), *deep = g_strdup_printf ("/%sa%s/ 1\n", open, close);
-  self = begin (&ek_module_regexp, deep, "");      /* regcomp() would run out of stack */
-  g_assert_cmpstr (get (self, "a"), ==, "defer");
-  g_assert_true (test_has (call.error->message, "more than 100 deep"));
-  end ();
-  g_autofree char *flat = g_strdup_printf ("/^%.100sa%.100s[((((]$/ 1\n", open, close);
-  self = begin (&ek_module_regexp, flat, "");
-  g_assert_cmpstr (get (self, "a("), ==, "1");
   end ();
   g_autofree char *most = g_strnfill (EK_MAP_KEY_MAX, 'a'), *more = g_strnfill (EK_MAP_KEY_MAX + 1, 'a');
   self = begin (&ek_module_regexp, "/(a|aa)$/ 1\n", "");
@@ -373,6 +379,7 @@ main (int argc, char **argv)
   g_test_add_func ("/pattern/flags", test_flags);
   g_test_add_func ("/pattern/characters", test_characters);
   g_test_add_func ("/pattern/wrong", test_wrong);
+  g_test_add_func ("/pattern/deep", test_deep);
   g_test_add_func ("/pattern/settings", test_settings);
   g_test_add_func ("/pattern/case-warning", test_case_warning);
   g_test_add_func ("/pattern/limits", test_limits);
