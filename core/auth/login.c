@@ -10,7 +10,7 @@ typedef struct {                     /* one question; all of it in the operation
   bool      lookup;                  /* only what is kept of him */
   bool      deny;                    /* only whether he is known, by whomever it takes */
   bool      wrong;                   /* the secret: compared, or verify() said so */
-  bool      slow;                    /* not compared: it costs a hash */
+  bool      right;                   /* compared, and right; neither: it is not compared yet */
 } Ask;
 
 static void ask_passdb (EkAuthRun *run);
@@ -78,28 +78,23 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
   const EkPassdbOps *ops = ops_of (self);
 
   ask->account = (EkAccount) { 0 };    /* an operation may run twice */
-  ask->wrong = ask->slow = false;
+  ask->wrong = ask->right = false;
   if (ask->deny)                       /* one that cannot tell must not look like one that knows him not */
     return ops && ops->lookup ? ops->lookup (self, call, ask->login.name, &ask->account)
                               : ek_fail (&call->error, EK_DEFER, 0, "it cannot tell whom it knows");
   if (ops && !is_asked (self, ask))
     return EK_NOTFOUND;
-  if (verifies (self)) {
-    EkStatus status = ops->verify (self, call, &ask->login, &ask->account);
-    ask->wrong = status == EK_FAIL && call->error == NULL;
-    return status;
-  }
+  if (verifies (self))
+    return ops->verify (self, call, &ask->login, &ask->account);
   if (ops == NULL || ops->lookup == NULL)
     return ek_fail (&call->error, EK_DEFER, 0, "it is no passdb");
   call->login = &ask->login;
   EkStatus status = ops->lookup (self, call, ask->login.name, &ask->account);
-  if (status != EK_OK || ask->lookup)
-    return status;
-  ask->slow = (self->module->flags & EK_EVENTED) || ek_password_is_slow (ask->account.stored, "PLAIN");
-  if (ask->slow)                       /* evented: we are on the loop */
-    return EK_OK;
+  if (status != EK_OK || ask->lookup || (self->module->flags & EK_EVENTED) || ek_password_is_slow (ask->account.stored, "PLAIN"))
+    return status;                     /* evented: we are on the loop, or the answer is yet to come */
   status = compare (&ask->login, &ask->account, &call->error);
   ask->wrong = status == EK_FAIL;
+  ask->right = status == EK_OK;
   return status == EK_DEFER ? EK_FAIL : status;        /* what cannot be compared is a mistake, no outage */
 }
 
@@ -323,11 +318,13 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     go_on (run);
     return;
   }
-  if (status != EK_OK && !(status == EK_FAIL && ask->wrong)) {
+  bool judged = verifies (passdb) && !ask->lookup;         /* it has looked at the secret itself */
+  if (status != EK_OK && !(status == EK_FAIL && (judged ? why == NULL : ask->wrong))) {
     no_answer (run, status, why ? why->message : "no answer");
     return;
   }
-  if (!ask->slow)
+  bool open = status == EK_OK && run->account_done == NULL && !judged && !ask->right;     /* nobody has said yet that it is right */
+  if (!open)
     remember (run, passdb, ask->account.stored);
   run->account = ek_auth_copy_account (run->pool, &ask->account);
   run->known = true;
@@ -335,7 +332,7 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
     wrong_password (run);
   else if (run->account_done)
     run->account_done (&(EkAccountFound) { .status = EK_OK, .account = &run->account }, run->data);
-  else if (ask->slow)
+  else if (open)
     ek_auth_run_job (run, work_compare, after_compare);
   else
     right_password (run);

@@ -280,7 +280,7 @@ open_generation (void)
   g_autofree char *text = g_strdup_printf (
     "file \"one\" { path = \"%s/one\"\n home = \"/one/%%d/%%n\" }\nfile \"two\" { path = \"%s/two\"\n home = \"/two/%%n\" }\n"
     "file \"missing\" { path = \"%s/missing\" }\nfile \"slowhash\" { path = \"%s/slow\" }\n"
-    "test \"down\" { state = defer }\ntest \"away\" { home = \"/h/%%n\" }\ntest_evented \"evented\" { home = \"/h/%%n\" }\n"
+    "test \"down\" { state = defer }\ntest \"away\" { home = \"/h/%%n\" }\ntest_evented \"evented\" { home = \"/h/%%n\" }\ntest_evented \"judge\" { home = \"/h/%%n\"\n verify = yes }\n"
     "static \"virtual\" { home = \"/v/%%d/%%n\"\n quota = 1M }\nstatic \"everybody\" { all_users = yes }\n"
     "binder { }\neither \"looks\" { }\neither \"asks\" { }\ntoken { }\n", folder, folder, folder, folder);
   g_autoptr (GError) error = NULL;

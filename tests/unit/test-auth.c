@@ -63,6 +63,13 @@ test_evented (void)
 {
   assert_ok (login ("evented", "evented", "slow-20@c.example", "secret"), "slow-20@c.example", "/h/slow-20");
   assert_refused (login ("evented", "evented", "any@c.example", "wrong"), "wrong password (evented)");
+  assert_refused (login ("evented", "evented", "slow-20@c.example", "wrong"), "wrong password (evented)");         /* answered later */
+  assert_refused (login ("evented", "evented", "slow-20@c.example", "secre"), "wrong password (evented)");
+  static const char *const names[] = { "any@c.example", "slow-20@c.example" };
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {                     /* who looks at the secret itself, at once and later */
+    assert_ok (login ("judge", "evented", names[i], "secret"), names[i], i ? "/h/slow-20" : "/h/any");
+    assert_refused (login ("judge", "evented", names[i], "wrong"), "wrong password (judge)");
+  }
   assert_refused (login ("evented one", "evented", "notfound@c.example", "wrong"), "unknown user");
   assert_unavailable (login ("evented", "evented", "defer@c.example", "secret"), "deferred on request");
 }
