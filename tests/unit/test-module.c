@@ -437,7 +437,10 @@ test_show (void)
                 "box.staff.path = /a                     # test.conf:12\n"
                 "box.staff.password = (hidden)           # test.conf:14\n"
                 "box.staff.next = guests                 # test.conf:13\n"
-                "box.staff.more = \"\"                     # default\n");
+                "box.staff.more = \"\"                     # default\n"
+                "box.staff.result = \"\"                   # default\n"       /* every map's */
+                "box.staff.only_domains = []             # default\n"
+                "box.staff.rows_max = 0                  # default\n");
   assert_shown (gen, (EkShow) { .name = "box.staff.password", .json = true },
                 "[{\"path\":\"box.staff.password\",\"type\":\"secret\",\"hidden\":true,\"file\":\"test.conf\",\"line\":14,"
                 "\"default\":false}]\n");
