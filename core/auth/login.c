@@ -9,8 +9,8 @@ typedef struct {                     /* one question; all of it in the operation
   EkAccount account;
   bool      lookup;                  /* only what is kept of him */
   bool      deny;                    /* only whether he is known, by whomever it takes */
-  bool      wrong;                   /* the secret: compared, or verify() said so */
-  bool      right;                   /* compared, and right; neither: it is not compared yet */
+  bool      wrong;                   /* compared, and wrong */
+  bool      right;                   /* compared, and right; neither: it is not compared yet, or is verified */
 } Ask;
 
 static void ask_passdb (EkAuthRun *run);

@@ -33,6 +33,7 @@ typedef struct {                     /* notifications under way */
   EkEventId       event;
   guint           refs;              /* notifications that are not durable, and we */
   GArray         *to;                /* of EkSpoolTo: the sender, or whom his address leads to */
+  EkPool         *to_pool;           /* what `to` points to; made anew with each question, of which there may be thousands */
   EkTimer         again;             /* to ask that */
   bool            asking, over;      /* directory owes an answer; the queue has ended meanwhile */
   GList           link;              /* in `waiting`, until it has answered */
@@ -57,6 +58,7 @@ report_unref (Report *r)
     ek_queue_ops->content_release (ek_queue_spool, &r->content);
   if (r->to)
     g_array_unref (r->to);
+  ek_pool_free (r->to_pool);
   ek_buf_release (&r->text);
   g_clear_error (&r->read.error);
   ek_pool_free (r->pool);
@@ -279,10 +281,12 @@ ask (Report *r)
 
   if (r->to)
     g_array_unref (r->to);
+  ek_pool_free (r->to_pool);
+  r->to_pool = ek_pool_new ();
   r->to = g_array_new (FALSE, FALSE, sizeof (EkSpoolTo));
   g_array_append_val (r->to, sender);
   r->asking = true;
-  ek_expand (r->pool, r->to, asked, r);
+  ek_expand (r->to_pool, r->to, asked, r);
 }
 
 /* The outcomes are not recorded, and so will be there again. */
