@@ -51,6 +51,8 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   bool        wrong;                 /* a compare said so */
   const char *incomparable;          /* or why it could not */
   bool        recalled;              /* account and user are remembered ones */
+  EkStr       memory_key;            /* remember.c's: where he is remembered; a NULL p: not made yet */
+  guchar      memory_hmac[32];       /* of the secret, with memory_key */
 
   const char *name;                  /* the user looked for in the userdbs */
   EkUser      user;

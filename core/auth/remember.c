@@ -66,13 +66,16 @@ add_names (EkBuf *out, EkInstance *const *list)
   ek_buf_appendc (out, '\n');
 }
 
-/* Of the name and of who is asked about it, and how: another listener may bind others. */
-static EkStr
-key_of (EkAuthRun *run)
+/* The key, of the name and of who is asked about it, and how (another listener may bind others), and the secret's HMAC: made once a login. */
+static void
+make_key (EkAuthRun *run)
 {
   const EkAuthChain *c = &run->chain;
   EkBuf out = { 0 };
+  guint n = sizeof run->memory_hmac;
 
+  if (run->memory_key.p)
+    return;
   ek_buf_appends (&out, run->login.name);
   add_names (&out, c->passdbs);
   add_names (&out, c->userdbs);
@@ -85,17 +88,9 @@ key_of (EkAuthRun *run)
     add_names (&out, c->as_passdbs);
     add_names (&out, c->as_userdbs);
   }
-  EkStr key = ek_pool_str (run->pool, ek_buf_str (&out));
+  run->memory_key = ek_pool_str (run->pool, ek_buf_str (&out));
   ek_buf_release (&out);
-  return key;
-}
-
-static void
-make_hmac (const EkAuthRun *run, guchar hmac[static 32])
-{
-  guint n = 32;
-
-  HMAC (EVP_sha256 (), run->auth->key, sizeof run->auth->key, (const guchar *) run->login.secret.p, run->login.secret.n, hmac, &n);
+  HMAC (EVP_sha256 (), run->auth->key, sizeof run->auth->key, (const guchar *) run->login.secret.p, run->login.secret.n, run->memory_hmac, &n);
 }
 
 /* Without a secret a mechanism has decided, and nothing is there that a later login could be compared with. */
@@ -109,14 +104,13 @@ may_keep (const EkAuthRun *run)
 static const Remembered *
 find (EkAuthRun *run, bool stale)
 {
-  const EkCached *c = may_keep (run) ? ek_cache_find (run->auth->logins, key_of (run), ek_now ()) : NULL;
-  guchar hmac[32];
-
-  if (c == NULL || !(c->fresh || stale))
+  if (!may_keep (run))
     return NULL;
-  const Remembered *r = c->data;
-  make_hmac (run, hmac);
-  return ek_str_same_secret ((EkStr) { (const char *) hmac, sizeof hmac }, (EkStr) { (const char *) r->hmac, sizeof r->hmac }) ? r : NULL;
+  make_key (run);
+  const EkCached *c = ek_cache_find (run->auth->logins, run->memory_key, ek_now ());
+  const Remembered *r = c && (c->fresh || stale) ? c->data : NULL;
+  return r && ek_str_same_secret ((EkStr) { (const char *) run->memory_hmac, sizeof run->memory_hmac },
+                                  (EkStr) { (const char *) r->hmac, sizeof r->hmac }) ? r : NULL;
 }
 
 bool
@@ -127,7 +121,7 @@ ek_auth_recall (EkAuthRun *run, bool stale)
   if (r == NULL || !serves (r, run->login.service))
     return false;
   if (r->right_by & run->no_by) {
-    ek_cache_remove (run->auth->logins, key_of (run));
+    ek_cache_remove (run->auth->logins, run->memory_key);
     return false;
   }
   run->account = ek_auth_copy_account (run->pool, &r->account);
@@ -139,15 +133,19 @@ ek_auth_recall (EkAuthRun *run, bool stale)
 void
 ek_auth_remember (EkAuthRun *run)
 {
-  const Remembered *old = run->recalled ? NULL : find (run, true);
-  g_autofree char *before = g_strdup (old ? old->services : "");
-  EkCached *c = may_keep (run) && !run->recalled ? ek_cache_put (run->auth->logins, key_of (run), EK_OK, ek_now ()) : NULL;
+  char before[sizeof ((Remembered *) NULL)->services] = "";
 
+  if (run->recalled || !may_keep (run))
+    return;
+  const Remembered *old = find (run, true);
+  if (old)
+    g_strlcpy (before, old->services, sizeof before);
+  EkCached *c = ek_cache_put (run->auth->logins, run->memory_key, EK_OK, ek_now ());
   if (c == NULL)
     return;
   Remembered *r = c->data = ek_pool_new0 (c->pool, Remembered);
   EkAccount fields = { .fields = run->account.fields, .n_fields = run->account.n_fields };
-  make_hmac (run, r->hmac);
+  memcpy (r->hmac, run->memory_hmac, sizeof r->hmac);
   r->right_by = run->right_by;
   add_services (r, before, run->login.service);
   r->account = ek_auth_copy_account (c->pool, &fields);
@@ -157,6 +155,8 @@ ek_auth_remember (EkAuthRun *run)
 void
 ek_auth_forget (EkAuthRun *run, bool all)
 {
-  if (run->auth->logins && (all || find (run, true)))
-    ek_cache_remove (run->auth->logins, key_of (run));
+  if (!run->auth->logins || !(all || find (run, true)))
+    return;
+  make_key (run);
+  ek_cache_remove (run->auth->logins, run->memory_key);
 }
