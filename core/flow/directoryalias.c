@@ -44,6 +44,7 @@ typedef struct {                     /* one address under way, in a pool of its 
   EkNaming    *naming;
   EkSearch    *search;
   bool         aliases_only;         /* where there are none, nobody need be asked who exists */
+  bool         broken;               /* an alias is wrong: a mistake, which no memory bridges */
   bool         caught;               /* what is asked is the catch-all: it has no mailbox */
   bool         running, again, over; /* what is known at once is worked off in a loop, not in itself */
   GList        link;                 /* in `all` */
@@ -155,7 +156,7 @@ recall (Expansion *x)
 {
   const EkCached *c = x->full && x->generation == known.generation ? ek_cache_find (known.cache, ek_str (x->full), ek_now ()) : NULL;
 
-  if (c == NULL || c->status != EK_OK)
+  if (c == NULL || c->status != EK_OK || x->broken)
     return false;
   const Known *k = c->data;
   x->found.domain = k->domain;
@@ -195,6 +196,14 @@ end (Expansion *x, EkStatus status)
   x->over = true;
   if (!x->running)
     tell (x);
+}
+
+/* What the alias says cannot be followed: its mail waits until that is mended. */
+static void
+end_broken (Expansion *x)
+{
+  x->broken = true;
+  end (x, EK_DEFER);
 }
 
 /* The address under way has no aliases: it gets the mail.  The address itself, when it has none at all, is not told as its own target. */
@@ -343,10 +352,10 @@ searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer use
     find_user (x);
   else if (!add_targets (x, answer, x->caught || strcmp (key, x->name.full) == 0)) {
     ek_log (EK_ERR, "directory", "%.*s leads to more than %u addresses: split it", EK_STR_ARG (x->address), TARGETS_MAX);
-    end (x, EK_DEFER);
+    end_broken (x);
   } else if (x->good == 0) {         /* else it would be taken for who has no alias, and be nobody's a moment later */
     ek_log (EK_ERR, "directory", "alias %s has no address in it: mail for it waits until that is mended", key);
-    end (x, EK_DEFER);
+    end_broken (x);
   } else {
     x->at++;
     next (x);

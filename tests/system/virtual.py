@@ -128,8 +128,20 @@ def dropped(server):
          [there(server, *box, "dropped") for box in BOXES])
 
 
+def change(statement):
+    db = sqlite3.connect(database, timeout=20)
+    db.execute(statement)
+    db.commit()
+    db.close()
+
+
 def refused(server):
     t.equal(send(server, "broken@one.test")[0].code, 451, "an alias without an address in it is somebody's mistake: later")
+    t.equal(send(server, "bare@one.test")[0].code, 250, "one that was good a moment ago ...")
+    change("UPDATE alias SET target = '@' WHERE address = 'bare@one.test'")
+    t.ok(wait_for(lambda: send(server, "bare@one.test")[0].code == 451, 20), "... is not remembered where it is a mistake now: that is no outage")
+    change("UPDATE alias SET target = 'ben' WHERE address = 'bare@one.test'")
+    t.ok(wait_for(lambda: send(server, "bare@one.test")[0].code == 250, 20) and idle(server), "and good again when it is mended")
     for address in ("nobody@one.test", "blank@one.test", "former@one.test", "round", "x@gone.test", "x' OR '1'='1@one.test", "%@one.test"):
         code = send(server, address)[0].code
         t.ok(code in (501, 550, 554), f"{address} is refused", code)
