@@ -5,7 +5,7 @@
 AC_DEFUN([EK_HARDENING], [
 AC_ARG_ENABLE([hardening], [AS_HELP_STRING([--disable-hardening], [build without hardening flags])],
   [], [enable_hardening=yes])
-EK_CFLAGS="-std=gnu11 -fno-strict-aliasing -fno-common -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 -Wformat-nonliteral"
+EK_CFLAGS="-std=gnu11 -fno-strict-aliasing -fno-common -Wall -Wextra -Werror=implicit-function-declaration -Werror=int-conversion -Wno-unused-parameter -Wno-missing-field-initializers -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 -Wformat-nonliteral"
 EK_LDFLAGS=""
 AS_IF([test "$enable_hardening" = yes], [
   EK_CFLAGS="$EK_CFLAGS -fstack-protector-strong -fstack-clash-protection"

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/password.h"
 #include "cli/user.h"
+#include "mail/address.h"
 #include "module/call.h"
 #include <errno.h>
 #include <string.h>

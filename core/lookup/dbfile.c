@@ -39,20 +39,15 @@ static const EkTableKind kind = { .open = open_file, .free = close_file };
 gboolean
 ek_db_init (EkDbInstance *self, GError **error)
 {
-  if (self->path && self->path[0] == '/')
-    return TRUE;
-  ek_fail (error, EK_FAIL, EINVAL, "path: \"%s\" is not absolute: write it from / on", self->path ? self->path : "");
-  return FALSE;
+  return ek_path_check ("path", self->path, error);
 }
 
 gboolean
 ek_db_start (EkInstance *base, GError **error)
 {
   EkDbInstance *self = (EkDbInstance *) base;
-  g_autofree char *label = g_strdup_printf ("%s %s", base->module->name, base->name);
 
-  self->file = ek_table_file_new (label, self->path, &kind, self);
-  ek_table_file_reload (self->file);   /* what is wrong is in the log; lookups defer */
+  self->file = ek_table_file_open (base, self->path, &kind, self);
   return TRUE;
 }
 

@@ -21,14 +21,6 @@ struct EkHosts {
 
 /* ---- texts ---- */
 
-static bool
-is_loopback (const EkNetwork *address)
-{
-  static const guint8 one[16] = { [15] = 1 };
-
-  return address->len == 4 ? address->bytes[0] == 127 : memcmp (address->bytes, one, sizeof one) == 0;
-}
-
 /* Where the port's colon is; NULL: there is none. */
 static const char *
 colon_of (EkStr text)
@@ -61,7 +53,7 @@ parse (EkPool *pool, EkStr text, guint16 port, EkHost *host)
     return "the port behind the colon is not a number from 1 to 65535";
   host->port = (guint16) number;
   host->is_address = ek_network_parse_address (name, &address);
-  host->is_near = host->is_address ? is_loopback (&address) : ek_str_ieq (name, EK_STR ("localhost"));
+  host->is_near = ek_network_is_loopback (name);
   if (name.n > 1 && name.p[0] == '[')
     name = (EkStr) { name.p + 1, name.n - 2 };
   for (gsize i = 0; i < name.n; i++)

@@ -1,7 +1,6 @@
 /* patternmap.c - a table of regular expressions as an instance: its file, its lookups
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/pattern.h"
-#include <errno.h>
 
 static EkStatus
 lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *answer)
@@ -24,20 +23,15 @@ const EkMapOps ek_pattern_map = { .lookup = lookup };
 gboolean
 ek_pattern_init (EkPatternInstance *self, GError **error)
 {
-  if (self->path && self->path[0] == '/')
-    return TRUE;
-  ek_fail (error, EK_FAIL, EINVAL, "path: \"%s\" is not absolute: write it from / on", self->path ? self->path : "");
-  return FALSE;
+  return ek_path_check ("path", self->path, error);
 }
 
 gboolean
 ek_pattern_start (EkInstance *base, GError **error)
 {
   EkPatternInstance *self = (EkPatternInstance *) base;
-  g_autofree char *label = g_strdup_printf ("%s %s", base->module->name, base->name);
 
-  self->file = ek_table_file_new (label, self->path, &ek_pattern_kind, self);
-  ek_table_file_reload (self->file);   /* what is wrong is in the log; lookups defer */
+  self->file = ek_table_file_open (base, self->path, &ek_pattern_kind, self);
   return TRUE;
 }
 

@@ -170,3 +170,21 @@ ek_record_user (EkPool *pool, const EkAnswer *answer, const EkRecordDefaults *de
     status = EK_DEFER;
   return status;
 }
+
+static bool
+read_id (const char *option, const char *text, bool group, gint64 *id, GError **error)
+{
+  if (ek_record_id (ek_str (text), group, id))
+    return true;
+  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is neither a number nor a %s of this system", option, text, group ? "group" : "user");
+  return false;
+}
+
+bool
+ek_record_defaults (EkRecordDefaults *defaults, const char *scheme, const char *home, const char *mail, const char *uid, const char *gid,
+                    GError **error)
+{
+  *defaults = (EkRecordDefaults) { .scheme = scheme, .home = home, .mail = mail };
+  return ek_template_check ("home", home, error) && ek_template_check ("mail", mail, error)
+         && read_id ("uid", uid, false, &defaults->uid, error) && read_id ("gid", gid, true, &defaults->gid, error);
+}

@@ -15,6 +15,11 @@ typedef struct {
   gint64      uid, gid;              /* -1: none */
 } EkRecordDefaults;
 
+/* Fills them from a block's rows, which are kept, not copied.  False and *error, with the row's name: a template is wrong, or the system
+ * does not know an id. */
+bool     ek_record_defaults (EkRecordDefaults *defaults, const char *scheme, const char *home, const char *mail, const char *uid, const char *gid,
+                             GError **error);
+
 /* The first row is the account.  OK; NOTFOUND: there is no row; DEFER and *error: more than one, or no column `password`.
  * A password that is NULL lets nobody in. */
 EkStatus ek_record_account (EkPool *pool, const EkAnswer *answer, const EkRecordDefaults *defaults, EkAccount *account, GError **error);

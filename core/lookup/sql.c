@@ -4,7 +4,6 @@
 #include "lookup/params.h"
 #include "lookup/record.h"
 #include "auth/scheme.h"
-#include "lookup/template.h"
 #include <errno.h>
 #include <string.h>
 
@@ -107,7 +106,6 @@ is_of_login (const char *param)
   return strcmp (param, "service") == 0 || strcmp (param, "client") == 0;
 }
 
-
 /* A query without the name, as one with another program's '%s' in it, would find nobody, or everybody, whoever was asked for. */
 static bool
 check_params (const EkSql *sql, About about, const char *more, const char *text, GError **error)
@@ -183,15 +181,6 @@ prepare_all (EkSqlInstance *self, EkSqlQueries *q, GError **error)
          && prepare_change (q, &q->user_delete, "user_delete", self->user_delete, NULL, error);
 }
 
-static bool
-read_id (const char *option, const char *text, bool group, gint64 *id, GError **error)
-{
-  if (ek_record_id (ek_str (text), group, id))
-    return true;
-  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is neither a number nor a %s of this system", option, text, group ? "group" : "user");
-  return false;
-}
-
 gboolean
 ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error)
 {
@@ -200,10 +189,7 @@ ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error)
 
   q->pool = pool;
   q->style = style;
-  q->defaults = (EkRecordDefaults) { .scheme = self->scheme, .home = self->home, .mail = self->mail };
-  if (ek_template_check ("home", self->home, error) && ek_template_check ("mail", self->mail, error)
-      && read_id ("uid", self->uid, false, &q->defaults.uid, error) && read_id ("gid", self->gid, true, &q->defaults.gid, error)
-      && prepare_all (self, q, error))
+  if (ek_record_defaults (&q->defaults, self->scheme, self->home, self->mail, self->uid, self->gid, error) && prepare_all (self, q, error))
     return TRUE;
   ek_sql_stop (self);
   return FALSE;

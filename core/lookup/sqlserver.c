@@ -1,6 +1,7 @@
 /* sqlserver.c - which server a query goes to, and what happens when it does not answer
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/sqlserver.h"
+#include "lookup/tablefile.h"
 #include <errno.h>
 #include <string.h>
 
@@ -13,10 +14,7 @@ typedef struct {                     /* a connection, as the core keeps it */
 static bool
 check_file (const char *option, const char *path, GError **error)
 {
-  if (path == NULL || path[0] == '/')
-    return true;
-  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is not absolute: write it from / on", option, path);
-  return false;
+  return path == NULL || ek_path_check (option, path, error);
 }
 
 static bool
@@ -157,7 +155,7 @@ ek_sql_server_disconnect (EkInstance *base, gpointer data)
 gint64
 ek_sql_server_patience (const EkSqlServer *self, const EkCall *call, const EkSql *sql)
 {
-  gint64 until = g_get_monotonic_time () + (sql->script ? 24 * 3600 * G_USEC_PER_SEC : self->timeout.us);
+  gint64 until = g_get_monotonic_time () + (sql->script ? (gint64) 24 * 3600 * G_USEC_PER_SEC : self->timeout.us);
 
   return call->deadline ? MIN (until, call->deadline) : until;
 }

@@ -49,6 +49,25 @@ struct EkTableFile {
   char              *complained;     /* what was logged last, not to be said again */
 };
 
+bool
+ek_path_check (const char *option, const char *path, GError **error)
+{
+  if (path && path[0] == '/')
+    return true;
+  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is not absolute: write it from / on", option, path ? path : "");
+  return false;
+}
+
+EkTableFile *
+ek_table_file_open (const EkInstance *of, const char *path, const EkTableKind *kind, gpointer user)
+{
+  g_autofree char *label = g_strdup_printf ("%s %s", of->module->name, of->name);
+  EkTableFile *file = ek_table_file_new (label, path, kind, user);
+
+  ek_table_file_reload (file);
+  return file;
+}
+
 EkTableFile *
 ek_table_file_new (const char *label, const char *path, const EkTableKind *kind, gpointer user)
 {

@@ -32,6 +32,10 @@ typedef struct {
   bool       secret;                 /* the text is wiped when it is freed */
 } EkTableKind;
 
+/* For init(): is it absolute?  False and *error, with the option's name. */
+bool         ek_path_check (const char *option, const char *path, GError **error);
+/* For start(): the file of a block, read.  What is wrong with it is in the log, and lookups defer until it is mended. */
+EkTableFile *ek_table_file_open (const EkInstance *of, const char *path, const EkTableKind *kind, gpointer user);
 /* Reads nothing yet.  `label` names the instance in the log: "file staff".  `path` is absolute. */
 EkTableFile *ek_table_file_new (const char *label, const char *path, const EkTableKind *kind, gpointer user);
 void         ek_table_file_free (EkTableFile *file);       /* NULL is fine; nobody holds a table */

@@ -3,6 +3,7 @@
 #include "module/private.h"
 #include "lookup/cache.h"
 #include "module/load.h"
+#include "module/lookup.h"
 #include <errno.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* cidr.c - maps from networks to values, in the format of Postfix's cidr_table(5)
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cidr.h"
-#include <errno.h>
 
 typedef struct {
   EkInstance   base;
@@ -20,20 +19,15 @@ cidr_init (EkInstance *base, GError **error)
 {
   Cidr *self = (Cidr *) base;
 
-  if (self->path && self->path[0] == '/')
-    return TRUE;
-  ek_fail (error, EK_FAIL, EINVAL, "path: \"%s\" is not absolute: write it from / on", self->path ? self->path : "");
-  return FALSE;
+  return ek_path_check ("path", self->path, error);
 }
 
 static gboolean
 cidr_start (EkInstance *base, GError **error)
 {
   Cidr *self = (Cidr *) base;
-  g_autofree char *label = g_strdup_printf ("cidr %s", base->name);
 
-  self->file = ek_table_file_new (label, self->path, &cidr_table_kind, NULL);
-  ek_table_file_reload (self->file);   /* what is wrong is in the log; lookups defer */
+  self->file = ek_table_file_open (base, self->path, &cidr_table_kind, NULL);
   return TRUE;
 }
 

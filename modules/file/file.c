@@ -30,10 +30,8 @@ file_init (EkInstance *base, GError **error)
 {
   File *self = (File *) base;
 
-  if (self->path == NULL || self->path[0] != '/') {
-    ek_fail (error, EK_FAIL, EINVAL, "path: \"%s\" is not absolute: write it from / on", self->path ? self->path : "");
+  if (!ek_path_check ("path", self->path, error))
     return FALSE;
-  }
   if (!ek_template_check ("username_format", self->username_format, error)
       || !ek_template_check ("home", self->home, error) || !ek_template_check ("mail", self->mail, error))
     return FALSE;
@@ -52,10 +50,8 @@ static gboolean
 file_start (EkInstance *base, GError **error)
 {
   File *self = (File *) base;
-  g_autofree char *label = g_strdup_printf ("file %s", base->name);
 
-  self->file = ek_table_file_new (label, self->path, &file_table_kind, self);
-  ek_table_file_reload (self->file);   /* what is wrong is in the log; lookups defer */
+  self->file = ek_table_file_open (base, self->path, &file_table_kind, self);
   return TRUE;
 }
 

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 #include "lookup/network.h"
-#include "lookup/template.h"
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
@@ -105,15 +104,6 @@ set_urls (Http *self, GError **error)
 }
 
 static bool
-set_id (const char *option, const char *text, bool group, gint64 *id, GError **error)
-{
-  if (ek_record_id (ek_str (text), group, id))
-    return true;
-  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is neither a number nor a %s of this system", option, text, group ? "group" : "user");
-  return false;
-}
-
-static bool
 check_secrets (const Http *self, GError **error)
 {
   if ((self->tls_certificate == NULL) != (self->tls_key == NULL)) {
@@ -145,10 +135,8 @@ init (EkInstance *base, GError **error)
 
   curl_global_init (CURL_GLOBAL_DEFAULT);          /* counted by libcurl */
   self->pool = ek_pool_new ();
-  self->defaults = (EkRecordDefaults) { .scheme = self->scheme, .home = self->home, .mail = self->mail };
-  if (set_urls (self, error) && check_secrets (self, error) && ek_template_check ("home", self->home, error)
-      && ek_template_check ("mail", self->mail, error) && set_id ("uid", self->uid, false, &self->defaults.uid, error)
-      && set_id ("gid", self->gid, true, &self->defaults.gid, error))
+  if (set_urls (self, error) && check_secrets (self, error)
+      && ek_record_defaults (&self->defaults, self->scheme, self->home, self->mail, self->uid, self->gid, error))
     return TRUE;
   stop (base);
   return FALSE;

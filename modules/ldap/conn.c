@@ -1,21 +1,13 @@
 /* conn.c - servers and connections: TLS, binds, and answers that are waited for
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
-#include <arpa/inet.h>
+#include "lookup/network.h"
 #include <errno.h>
 #include <string.h>
 
 #define SLICE_US 100000              /* between two looks at whether anybody still waits */
 
 /* ---- servers ---- */
-
-static bool
-is_loopback (const char *host)
-{
-  guchar bytes[16];
-
-  return g_ascii_strcasecmp (host, "localhost") == 0 || strcmp (host, "::1") == 0 || (inet_pton (AF_INET, host, bytes) == 1 && bytes[0] == 127);
-}
 
 /* NULL, or what is wrong. */
 static const char *
@@ -39,7 +31,7 @@ read_url (const Ldap *self, EkPool *pool, const LDAPURLDesc *url, const char *ty
     server->tls = LDAPC_TLS;
   else if (strcmp (self->tls, "on") == 0)
     return "tls = on takes ldaps:// alone";
-  else if (strcmp (self->tls, "starttls") == 0 || (strcmp (self->tls, "auto") == 0 && !is_loopback (host)))
+  else if (strcmp (self->tls, "starttls") == 0 || (strcmp (self->tls, "auto") == 0 && !ek_network_is_loopback (ek_str (host))))
     server->tls = LDAPC_STARTTLS;
   return NULL;
 }

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
 #include "lookup/params.h"
-#include "lookup/template.h"
+#include "lookup/tablefile.h"
 #include <errno.h>
 #include <string.h>
 
@@ -139,30 +139,11 @@ read_names (Ldap *self, GError **error)
 }
 
 static bool
-read_id (const char *option, const char *text, bool group, gint64 *id, GError **error)
-{
-  if (ek_record_id (ek_str (text), group, id))
-    return true;
-  ek_fail (error, EK_FAIL, EINVAL, "%s: \"%s\" is neither a number nor a %s of this system", option, text, group ? "group" : "user");
-  return false;
-}
-
-static bool
-read_defaults (Ldap *self, GError **error)
-{
-  self->defaults = (EkRecordDefaults) { .scheme = self->scheme, .home = self->home, .mail = self->mail };
-  return ek_template_check ("home", self->home, error) && ek_template_check ("mail", self->mail, error)
-         && read_id ("uid", self->uid, false, &self->defaults.uid, error) && read_id ("gid", self->gid, true, &self->defaults.gid, error);
-}
-
-static bool
 check_rest (Ldap *self, GError **error)
 {
   if ((self->bind_dn != NULL) != (self->bind_password.len > 0))
     return wrong (error, "bind_dn and bind_password go together: servers take a name without a password for nobody");
-  if (self->tls_verify && (self->ca_file == NULL || self->ca_file[0] != '/'))
-    return wrong (error, "ca_file is not absolute: write it from / on");
-  return true;
+  return !self->tls_verify || ek_path_check ("ca_file", self->ca_file, error);
 }
 
 static void
@@ -186,8 +167,8 @@ init (EkInstance *base, GError **error)
   pthread_mutex_init (&self->lock, NULL);
   self->pool = ek_pool_new ();
   self->scope_number = self->scope[0] == 's' ? LDAP_SCOPE_SUBTREE : self->scope[0] == 'o' ? LDAP_SCOPE_ONELEVEL : LDAP_SCOPE_BASE;
-  if (ldapc_servers_parse (self, error) && read_questions (self, error) && read_names (self, error) && read_defaults (self, error)
-      && check_rest (self, error))
+  if (ldapc_servers_parse (self, error) && read_questions (self, error) && read_names (self, error)
+      && ek_record_defaults (&self->defaults, self->scheme, self->home, self->mail, self->uid, self->gid, error) && check_rest (self, error))
     return TRUE;
   stop (base);
   return FALSE;

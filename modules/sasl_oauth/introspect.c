@@ -1,7 +1,7 @@
 /* introspect.c - a server asked what a token is worth (RFC 7662), by libcurl
  * SPDX-License-Identifier: Apache-2.0 */
 #include "oauth.h"
-#include <arpa/inet.h>
+#include "lookup/network.h"
 #include <curl/curl.h>
 #include <pthread.h>
 #include <string.h>
@@ -84,15 +84,6 @@ oauth_disconnect (EkInstance *self, gpointer data)
   g_free (conn);
 }
 
-static bool
-is_loopback (const char *host)
-{
-  struct in_addr address;
-
-  return strcmp (host, "localhost") == 0 || strcmp (host, "[::1]") == 0
-         || (inet_pton (AF_INET, host, &address) == 1 && ntohl (address.s_addr) >> 24 == 127);
-}
-
 bool
 oauth_check_url (const char *url, GError **error)
 {
@@ -103,7 +94,7 @@ oauth_check_url (const char *url, GError **error)
 
   if (!ok)
     ek_fail (error, EK_FAIL, 0, "introspection_url: \"%s\" is no URL: write https://idp.example.com/introspect", url);
-  else if (strcmp (scheme, "https") != 0 && !(strcmp (scheme, "http") == 0 && is_loopback (host))) {
+  else if (strcmp (scheme, "https") != 0 && !(strcmp (scheme, "http") == 0 && ek_network_is_loopback (ek_str (host)))) {
     ek_fail (error, EK_FAIL, 0, "introspection_url: \"%s\" would send tokens in the clear: write https://", url);
     ok = false;
   }

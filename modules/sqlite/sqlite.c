@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include <ekiden/ekiden.h>
 #include "lookup/sql.h"
+#include "lookup/tablefile.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -205,10 +206,8 @@ init (EkInstance *base, GError **error)
 {
   Sqlite *self = (Sqlite *) base;
 
-  if (self->path == NULL || self->path[0] != '/') {
-    ek_fail (error, EK_FAIL, EINVAL, "path: \"%s\" is not absolute: write it from / on", self->path ? self->path : "");
+  if (!ek_path_check ("path", self->path, error))
     return FALSE;
-  }
   self->sql.run = run;
   self->sql.schema = &schema;
   return ek_sql_init (&self->sql, EK_SQL_QUESTION, error);

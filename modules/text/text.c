@@ -1,7 +1,6 @@
 /* text.c - maps in Postfix's text format: key, blanks, value
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/texttable.h"
-#include <errno.h>
 
 typedef struct {
   EkInstance   base;
@@ -46,20 +45,15 @@ text_init (EkInstance *base, GError **error)
 {
   Text *self = (Text *) base;
 
-  if (self->path && self->path[0] == '/')
-    return TRUE;
-  ek_fail (error, EK_FAIL, EINVAL, "path: \"%s\" is not absolute: write it from / on", self->path ? self->path : "");
-  return FALSE;
+  return ek_path_check ("path", self->path, error);
 }
 
 static gboolean
 text_start (EkInstance *base, GError **error)
 {
   Text *self = (Text *) base;
-  g_autofree char *label = g_strdup_printf ("text %s", base->name);
 
-  self->file = ek_table_file_new (label, self->path, &kind, self);
-  ek_table_file_reload (self->file);   /* what is wrong is in the log; lookups defer */
+  self->file = ek_table_file_open (base, self->path, &kind, self);
   return TRUE;
 }
 

@@ -17,7 +17,7 @@ static OAuth *
 instance (void)
 {
   static OAuth *self;
-  static char *audience[] = { "mail", NULL }, *scope[] = { "imap", NULL };
+  static char *audience[] = { (char *) "mail", NULL }, *scope[] = { (char *) "imap", NULL };
   static char keys[] = "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"k\",\"k\":\"" SECRET64 "\"}]}";
 
   if (self)

@@ -277,7 +277,7 @@ test_masters_remembered (void)
 {
   const char *anna = "anna@a.example", *ben = "ben@b.example", *both = "both@a.example";
 
-  conf.cache = (EkTime) { 3600 * G_USEC_PER_SEC };
+  conf.cache = (EkTime) { (gint64) 3600 * G_USEC_PER_SEC };
   conf.cache_max = 100;
   ek_auth_configure (auth, &conf);
   for (guint i = 0; i < 2; i++) {

@@ -1,6 +1,7 @@
 /* test-call.c - operations of blocking and evented modules: answers, time-outs, connections
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../lib/instance.h"
+#include "base/log.h"
 #include "module/call.h"
 #include "module/load.h"
 #include <string.h>

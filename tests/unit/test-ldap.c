@@ -205,7 +205,7 @@ test_settings (void)
     { "uris = \"ldap://x/dc=x\"\nuser_filter = \"(mail=:user)\"", "that is what base is for" },
     { "uris = ldap://x\ntls = on\nuser_filter = \"(mail=:user)\"", "ldaps:// alone" },
     { "uris = ldap://x\ntls = maybe\nuser_filter = \"(mail=:user)\"", "one of auto" },
-    { "uris = ldap://x\nca_file = ca.pem\nuser_filter = \"(mail=:user)\"", "ca_file is not absolute" },
+    { "uris = ldap://x\nca_file = ca.pem\nuser_filter = \"(mail=:user)\"", "ca_file: \"ca.pem\" is not absolute" },
     { "uris = ldap://x\nbind_dn = \"cn=x\"\nuser_filter = \"(mail=:user)\"", "go together" },
     { "uris = ldap://x\nbind_password = x\nuser_filter = \"(mail=:user)\"", "go together" },
     { "uris = ldap://x", "answers no question" },

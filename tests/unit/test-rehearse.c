@@ -3,6 +3,7 @@
 #include "../lib/instance.h"
 #include "base/base.h"
 #include "module/call.h"
+#include <glib/gstdio.h>
 #include <string.h>
 
 #define SLOW_US    30000
