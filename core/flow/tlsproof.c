@@ -3,6 +3,7 @@
  */
 #include "config.h"
 #include "flow/tlsproof.h"
+#include "proc/messages.h"
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 typedef struct { guint8 mac[MAC_LEN], when[8]; } Proof;
 
-static guint8 key[EK_TLS_PROOF_KEY_LEN];
+static guint8 key[EK_PROOF_KEY_LEN];
 static bool have_key;
 
 void

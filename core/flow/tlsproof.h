@@ -7,8 +7,6 @@
 #pragma once
 #include "base/base.h"
 
-#define EK_TLS_PROOF_KEY_LEN 32
-
 /* Of this process, before the first client; another length is ignored.  Without one no proof is good. */
 void  ek_tls_proof_use_key (EkStr key);
 /* `edge`: its index.  `now`: monotonic us, which is the same for all processes of a machine. */

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#define EK_PROOF_KEY_LEN 32
+
 typedef enum {
   EK_GENERATION_BAD,
   EK_GENERATION_GOOD,
@@ -45,7 +47,7 @@ enum {
 
   /* secrets and rights of directory */
   EK_M_NOISE,           /* master -> directory: s key of ek_sasl_noise() */
-  EK_M_PROOF_KEY,       /* master -> tls, directory: s key of flow/tlsproof.h */
+  EK_M_PROOF_KEY,       /* master -> tls, directory: s key of flow/tlsproof.h (EK_PROOF_KEY_LEN bytes) */
   EK_M_HELPER,          /* directory => master: t kind, t name of a block; answer: u ok, t why; fd stream to its helper */
 
   /* edge and directory */

@@ -7,6 +7,7 @@
 #include "conf/serial.h"
 #include "proc/build.h"
 #include "proc/confine.h"
+#include "proc/messages.h"
 #include "proc/noise.h"
 #include "proc/pairs.h"
 #include "proc/spawn.h"
@@ -20,7 +21,6 @@
 
 #define PIECE       (512 * 1024)
 #define KEY_LEN     80
-#define PROOF_KEY_LEN 32              /* EK_TLS_PROOF_KEY_LEN */
 #define KEYS        2
 #define QUICK_DEATH (60 * G_USEC_PER_SEC)
 
@@ -29,7 +29,7 @@ static struct {
   EkWorkerHooks hooks;
   GPtrArray    *all;
   guint8        keys[KEYS][KEY_LEN];
-  guint8        noise[EK_NOISE_LEN], proof[PROOF_KEY_LEN];
+  guint8        noise[EK_NOISE_LEN], proof[EK_PROOF_KEY_LEN];
   bool          have_noise;
   const EkPlan *plan;                /* of the start under way */
   guint64       generation;

@@ -4,6 +4,7 @@
 #include "auth/sasl.h"
 #include "flow/tlsproof.h"
 #include "base/base.h"
+#include "proc/messages.h"
 #include "sasl_cram_md5/cram.h"
 #include <stdio.h>
 #include <string.h>
@@ -223,7 +224,7 @@ test_proof (void)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   const gint64 second = G_USEC_PER_SEC, now = 5000 * second, hour = 3600 * second;
-  guint8 key[EK_TLS_PROOF_KEY_LEN] = { 1 };
+  guint8 key[EK_PROOF_KEY_LEN] = { 1 };
 
   g_assert_cmpuint (ek_tls_proof_make (pool, "tim@example.com", "imaps", 1, now).n, ==, 0);        /* no key */
   g_assert_false (ek_tls_proof_good (EK_STR (""), "tim@example.com", "imaps", 1, now));
