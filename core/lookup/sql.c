@@ -202,6 +202,18 @@ ek_sql_writes (const EkSqlInstance *self)
          || (self->updates && self->updates[0]);
 }
 
+const char *
+ek_sql_lacks (const EkInstance *base, const char *table)
+{
+  const EkSqlInstance *self = (const EkSqlInstance *) base;
+
+  if (strcmp (table, "map") == 0)
+    return self->query ? NULL : "query is not set";
+  if (strcmp (table, "passdb") == 0)
+    return self->password_query ? NULL : "password_query is not set";
+  return self->user_query || strcmp (table, "userdb") != 0 ? NULL : "user_query is not set";
+}
+
 EkSqlInstance *
 ek_sql_instance (EkInstance *instance)
 {

@@ -123,6 +123,8 @@ struct EkSqlInstance {               /* a module's struct begins with it, and it
 /* Checks the settings and prepares the queries; behind the module's own checks.  ek_sql_stop() frees. */
 gboolean ek_sql_init (EkSqlInstance *self, EkSqlStyle style, GError **error);
 void     ek_sql_stop (EkSqlInstance *self);
+/* EkModule.lacks: a block is a map, passdb or userdb by the query that it has. */
+const char *ek_sql_lacks (const EkInstance *base, const char *table);
 bool     ek_sql_writes (const EkSqlInstance *self);        /* whether one of its queries changes something */
 EkSqlInstance *ek_sql_instance (EkInstance *instance);     /* NULL: it is no such module's */
 

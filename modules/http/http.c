@@ -118,6 +118,18 @@ check_secrets (const Http *self, GError **error)
   return true;
 }
 
+static const char *
+lacks (const EkInstance *base, const char *table)
+{
+  const Http *self = (const Http *) base;
+
+  if (strcmp (table, "map") == 0)
+    return self->url ? NULL : "url is not set";
+  if (strcmp (table, "passdb") == 0)
+    return self->password_url ? NULL : "password_url is not set";
+  return self->user_url || strcmp (table, "userdb") != 0 ? NULL : "user_url is not set";
+}
+
 static void
 stop (EkInstance *base)
 {
@@ -186,5 +198,5 @@ static const EkPassdbOps passdb = { .lookup = pass_lookup };
 static const EkUserdbOps userdb = { .lookup = user_lookup };
 
 EK_MODULE (http, .summary = "Maps, passwords and users from an HTTP server that answers in JSON", .options = options,
-           .instance_size = sizeof (Http), .init = init, .stop = stop, .connect = http_connect, .disconnect = http_disconnect,
+           .instance_size = sizeof (Http), .lacks = lacks, .init = init, .stop = stop, .connect = http_connect, .disconnect = http_disconnect,
            .map = &map, .passdb = &passdb, .userdb = &userdb);

@@ -146,6 +146,19 @@ check_rest (Ldap *self, GError **error)
   return !self->tls_verify || ek_path_check ("ca_file", self->ca_file, error);
 }
 
+static const char *
+lacks (const EkInstance *base, const char *table)
+{
+  const Ldap *self = (const Ldap *) base;
+  bool searches = self->user_filter || self->password_filter;
+
+  if (strcmp (table, "map") == 0)
+    return self->filter ? NULL : "filter is not set";
+  if (strcmp (table, "passdb") == 0)
+    return searches || (self->auth_bind && self->user_dn) ? NULL : "neither password_filter nor user_filter is set, nor auth_bind and user_dn";
+  return searches || strcmp (table, "userdb") != 0 ? NULL : "neither user_filter nor password_filter is set";
+}
+
 static void
 stop (EkInstance *base)
 {
@@ -485,5 +498,5 @@ static const EkMapOps map = { .lookup = map_lookup };
 static const EkPassdbOps passdb = { .lookup = pass_lookup, .verify = pass_verify, .verifies = pass_verifies };
 static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each };
 
-EK_MODULE (ldap, .summary = "Maps, passwords and users in a directory (LDAP)", .options = options, .instance_size = sizeof (Ldap),
+EK_MODULE (ldap, .summary = "Maps, passwords and users in a directory (LDAP)", .options = options, .instance_size = sizeof (Ldap), .lacks = lacks,
            .init = init, .stop = stop, .connect = open_conns, .disconnect = close_conns, .map = &map, .passdb = &passdb, .userdb = &userdb);

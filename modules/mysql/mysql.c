@@ -321,5 +321,5 @@ stop (EkInstance *base)
 }
 
 EK_MODULE (mysql, .summary = "Maps, passwords and users in a MariaDB or MySQL database", .options = options,
-           .instance_size = sizeof (Mysql), .init = init, .start = start, .stop = stop, .connect = ek_sql_server_connect,
+           .instance_size = sizeof (Mysql), .lacks = ek_sql_lacks, .init = init, .start = start, .stop = stop, .connect = ek_sql_server_connect,
            .disconnect = ek_sql_server_disconnect, .map = &ek_sql_map, .passdb = &ek_sql_passdb, .userdb = &ek_sql_userdb);

@@ -229,6 +229,6 @@ init (EkInstance *self, GError **error)
   return ek_sql_server_init ((EkSqlServer *) self, &driver, error);
 }
 
-EK_MODULE (pgsql, .summary = "Maps, passwords and users in a PostgreSQL database", .options = options, .instance_size = sizeof (Pgsql),
+EK_MODULE (pgsql, .summary = "Maps, passwords and users in a PostgreSQL database", .options = options, .instance_size = sizeof (Pgsql), .lacks = ek_sql_lacks,
            .init = init, .stop = ek_sql_server_stop, .connect = ek_sql_server_connect, .disconnect = ek_sql_server_disconnect,
            .map = &ek_sql_map, .passdb = &ek_sql_passdb, .userdb = &ek_sql_userdb);

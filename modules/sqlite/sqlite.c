@@ -219,6 +219,6 @@ stop (EkInstance *base)
   ek_sql_stop ((EkSqlInstance *) base);
 }
 
-EK_MODULE (sqlite, .summary = "Maps, passwords and users in an SQLite file", .options = options, .instance_size = sizeof (Sqlite),
+EK_MODULE (sqlite, .summary = "Maps, passwords and users in an SQLite file", .options = options, .instance_size = sizeof (Sqlite), .lacks = ek_sql_lacks,
            .init = init, .stop = stop, .connect = connect, .disconnect = disconnect,
            .map = &ek_sql_map, .passdb = &ek_sql_passdb, .userdb = &ek_sql_userdb);

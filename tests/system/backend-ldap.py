@@ -140,9 +140,11 @@ LISTED = """
 maildir "mail" { path = "%h/Maildir" }
 ldap "look" { uris = "@URI@"
   base = "ou=people,dc=example"
+  user_filter = "(mail=:user)"
   users_filter = "(&(objectClass=inetOrgPerson)(mail=*@look.test))" }
 ldap "many" { uris = "@LDAPI@"
   base = "ou=many,dc=example"
+  user_filter = "(mail=:user)"
   users_filter = "(objectClass=inetOrgPerson)" }
 domain "look.test" { auth = look
   mailboxes = mail }

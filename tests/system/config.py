@@ -77,6 +77,10 @@ for protocol, setting, more, says in (
         ("imaap", "", "sasl_plain { }\n", ("3:14: ",)),
         ("smtp", "  certificates = none\n", "", ("1:1: listener \"in\": there is no block certificate \"none\"",)),
         ("smtp", "", "domain \"d.example\" {\n  auth = nobody\n  mailboxes = nowhere\n}\n", ("6:10: ", "7:15: ")),
+        ("smtp", "", "sqlite \"s\" {\n  path = /x\n  query = \"SELECT :key\"\n}\nmaildir { }\ndomain \"d.example\" {\n  auth = s\n  mailboxes = maildir\n}\n",
+         (f"11:10: auth: expected a passdb, and sqlite \"s\" ({RUN}/asked.conf:5) is none: password_query is not set",)),
+        ("smtp", "", "ldap \"l\" {\n  uris = ldap://x\n  filter = \"(a=:key)\"\n  attributes = b\n}\nmaildir { }\ndomain \"d.example\" {\n  auth = l\n"
+         "  mailboxes = maildir\n}\n", (f"12:10: auth: expected a passdb, and ldap \"l\" ({RUN}/asked.conf:5) is none: neither ",)),
         ("smtp", "", "domain \"d.example\" {\n  transport = nothing\n}\nrouting {\n  transport = never\n}\n", ("6:15: ", "9:15: "))):
     write("asked.conf", LISTENER % (protocol, setting) + more)
     r = ekiden("config", "check", "-c", f"{RUN}/asked.conf")

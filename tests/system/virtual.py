@@ -40,6 +40,10 @@ file "staff" { path = $users
 maildir "mail" { path = "%h/Maildir" }
 domain $domain { auth = staff
   mailboxes = mail }
+sqlite "fetch" { path = $site_db
+  password_query = "SELECT '{PLAIN}pe' AS password, '${mail}/fetch.test/eva' AS userdb_home WHERE :user = 'eva@fetch.test'" }
+domain "fetch.test" { auth = fetch
+  mailboxes = mail }
 domain "hosted" { names = site_domains
   aliases = site_aliases
   auth = site_users
@@ -165,6 +169,15 @@ def logins(server):
         t.contains(login(server, user, password), want, f"{user} with {password}: {want}")
 
 
+def fetched(server):
+    """A block without user_query is no userdb: the user is what password_query gives beside his password."""
+    t.contains(login(server, "eva@fetch.test", "pe"), "OK", "a user made of userdb_ columns logs in")
+    t.contains(login(server, "eva@fetch.test", "no"), "AUTHENTICATIONFAILED", "with his password alone")
+    t.ok(send(server, "eva@fetch.test", subject="fetched")[-1].code == 250 and idle(server) and there(server, "eva", "fetch.test", "fetched"),
+         "and gets mail")
+    t.equal(send(server, "adam@fetch.test")[0].code, 550, "who is not there does not")
+
+
 def transports(server, sink):
     """Where mail goes that a map says something of."""
     for address, went in (("x@far.test", True), ("x@deep.below.test", True), ("x@kept.below.test", True), ("x@shut.test", False),
@@ -257,6 +270,7 @@ with Sink() as sink_:
         dropped(server_)
         refused(server_)
         logins(server_)
+        fetched(server_)
         transports(server_, sink_)
         commands(server_)
         outage(server_, database)
