@@ -1,22 +1,19 @@
 /* streamopen.c - where servers are, and connecting to the first one that answers
  * SPDX-License-Identifier: Apache-2.0 */
+#include "lookup/hosts.h"
 #include "lookup/network.h"
 #include "lookup/streamprivate.h"
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define SERVERS_MAX   16
 #define ADDRESSES_MAX 8              /* of one name that are tried */
-#define RESOLVING_MAX 64             /* threads that wait for the resolver: it may be stuck */
 
 /* ---- settings ---- */
 
@@ -122,112 +119,29 @@ ek_stream_stop (EkInstance *base)
   self->n_servers = 0;
 }
 
-/* ---- names ---- */
-
-typedef struct {                     /* shared by who asks and the thread: who lets go last frees it */
-  gint             refs;
-  char            *host;
-  int              done;             /* eventfd */
-  int              rc;
-  struct addrinfo *found;
-} Resolving;
-
-static gint n_resolving;             /* atomic */
+/* ---- addresses ---- */
 
 static void
-resolving_unref (Resolving *r)
+fill (const EkNetwork *a, guint16 port, struct sockaddr_storage *out)
 {
-  if (!g_atomic_int_dec_and_test (&r->refs))
-    return;
-  if (r->found)
-    freeaddrinfo (r->found);
-  close (r->done);
-  g_free (r->host);
-  g_free (r);
-}
-
-static void *
-resolve_thread (void *data)
-{
-  Resolving *r = data;
-  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
-  guint64 one = 1;
-
-  r->rc = getaddrinfo (r->host, NULL, &hints, &r->found);
-  while (write (r->done, &one, sizeof one) < 0 && errno == EINTR)
-    ;
-  g_atomic_int_add (&n_resolving, -1);
-  resolving_unref (r);
-  return NULL;
-}
-
-static bool
-start_thread (Resolving *r)
-{
-  pthread_attr_t attr;
-  pthread_t thread;
-
-  g_atomic_int_inc (&n_resolving);
-  g_atomic_int_inc (&r->refs);
-  pthread_attr_init (&attr);
-  pthread_attr_setdetachstate (&attr, PTHREAD_CREATE_DETACHED);
-  int rc = pthread_create (&thread, &attr, resolve_thread, r);
-  pthread_attr_destroy (&attr);
-  if (rc == 0)
-    return true;
-  g_atomic_int_add (&n_resolving, -1);
-  resolving_unref (r);
-  return false;
-}
-
-static guint
-copy_addresses (const struct addrinfo *found, guint16 port, struct sockaddr_storage *out)
-{
-  guint n = 0;
-
-  for (; found && n < ADDRESSES_MAX; found = found->ai_next) {
-    if (found->ai_family != AF_INET && found->ai_family != AF_INET6)
-      continue;
-    memcpy (&out[n], found->ai_addr, found->ai_addrlen);
-    if (found->ai_family == AF_INET)
-      ((struct sockaddr_in *) &out[n])->sin_port = htons (port);
-    else
-      ((struct sockaddr_in6 *) &out[n])->sin6_port = htons (port);
-    n++;
+  if (a->len == 4) {
+    *(struct sockaddr_in *) out = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = htons (port) };
+    memcpy (&((struct sockaddr_in *) out)->sin_addr, a->bytes, 4);
   }
-  return n;
-}
-
-/* Addresses of a name, by the system's resolver, which waits as long as it likes: on a thread that is left behind if need be. */
-static guint
-resolve (const EkStream *s, struct sockaddr_storage *out, GError **error)
-{
-  guint n = 0;
-
-  if (g_atomic_int_get (&n_resolving) >= RESOLVING_MAX)
-    return ek_stream_wrong (s, error, EAGAIN, "the resolver does not answer");
-  Resolving *r = g_new0 (Resolving, 1);
-  r->refs = 1;
-  r->host = g_strdup (s->server->host);
-  r->done = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  EkStream wait = { .fd = r->done, .server = s->server, .deadline = s->deadline };
-  if (r->done < 0 || !start_thread (r))
-    ek_stream_wrong (s, error, errno, "the resolver cannot be asked");
-  else if (ek_stream_wait (&wait, POLLIN, error)) {
-    n = r->rc == 0 ? copy_addresses (r->found, s->server->port, out) : 0;
-    if (n == 0)
-      ek_stream_wrong (s, error, ENOENT, "no address: %s", r->rc ? gai_strerror (r->rc) : "the name has none");
+  else {
+    *(struct sockaddr_in6 *) out = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = htons (port) };
+    memcpy (&((struct sockaddr_in6 *) out)->sin6_addr, a->bytes, 16);
   }
-  resolving_unref (r);
-  return n;
 }
 
+/* How many there are; 0 and *error: none. */
 static guint
 addresses (const EkStream *s, struct sockaddr_storage *out, GError **error)
 {
   const EkStreamServer *server = s->server;
   struct sockaddr_un *un = (struct sockaddr_un *) out;
   EkNetwork a;
+  guint n = 0;
 
   memset (out, 0, sizeof *out * ADDRESSES_MAX);
   if (server->path) {
@@ -235,17 +149,16 @@ addresses (const EkStream *s, struct sockaddr_storage *out, GError **error)
     g_strlcpy (un->sun_path, server->path, sizeof un->sun_path);
     return 1;
   }
-  if (!ek_network_parse_address (ek_str (server->host), &a))
-    return resolve (s, out, error);
-  if (a.len == 4) {
-    *(struct sockaddr_in *) out = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = htons (server->port) };
-    memcpy (&((struct sockaddr_in *) out)->sin_addr, a.bytes, 4);
-  }
-  else {
-    *(struct sockaddr_in6 *) out = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = htons (server->port) };
-    memcpy (&((struct sockaddr_in6 *) out)->sin6_addr, a.bytes, 16);
-  }
-  return 1;
+  EkHost host = { .text = server->text, .name = server->host, .is_address = ek_network_parse_address (ek_str (server->host), &a) };
+  g_autoptr (GError) why = NULL;
+  g_autofree char *text = ek_host_addresses (&host, ADDRESSES_MAX, s->deadline, &why);
+  g_auto (GStrv) words = g_strsplit (text ? text : "", ",", -1);
+  for (guint i = 0; words[i] && n < ADDRESSES_MAX; i++)
+    if (ek_network_parse_address (ek_str (words[i]), &a))
+      fill (&a, server->port, &out[n++]);
+  if (n == 0)
+    ek_stream_wrong (s, error, why ? why->code : ENOENT, "%s", why ? why->message : "it has no address that can be reached");
+  return n;
 }
 
 /* ---- connecting ---- */
