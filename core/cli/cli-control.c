@@ -234,8 +234,8 @@ simple (int argc, char **argv, const char *verb, const char *what, const char *h
 int
 ek_cli_reload (int argc, char **argv)
 {
-  return simple (argc, argv, "reload", "- take the configuration as it is now", "Nobody is disconnected.  When the configuration has errors "
-                 "all of them are told, nothing changes\nand the exit status is 1.  `ekiden config check` looks without reloading.\n\n"
+  return simple (argc, argv, "reload", "- take the configuration as it is now", "Nobody is disconnected, and when the command ends the configuration\n"
+                 "is in force.  When it has errors all of them are told, nothing changes\nand the exit status is 1.  `ekiden config check` looks without reloading.\n\n"
                  "Example:\n  ekiden config set queue.lifetime 3d && ekiden reload");
 }
 

@@ -50,8 +50,8 @@ static struct {
 
   EkPlan  *next;                     /* a reload under way */
   char    *kept;                     /* what it does not change, for who asked */
+  guint    settling;                 /* workers that have not said yet that it is in force */
   guint    answers;
-  GString *refusals;
 } m;
 
 static void go_on (void);
@@ -296,6 +296,13 @@ replace_confined (EkWorker *w)
 }
 
 static void
+in_force (EkMsg *msg, gpointer data)
+{
+  if (--m.settling == 0)
+    ek_control_reloaded (NULL, m.kept);
+}
+
+static void
 reload_done (void)
 {
   EkPlan *old = m.plan;
@@ -307,7 +314,8 @@ reload_done (void)
   ek_user_stores_use (m.plan, m.generation);
   ek_plan_free (old);
   ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
-  ek_control_reloaded (NULL, m.kept);
+  m.settling = 1 + ek_workers_in_force (in_force, NULL);
+  in_force (NULL, NULL);
   ek_log_set_level (m.plan->log_level);
   for (guint i = 0; i < ek_workers ()->len; i++)
     replace_confined (ek_workers ()->pdata[i]);
@@ -336,13 +344,11 @@ ek_master_reload (void)
 {
   g_autoptr (EkProblems) problems = ek_problems_new ();
   EkBuf text = { 0 };
-  GString *errors = g_string_new (NULL);
+  g_autoptr (GString) errors = g_string_new (NULL);
   GPtrArray *all = ek_workers ();
 
-  if (m.state != RUNNING || m.next) {
-    g_string_free (errors, TRUE);
-    return g_strdup (m.next ? "a reload is under way" : "the server is starting or stopping");
-  }
+  if (m.state != RUNNING || m.next || m.settling)
+    return g_strdup (m.state == RUNNING ? "a reload is under way" : "the server is starting or stopping");
   EkPlan *plan = ek_plan_new (m.options->conf_path, problems);
   if (plan == NULL)
     ek_problems_print (problems, &text);
@@ -352,7 +358,6 @@ ek_master_reload (void)
     g_free (m.kept);
     m.kept = ek_plan_keep (plan, m.plan);
   }
-  g_string_free (errors, TRUE);
   if (ek_buf_len (&text) > 0) {
     char *why = g_strndup (ek_buf_at (&text), ek_buf_len (&text));
     ek_buf_release (&text);

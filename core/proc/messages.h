@@ -22,6 +22,7 @@ enum {
   EK_M_CONFIG,          /* master -> worker: s piece of ek_conf_serialise() */
   EK_M_GENERATION,      /* master => worker: u number; answer: u EkGenerationAnswer, t problems */
   EK_M_ACTIVATE,        /* master -> worker: u number; u 0: forget the pending one */
+  EK_M_IN_FORCE,        /* master => worker: the answer, which is empty, says that all that was sent before is in force */
   EK_M_PEER,            /* master -> worker: u own role, u peer's role, u peer's index; fd */
   EK_M_LISTENER,        /* master -> worker: u role, t listener, t address, u login; fd */
   EK_M_START,           /* master -> worker: all of the above was sent; worker answers READY */

@@ -241,8 +241,7 @@ peers_within (void)
 
 /* ---- what master says ---- */
 
-static void die (const char *fmt, ...) G_GNUC_PRINTF (1, 2);
-static void
+static void G_GNUC_PRINTF (1, 2)
 die (const char *fmt, ...)
 {
   va_list args;
@@ -264,14 +263,13 @@ take_reach (EkUnpack *in, EkPool *pool)
   for (guint i = 0; i < n && !in->bad; i++) {
     const char *path = ek_unpack_text (in, pool);
     guint how = (guint) ek_unpack_max (in, EK_REACH_READ | EK_REACH_WRITE | EK_REACH_RUN);
+    if (w.reach == NULL)
+      continue;
     gsize len = path ? strlen (path) + 1 : 0;
     EkReach *r = g_malloc0 (sizeof *r + len);
     *r = (EkReach) { .path = (char *) (r + 1), .how = how };
     memcpy (r->path, path ? path : "", len);
-    if (w.reach)
-      g_ptr_array_add (w.reach, r);
-    else
-      g_free (r);
+    g_ptr_array_add (w.reach, r);
   }
 }
 
@@ -325,7 +323,7 @@ static void
 on_generation (EkMsg *msg)
 {
   g_autoptr (GError) error = NULL;
-  EkProblems *problems = ek_problems_new ();
+  g_autoptr (EkProblems) problems = ek_problems_new ();
   EkBuf text = { 0 };
   guint late = ek_modules_refused ();
   EkConf *conf = ek_conf_unserialise (ek_buf_at (&w.config), ek_buf_len (&w.config), &error);
@@ -349,7 +347,6 @@ on_generation (EkMsg *msg)
   ek_pack_text (out, ek_buf_at (&text));
   ek_channel_end (msg->channel);
   ek_buf_release (&text);
-  ek_problems_free (problems);
 }
 
 static void
@@ -469,6 +466,10 @@ master_message (EkMsg *msg, gpointer data)
   case EK_M_ACTIVATE:
     on_activate (ek_unpack_u64 (&msg->in));
     break;
+  case EK_M_IN_FORCE:
+    ek_channel_answer (msg->channel, msg->id);
+    ek_channel_end (msg->channel);
+    break;
   case EK_M_PEER:
     on_peer (msg);
     break;
@@ -509,8 +510,7 @@ finish (void)
     if (ek_role_here (r) && w.ops[r] && w.ops[r]->end && w.started)
       w.ops[r]->end ();
   while (w.peers->len > 0) {
-    Peer *p = w.peers->pdata[w.peers->len - 1];
-    g_ptr_array_set_size (w.peers, (int) w.peers->len - 1);
+    Peer *p = g_ptr_array_steal_index (w.peers, w.peers->len - 1);
     ek_channel_free (p->channel);
     g_free (p);
   }

@@ -336,6 +336,22 @@ ek_workers_use (const EkPlan *plan, guint64 generation, const EkPlan *old)
   }
 }
 
+guint
+ek_workers_in_force (EkAnswerFunc func, gpointer data)
+{
+  guint n = 0;
+
+  for (guint i = 0; i < m.all->len; i++) {
+    EkWorker *w = m.all->pdata[i];
+    if (w->state != EK_WORKER_READY || w->place || w->outdated || w->active != m.generation)
+      continue;
+    ek_channel_call (w->channel, EK_M_IN_FORCE, func, data);
+    ek_channel_end (w->channel);
+    n++;
+  }
+  return n;
+}
+
 void
 ek_workers_forget (guint64 generation)
 {
