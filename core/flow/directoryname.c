@@ -2,14 +2,18 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A domain has a block of its own, or it is one of those that a block's map of names knows.  The maps are asked only for domains
- * without a block, so what is written down needs no database.
+ * without a block, so what is written down needs no database.  They are asked all at once: one whose server hangs holds up no
+ * domain that another one knows.
  */
 #include "config.h"
 #include "auth/auth.h"
 #include "flow/directory.h"
 #include "mail/address.h"
 #include "module/lookup.h"
+#include "proc/role.h"
 #include <string.h>
+
+#define PRECEDENCE_US 250000         /* how long a map that knows the domain waits for those before it, which count first */
 
 static struct {
   EkGeneration *generation;
@@ -18,15 +22,23 @@ static struct {
   EkTime        timeout;
 } d;
 
+typedef struct {                     /* a map that was asked */
+  EkNaming    *naming;
+  EkMapLookup *lookup;               /* NULL: it has answered */
+  bool         knows;
+} Asked;
+
 struct EkNaming {                    /* one address under way, in the caller's pool */
   EkPool       *pool;
   EkStr         address;             /* with a domain */
   EkName        name;
-  guint         at;                  /* of d.mapped */
   bool          away;                /* a map could not answer */
-  EkGeneration *generation;          /* whose blocks these are */
+  EkGeneration *generation;          /* whose blocks these are; NULL: no map was asked */
   GPtrArray    *mapped;
-  EkMapLookup  *lookup;
+  Asked        *asked;               /* one for each of mapped */
+  guint         open;                /* of those, without an answer */
+  EkTimer       precedence;
+  bool          waited;
   EkNamed       func;
   gpointer      data;
 };
@@ -101,33 +113,69 @@ end (EkNaming *n, EkStatus status)
     g_ptr_array_unref (mapped);
 }
 
-static void ask (EkNaming *n);
+static void
+forget (EkNaming *n)
+{
+  ek_timer_cancel (ek_role_loop (), &n->precedence);
+  for (guint i = 0; i < n->mapped->len; i++)
+    if (n->asked[i].lookup)
+      ek_map_lookup_cancel (g_steal_pointer (&n->asked[i].lookup));
+}
+
+/* The first map that knows the domain, in the order of the files.  One behind it counts even while this one is away. */
+static void
+decide (EkNaming *n)
+{
+  bool earlier = false;
+  guint i = 0;
+
+  for (; i < n->mapped->len && !n->asked[i].knows; i++)
+    earlier |= n->asked[i].lookup != NULL;
+  if (i == n->mapped->len) {
+    if (n->open == 0)
+      end (n, n->away ? EK_DEFER : EK_OK);
+  }
+  else if (!earlier || n->waited) {
+    forget (n);
+    n->name.domain = n->mapped->pdata[i];
+    end (n, EK_OK);
+  }
+  else if (!ek_timer_armed (&n->precedence))
+    ek_timer_set (ek_role_loop (), &n->precedence, PRECEDENCE_US);
+}
+
+static void
+waited (EkTimer *timer)
+{
+  EkNaming *n = (EkNaming *) ((char *) timer - G_STRUCT_OFFSET (EkNaming, precedence));
+
+  n->waited = true;
+  decide (n);
+}
 
 static void
 answered (EkStatus status, const EkAnswer *answer, const GError *why, gpointer user)
 {
-  EkNaming *n = user;
+  Asked *asked = user;
+  EkNaming *n = asked->naming;
 
-  n->lookup = NULL;
-  if (status == EK_OK) {
-    n->name.domain = n->mapped->pdata[n->at];
-    end (n, EK_OK);
-    return;
-  }
-  n->away |= status != EK_NOTFOUND;
-  n->at++;
-  ask (n);
+  asked->lookup = NULL;
+  asked->knows = status == EK_OK;
+  n->away |= status != EK_OK && status != EK_NOTFOUND;
+  n->open--;
+  decide (n);
 }
 
-/* The maps that have not been asked.  A domain that one of them knows is found even while another is away. */
 static void
 ask (EkNaming *n)
 {
-  if (n->at == n->mapped->len)
-    end (n, n->away ? EK_DEFER : EK_OK);
-  else {
-    const EkDomainConf *conf = n->mapped->pdata[n->at];
-    n->lookup = ek_map_lookup (conf->names, &(EkQuery) { .key = ek_str (n->name.domain_name) }, d.timeout, answered, n);
+  n->precedence.func = waited;
+  n->open = n->mapped->len;
+  n->asked = ek_pool_newv (n->pool, Asked, n->mapped->len);
+  for (guint i = 0; i < n->mapped->len; i++) {
+    const EkDomainConf *conf = n->mapped->pdata[i];
+    n->asked[i] = (Asked) { .naming = n };
+    n->asked[i].lookup = ek_map_lookup (conf->names, &(EkQuery) { .key = ek_str (n->name.domain_name) }, d.timeout, answered, &n->asked[i]);
   }
 }
 
@@ -166,9 +214,9 @@ ek_directory_name (EkPool *pool, EkStr address, EkNamed func, gpointer data)
 void
 ek_directory_name_cancel (EkNaming *n)
 {
-  if (n == NULL || n->lookup == NULL)
+  if (n == NULL || n->generation == NULL)
     return;
-  ek_map_lookup_cancel (g_steal_pointer (&n->lookup));
+  forget (n);
   ek_generation_unref (n->generation);
   g_ptr_array_unref (n->mapped);
 }
