@@ -60,7 +60,6 @@ ek_auth_new (EkJobPool *jobs)
   auth->jobs = jobs;
   auth->penalty = ek_penalty_new ();
   ek_random (auth->key, sizeof auth->key);
-  auth->read_only = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   auth->likes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_secret);
   return auth;
 }
@@ -74,7 +73,7 @@ ek_auth_free (EkAuth *auth)
   ek_cache_free (auth->logins);
   ek_wipe (auth->key, sizeof auth->key);
   g_hash_table_unref (auth->likes);
-  g_hash_table_unref (auth->read_only);
+  ek_auth_rehash_forget ();
   g_free (auth);
 }
 

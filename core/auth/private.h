@@ -18,7 +18,6 @@ struct EkAuth {
   EkJobPool  *jobs;                  /* for hashes alone */
   EkPenalty  *penalty;
   bool        keep_plain;
-  GHashTable *read_only;             /* set of passdbs' names: told that they cannot be written */
   GHashTable *likes;                 /* passdb's name -> the stored secret it gave last, for dummies */
 };
 
@@ -84,6 +83,8 @@ EkStr     ek_auth_copy_secret (EkPool *pool, EkStr secret);      /* wiped with t
 
 /* ---- rehash.c ---- */
 void ek_auth_rehash (EkAuthRun *run);              /* the login succeeded: keeps its password by a stronger scheme, if that is wanted */
+/* Which passdbs cannot be written is found out anew. */
+void       ek_auth_rehash_forget (void);
 
 /* ---- remember.c ---- */
 /* Takes account and user of the last login with this secret; `stale`: the backends are away. */

@@ -4,6 +4,7 @@
  * Only a right password that the core has compared itself; the login is answered first and never hears of it.  The new hash is made on
  * a job thread and written where the old one came from, if that one is still there: a password that was changed meanwhile stays. */
 #include "auth/private.h"
+#include <errno.h>
 #include <string.h>
 
 #define UNDER_WAY_MAX 4              /* hashes are dear, and each login is another chance */
@@ -21,7 +22,22 @@ typedef struct {
 
 typedef struct { const char *name; EkStr from, to; } Ask;
 
-static guint under_way;              /* loop thread */
+static guint under_way;              /* loop thread, as the next */
+static GHashTable *read_only;        /* set of passdbs' names: told, since the last configuration, that no login may write there; NULL: none */
+
+static bool
+is_new_read_only (const EkInstance *passdb)
+{
+  if (read_only == NULL)
+    read_only = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  return g_hash_table_add (read_only, g_strdup (passdb->name));
+}
+
+void
+ek_auth_rehash_forget (void)
+{
+  g_clear_pointer (&read_only, g_hash_table_unref);
+}
 
 /* ---- writing ---- */
 
@@ -55,6 +71,8 @@ replaced (EkStatus status, gpointer data, const GError *why, gpointer user)
   if (status == EK_OK)
     ek_log (EK_INFO, "auth", "%s: the password is kept by %s now, no longer by %.*s (%s)", r->name, r->scheme, EK_STR_ARG (was),
             r->passdb->name);
+  else if (status == EK_FAIL && why && why->code == EROFS)       /* no further hash is made for it */
+    (void) is_new_read_only (r->passdb);
   finish (r);
 }
 
@@ -99,8 +117,8 @@ can_replace (EkAuthRun *run)
   const EkInstance *passdb = run->compared_by;
 
   if (passdb->module->passdb->replace)
-    return true;
-  if (g_hash_table_add (run->auth->read_only, g_strdup (passdb->name)))
+    return read_only == NULL || !g_hash_table_contains (read_only, passdb->name);
+  if (is_new_read_only (passdb))
     ek_log (EK_INFO, "auth", "%s \"%s\" cannot be written by a login: its passwords stay as they are (auth.rehash)", passdb->module->name,
             passdb->name);
   return false;

@@ -51,6 +51,7 @@ ek_auth_configure (EkAuth *auth, const EkAuthConf *conf)
 {
   EkCacheConf want = { .fresh = conf->cache, .stale = conf->cache_stale, .entries_max = (guint) conf->cache_max };
 
+  ek_auth_rehash_forget ();
   if (auth->logins && same (&want, &auth->logins_conf))
     return;                          /* a reload in the middle of an outage must not end what bridges it */
   ek_cache_free (auth->logins);

@@ -10,7 +10,7 @@ static const struct { const char *names; int rank; } ranks[] = {
   { "SMD5|SSHA|SSHA256|SSHA512|MD5-CRYPT", 2 },
   { "SHA256-CRYPT|SHA512-CRYPT|PBKDF2", 3 },
   { "BLF-CRYPT", 4 },
-  { "ARGON2I|ARGON2ID", 5 },
+  { "ARGON2I|ARGON2ID|ARGON2", 5 },
 };
 
 /* CRYPT, and MD5, are what their hashes begin with. */

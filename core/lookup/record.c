@@ -1,6 +1,7 @@
 /* record.c - rows of a database as accounts and users
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/record.h"
+#include "auth/scheme.h"
 #include "lookup/template.h"
 #include <errno.h>
 #include <grp.h>
@@ -115,6 +116,14 @@ ek_record_account (EkPool *pool, const EkAnswer *answer, const EkRecordDefaults 
     account->stored = ek_str (ek_pool_printf (pool, "{%s}%.*s", defaults->scheme, EK_STR_ARG (secret)));
   account->fields = fields_of (pool, answer, "password", &account->n_fields);
   return EK_OK;
+}
+
+EkStr
+ek_record_without_scheme (const EkRecordDefaults *defaults, EkStr stored)
+{
+  EkStr scheme, rest = ek_scheme_split (stored, &scheme);
+
+  return ek_str_eq (scheme, ek_str (defaults->scheme)) ? rest : (EkStr) { NULL, 0 };
 }
 
 /* ---- users ---- */

@@ -28,6 +28,9 @@ EkStatus ek_record_account (EkPool *pool, const EkAnswer *answer, const EkRecord
 EkStatus ek_record_user (EkPool *pool, const EkAnswer *answer, const EkRecordDefaults *defaults, const char *name, EkUser *user,
                          GError **error);
 
+/* A stored password as the row has it when it got its {SCHEME} from the defaults; a NULL p: it did not. */
+EkStr    ek_record_without_scheme (const EkRecordDefaults *defaults, EkStr stored);
+
 /* A number or a name of the system; empty gives -1.  False: not known. */
 bool     ek_record_id (EkStr text, bool group, gint64 *id);
 /* "storage=1G", "*:bytes=1000000", "1G" (KB when there is no letter): bytes; 0: none, or no size. */

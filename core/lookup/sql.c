@@ -348,15 +348,6 @@ pass_set (EkInstance *base, EkCall *call, const char *name, EkStr stored)
   return change (self, call, q->user_insert, ek_str (name), "stored", stored);
 }
 
-/* A password without {SCHEME} got its block's when it was looked up. */
-static EkStr
-without_scheme (const EkSqlInstance *self, EkStr stored)
-{
-  EkStr scheme, rest = ek_scheme_split (stored, &scheme);
-
-  return ek_str_eq (scheme, ek_str (self->scheme)) ? rest : (EkStr) { NULL, 0 };
-}
-
 static EkStatus
 pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkStr to)
 {
@@ -370,7 +361,7 @@ pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkSt
     return ek_fail (&call->error, EK_FAIL, EROFS, "passwords are not rehashed: password_update %s", sql ? "does not look at the old "
                     "one: add AND (:old = '' OR password = :old)" : "is not set");
   EkStatus status = change_old (self, call, sql, ek_str (name), "stored", to, from);
-  EkStr bare = without_scheme (self, from);
+  EkStr bare = ek_record_without_scheme (&self->queries->defaults, from);
   return status == EK_NOTFOUND && bare.n > 0 ? change_old (self, call, sql, ek_str (name), "stored", to, bare) : status;
 }
 

@@ -1,4 +1,4 @@
-/* argon2.c - password schemes ARGON2I and ARGON2ID, with libsodium
+/* argon2.c - password schemes ARGON2I and ARGON2ID, and ARGON2, which is either, with libsodium
  * SPDX-License-Identifier: Apache-2.0
  *
  * The stored form is the usual one, $argon2id$v=19$m=65536,t=3,p=1$salt$hash, which Dovecot and the
@@ -24,16 +24,19 @@ static const struct {
 
 #define COST_MAX 1000                /* passes: each takes tens of milliseconds */
 
+/* ARGON2 (OpenLDAP's) is what its hash begins with; a NULL p: it is still to be made. */
 static guint
-variant_of (const char *scheme)
+variant_of (const char *scheme, EkStr stored)
 {
-  return strcmp (scheme, variants[0].name) == 0 ? 0 : 1;
+  bool either = strcmp (scheme, "ARGON2") == 0;
+
+  return strcmp (scheme, variants[0].name) == 0 || (either && stored.p && ek_str_starts (stored, ek_str (variants[0].prefix))) ? 0 : 1;
 }
 
 static EkStatus
 argon2_verify (const char *scheme, EkStr secret, EkStr stored, GError **error)
 {
-  guint v = variant_of (scheme);
+  guint v = variant_of (scheme, stored);
   char hash[crypto_pwhash_STRBYTES];
 
   if (stored.n >= sizeof hash || memchr (stored.p, '\0', stored.n)
@@ -60,7 +63,7 @@ argon2_verify (const char *scheme, EkStr secret, EkStr stored, GError **error)
 static char *
 argon2_make (const char *scheme, EkStr secret, guint cost, GError **error)
 {
-  guint v = variant_of (scheme);
+  guint v = variant_of (scheme, (EkStr) { NULL, 0 });
   char hash[crypto_pwhash_STRBYTES];
 
   if (cost != 0 && (cost < variants[v].cost_min || cost > COST_MAX)) {
@@ -80,7 +83,7 @@ argon2_make (const char *scheme, EkStr secret, guint cost, GError **error)
 }
 
 static const EkSchemeOps scheme = {
-  .names = "ARGON2I|ARGON2ID", .verify = argon2_verify, .make = argon2_make,
+  .names = "ARGON2I|ARGON2ID|ARGON2", .verify = argon2_verify, .make = argon2_make,
 };
 
-EK_MODULE (argon2, .summary = "Password schemes ARGON2I and ARGON2ID", .scheme = &scheme);
+EK_MODULE (argon2, .summary = "Password schemes ARGON2I, ARGON2ID and ARGON2", .scheme = &scheme);

@@ -1,8 +1,6 @@
-/* ldap.c - maps, passwords and users in a directory: the block, its checks, its three tables
+/* ldap.c - maps, passwords and users in a directory: the block and its three tables
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
-#include "lookup/params.h"
-#include "lookup/tablefile.h"
 #include <errno.h>
 #include <string.h>
 
@@ -38,6 +36,8 @@ static const EkOption options[] = {
              "read them."),
   EK_OPTION (Ldap, user_dn, "", "With auth_bind: the name of the user's entry, so that it is not searched for first: "
              "\"uid=:local,ou=people,dc=example,dc=com\"."),
+  EK_OPTION (Ldap, writable, "no", "Entries may be changed, as bind_dn: their password by auth.rehash and `ekiden user passwd`, the attributes of "
+             "user_attributes by `ekiden user set`. They are made and deleted with the directory's own tools."),
   EK_OPTION (Ldap, exact, "yes", "An entry whose attribute differs from the name that was asked for in more than the case of letters is none: "
              "directories take full-width letters and doubled blanks for the same."),
   EK_OPTION (Ldap, referrals, "no", "What a server says that another one holds is looked for there. Only servers of uris are told bind_dn and "
@@ -52,99 +52,6 @@ static const EkOption options[] = {
   EK_OPTION (Ldap, gid, "", "The system group of those whose entry gives none, as a number or a name."),
   EK_OPTIONS_END
 };
-
-/* ---- checks ---- */
-
-static bool
-wrong (GError **error, const char *text)
-{
-  ek_fail (error, EK_FAIL, EINVAL, "%s", text);
-  return false;
-}
-
-static bool
-read_template (Ldap *self, LdapTemplate **t, const char *option, LdapPlace place, const char *text, GError **error)
-{
-  if (text == NULL)
-    return true;
-  *t = ldapc_template_parse (self->pool, option, place, text, error);
-  return *t != NULL;
-}
-
-/* Names that a map's question alone may have would find nobody at each login. */
-static bool
-check_params (const LdapTemplate *t, GError **error)
-{
-  for (guint i = 0; t && i < t->n_params; i++)
-    if (!ek_param_is_known (t->option, t->pieces[i].param, NULL, error))
-      return false;
-  return true;
-}
-
-static bool
-read_question (Ldap *self, LdapQuestion *q, const char *option, const char *filter, const char *columns_option, char *const *attributes,
-               GError **error)
-{
-  LdapTemplate *t = NULL;
-
-  if (!read_template (self, &t, option, LDAPC_FILTER, filter, error)
-      || !(q->columns = ldapc_columns_parse (self->pool, columns_option, attributes, error)))
-    return false;
-  q->filter = t;
-  if (t)
-    q->attributes = ldapc_attributes (self->pool, q->columns, t);
-  return true;
-}
-
-static bool
-read_questions (Ldap *self, GError **error)
-{
-  const char *password = self->password_filter ? self->password_filter : self->user_filter;
-  const char *user = self->user_filter ? self->user_filter : self->password_filter;
-  const char *password_from = self->password_filter ? "password_filter" : "user_filter";
-  const char *user_from = self->user_filter ? "user_filter" : "password_filter";
-
-  if (!read_question (self, &self->map, "filter", self->filter, "attributes", self->attributes, error)
-      || !read_question (self, &self->password, password_from, password, "password_attributes", self->password_attributes, error)
-      || !read_question (self, &self->user, user_from, user, "user_attributes", self->user_attributes, error)
-      || !read_question (self, &self->users, "users_filter", self->users_filter, "users_attributes", self->users_attributes, error)
-      || !check_params (self->password.filter, error) || !check_params (self->user.filter, error))
-    return false;
-  if (self->map.filter && self->map.columns->n_columns == 0)
-    return wrong (error, "attributes is empty: name the attributes whose values are the answer to filter");
-  if (self->users.filter && self->users.filter->n_params)
-    return wrong (error, "users_filter: it is for all users, so it has no parameters");
-  if (self->users.filter && self->users.columns->n_columns != 1)
-    return wrong (error, "users_attributes: one column is wanted, as \"mail=user\"");
-  return true;
-}
-
-static bool
-read_names (Ldap *self, GError **error)
-{
-  bool searches = self->map.filter || self->password.filter || self->user.filter || self->users.filter;
-
-  if (!read_template (self, &self->base_template, "base", LDAPC_DN, self->base ? self->base : "", error)
-      || !read_template (self, &self->dn_template, "user_dn", LDAPC_DN, self->user_dn, error) || !check_params (self->dn_template, error))
-    return false;
-  if (self->dn_template && !self->auth_bind)
-    return wrong (error, "user_dn is for binds: set auth_bind = yes, or take it out");
-  if (self->dn_template && self->dn_template->n_params == 0)
-    return wrong (error, "user_dn names one entry for all users: write :user or :local where their name stands");
-  if (self->users.filter && self->base_template->n_params)
-    return wrong (error, "users_filter: base has parameters, so there is no place in which all users are");
-  if (!searches && self->dn_template == NULL)
-    return wrong (error, "it answers no question: set filter for a map, user_filter for users and passwords, or auth_bind and user_dn");
-  return true;
-}
-
-static bool
-check_rest (Ldap *self, GError **error)
-{
-  if ((self->bind_dn != NULL) != (self->bind_password.len > 0))
-    return wrong (error, "bind_dn and bind_password go together: servers take a name without a password for nobody");
-  return !self->tls_verify || ek_path_check ("ca_file", self->ca_file, error);
-}
 
 static const char *
 lacks (const EkInstance *base, const char *table)
@@ -180,8 +87,7 @@ init (EkInstance *base, GError **error)
   pthread_mutex_init (&self->lock, NULL);
   self->pool = ek_pool_new ();
   self->scope_number = self->scope[0] == 's' ? LDAP_SCOPE_SUBTREE : self->scope[0] == 'o' ? LDAP_SCOPE_ONELEVEL : LDAP_SCOPE_BASE;
-  if (ldapc_servers_parse (self, error) && read_questions (self, error) && read_names (self, error)
-      && ek_record_defaults (&self->defaults, self->scheme, self->home, self->mail, self->uid, self->gid, error) && check_rest (self, error))
+  if (ldapc_check (self, error))
     return TRUE;
   stop (base);
   return FALSE;
@@ -327,18 +233,27 @@ bound_account (EkPool *pool, const EkAnswer *answer, const EkRecordDefaults *def
   return status;
 }
 
+/* The one entry of a user. */
+static EkStatus
+find_entry (Ask *ask, const LdapQuestion *question, const char *option, const char *name, EkAnswer *answer)
+{
+  EkQuery query = { .key = ek_str (name) };
+
+  ask->question = question;
+  ask->query = &query;
+  ask->rows.record = true;
+  EkStatus status = ask_all (ask, 1, option, answer);
+  ask->query = NULL;
+  return status;
+}
+
 static EkStatus
 find_account (Ask *ask, const char *name, EkAccount *account)
 {
   Ldap *self = ask->self;
-  EkQuery query = { .key = ek_str (name) };
   EkAnswer answer;
+  EkStatus status = find_entry (ask, &self->password, "password_filter", name, &answer);
 
-  ask->question = &self->password;
-  ask->query = &query;
-  ask->rows.record = true;
-  EkStatus status = ask_all (ask, 1, "password_filter", &answer);
-  ask->query = NULL;
   if (status != EK_OK)
     return status;
   if (self->auth_bind)
@@ -439,10 +354,9 @@ static EkStatus
 user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
 {
   Ldap *self = (Ldap *) base;
-  EkQuery query = { .key = ek_str (name) };
-  Ask ask = { .self = self, .call = call, .question = &self->user, .query = &query, .rows.record = true };
+  Ask ask = { .self = self, .call = call };
   EkAnswer answer;
-  EkStatus status = ask_all (&ask, 1, "user_filter", &answer);
+  EkStatus status = find_entry (&ask, &self->user, "user_filter", name, &answer);
 
   if (status == EK_OK)
     status = ek_record_user (call->pool, &answer, &self->defaults, name, user, &call->error);
@@ -494,9 +408,108 @@ user_each (EkInstance *base, EkCall *call, void (*func) (const EkUser *, gpointe
   return done (self, call, ldapc_search (((Conn *) call->conn)->main, &search));
 }
 
+/* ---- changes ---- */
+
+/* The attribute that alone gives a column; NULL: there is none. */
+static const char *
+attribute_of (const LdapColumns *columns, const char *column)
+{
+  const char *found = NULL;
+
+  for (guint i = 0; i < columns->n_sources; i++) {
+    const LdapSource *source = &columns->sources[i];
+    if (source->attribute == NULL || strcmp (columns->names[source->column], column) != 0)
+      continue;
+    if (found)
+      return NULL;
+    found = source->attribute;
+  }
+  return found;
+}
+
+static EkStatus
+read_only (EkCall *call)
+{
+  return ek_fail (&call->error, EK_FAIL, EROFS, "it is read-only: set writable = yes, and give bind_dn the right to write");
+}
+
+/* Who may write the password, and where; NULL and an error. */
+static const char *
+password_attribute (const Ldap *self, EkCall *call)
+{
+  const char *attribute = self->writable ? attribute_of (self->password.columns, "password") : NULL;
+
+  if (!self->writable)
+    (void) read_only (call);
+  else if (attribute == NULL)
+    ek_fail (&call->error, EK_FAIL, EROFS, "password_attributes names no one attribute for the password: add \"userPassword=password\"");
+  return attribute;
+}
+
+static EkStatus
+change (Ask *ask, const char *attribute, EkStr from, EkStr to)
+{
+  LdapChange it = { .call = ask->call, .dn = ask->dn, .attribute = attribute, .from = from, .to = to };
+
+  return ldapc_change (((Conn *) ask->call->conn)->main, &it);
+}
+
+static EkStatus
+pass_set (EkInstance *base, EkCall *call, const char *name, EkStr stored)
+{
+  Ask ask = { .self = (Ldap *) base, .call = call };
+  const char *attribute = password_attribute (ask.self, call);
+  EkAnswer answer;
+
+  if (attribute == NULL)
+    return EK_FAIL;
+  EkStatus status = find_entry (&ask, &ask.self->password, "password_filter", name, &answer);
+  if (status == EK_NOTFOUND)
+    return ek_fail (&call->error, EK_FAIL, ENOENT, "no entry is found for \"%s\": make it with the directory's own tools", name);
+  return done (ask.self, call, status == EK_OK ? change (&ask, attribute, (EkStr) { NULL, 0 }, ldapc_stored (call->pool, stored)) : status);
+}
+
+static EkStatus
+pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkStr to)
+{
+  Ask ask = { .self = (Ldap *) base, .call = call };
+  const char *attribute = password_attribute (ask.self, call);
+  EkAnswer answer;
+
+  if (attribute == NULL)
+    return EK_FAIL;
+  EkStatus status = find_entry (&ask, &ask.self->password, "password_filter", name, &answer);
+  EkStr is = status == EK_OK ? ek_answer_column (&answer, "password") : EK_STR ("");
+  if (status == EK_OK && !ek_str_eq (is, from) && !ek_str_eq (is, ek_record_without_scheme (&ask.self->defaults, from)))
+    status = EK_NOTFOUND;              /* somebody has changed it */
+  return done (ask.self, call, status == EK_OK ? change (&ask, attribute, is, ldapc_stored (call->pool, to)) : status);
+}
+
+static EkStatus
+user_set (EkInstance *base, EkCall *call, const char *name, const char *field, EkStr value)
+{
+  Ldap *self = (Ldap *) base;
+  Ask ask = { .self = self, .call = call };
+  const LdapQuestion *from = self->user.filter ? &self->user : &self->password;
+  const char *column = strcmp (field, "quota") == 0 ? "quota_bytes" : field, *attribute = attribute_of (from->columns, column);
+  EkAnswer answer;
+
+  if (!self->writable)
+    return read_only (call);
+  for (guint i = 0; i < 2 && attribute == NULL && strcmp (field, "quota") == 0; i++)
+    attribute = attribute_of (from->columns, column = i ? "quota_rule" : "quota_storage_size");
+  if (attribute == NULL && (attribute = attribute_of (self->password.columns, column)))
+    from = &self->password;
+  if (attribute == NULL || strcmp (column, "password") == 0)
+    return ek_fail (&call->error, EK_FAIL, EINVAL, "it has no field \"%s\": those that can be set are the columns of user_attributes and "
+                    "password_attributes that one attribute gives", field);
+  EkStatus status = find_entry (&ask, from, "user_filter", name, &answer);
+  return done (self, call, status == EK_OK ? change (&ask, attribute, (EkStr) { NULL, 0 }, ldapc_field (call->pool, column, value)) : status);
+}
+
 static const EkMapOps map = { .lookup = map_lookup };
-static const EkPassdbOps passdb = { .lookup = pass_lookup, .verify = pass_verify, .verifies = pass_verifies };
-static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each };
+static const EkPassdbOps passdb = { .lookup = pass_lookup, .verify = pass_verify, .verifies = pass_verifies, .set = pass_set, .replace = pass_replace };
+static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each, .set = user_set };
 
 EK_MODULE (ldap, .summary = "Maps, passwords and users in a directory (LDAP)", .options = options, .instance_size = sizeof (Ldap), .lacks = lacks,
            .init = init, .stop = stop, .connect = open_conns, .disconnect = close_conns, .map = &map, .passdb = &passdb, .userdb = &userdb);

@@ -58,7 +58,7 @@ typedef struct {
   EkInstance  instance;
   char      **uris;
   const char *tls, *ca_file, *bind_dn, *base, *scope;
-  bool        tls_verify, auth_bind, exact, referrals;
+  bool        tls_verify, auth_bind, exact, referrals, writable;
   EkSecret    bind_password;
   EkTime      connect_timeout, timeout;
   gint64      size_limit;
@@ -108,6 +108,8 @@ EkStatus  ldapc_failed (LdapConn *conn, const char *what, int code, GError **err
  * the block's own servers. */
 const LdapServer *ldapc_server_of (const Ldap *self, EkPool *pool, const LDAPURLDesc *url, GError **error);
 bool      ldapc_is_own (const Ldap *self, const LdapServer *server);       /* is it one of uris? */
+/* Makes of the block's rows what init() makes (check.c).  False and *error. */
+bool      ldapc_check (Ldap *self, GError **error);
 /* Reads uris into servers. */
 bool      ldapc_servers_parse (Ldap *self, GError **error);
 
@@ -129,6 +131,22 @@ struct LdapSearch {
 
 /* OK also when nothing was found.  NOTFOUND: see base_varies.  DEFER and call->error. */
 EkStatus ldapc_search (LdapConn *conn, LdapSearch *search);
+
+/* ---- changes (write.c) ---- */
+
+typedef struct {
+  EkCall     *call;
+  const char *dn, *attribute;
+  EkStr       from;                  /* the value that goes; a NULL p: whatever is there */
+  EkStr       to;                    /* the one that comes; empty: none */
+} LdapChange;
+
+/* OK; NOTFOUND: the entry has not `from`, or is gone; FAIL and call->error: the server refuses it; DEFER and call->error. */
+EkStatus ldapc_change (LdapConn *conn, const LdapChange *change);
+/* A stored password as other programs that use the directory know it: {CRYPT} and {ARGON2}, which their hashes begin to tell apart. */
+EkStr    ldapc_stored (EkPool *pool, EkStr stored);
+/* What a command sets a column to, as an attribute holds it; empty: the attribute is taken away. */
+EkStr    ldapc_field (EkPool *pool, const char *column, EkStr value);
 
 /* ---- entries as rows (rows.c) ---- */
 

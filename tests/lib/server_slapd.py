@@ -4,11 +4,13 @@
     slapd = Slapd(folder, "dc=example", schema=AD_SCHEMA)        writes nothing yet; slapd.port, slapd.ldapi are known
     slapd.load(ldif)                                             the data, by slapadd, while it does not run
     slapd.start(certificate=(chain, key), ca=path)
+    slapd.values("(mail=anna@example.test)", "userPassword")
     slapd.pause(); slapd.resume(); slapd.kill(); slapd.stop()
 
 Everybody may read all but userPassword; `reader` (with `password`) may read that too.
 More than 700 entries are given only in pages.  The system's own server is never touched.
 """
+import base64
 import os
 import shutil
 import signal
@@ -99,6 +101,17 @@ class Slapd:
         if not wait_for(lambda: self.process.poll() is not None or self.answers(), 60) or self.process.poll() is not None:
             with open(f"{self.dir}/log", encoding="utf-8", errors="replace") as f:
                 raise RuntimeError(f"slapd does not start: {f.read()[-2000:]}")
+
+    def values(self, entries, attribute):
+        """Those of the entries that a filter finds, as they lie in the database, passwords too."""
+        done = subprocess.run([self.program("slapcat"), "-f", f"{self.dir}/slapd.conf", "-a", entries, "-o", "ldif-wrap=no"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=True)
+        found = []
+        for line in done.stdout.decode().splitlines():
+            name, _, value = line.partition(":")
+            if name.lower() == attribute.lower():
+                found.append(base64.b64decode(value[2:]).decode() if value.startswith(":") else value.strip())
+        return found
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)

@@ -99,7 +99,36 @@ ldap "ad" { uris = "@URI@"
   base = "ou=windows,dc=example"
   home = "${mail}/%d/%n"
   include "@TOP@/etc/presets/ldap-ad.conf" }
+ldap "write" { uris = "@URI@", "@OTHER@"
+  base = "dc=example"
+  referrals = yes
+  bind_dn = "@READER@"
+  bind_password = "@PASSWORD@"
+  user_filter = "(&(objectClass=inetOrgPerson)(mail=:user))"
+  user_attributes = "description=quota_rule", "l=town", "=color=red"
+  password_attributes = "userPassword=password", "employeeType=nologin"
+  writable = yes
+  home = "${mail}/%d/%n" }
+ldap "again" { uris = "@URI@"
+  base = "ou=people,dc=example"
+  user_filter = "(&(objectClass=inetOrgPerson)(cn=:user))"
+  auth_bind = yes
+  home = "${mail}/%d/%n" }
+ldap "weak" { uris = "@URI@"
+  base = "ou=people,dc=example"
+  bind_dn = "uid=ben-look.test,ou=people,dc=example"
+  bind_password = "ben-pw"
+  user_filter = "(&(objectClass=inetOrgPerson)(mail=:user))"
+  user_attributes = "description=quota_rule"
+  writable = yes
+  home = "${mail}/%d/%n" }
 domain "$domain" { auth = people
+  mailboxes = mail }
+domain "write.test" { auth = write
+  mailboxes = mail }
+domain "again.test" { auth = again
+  mailboxes = mail }
+domain "weak.test" { auth = weak
   mailboxes = mail }
 domain "look.test" { auth = look
   aliases = look
@@ -130,7 +159,8 @@ domain "ad.test" { auth = ad
   mailboxes = mail }
 routing { cache = 0
   cache_stale = 0 }
-auth { failure_delay = 100ms
+auth { rehash = SHA512-CRYPT
+  failure_delay = 100ms
   failure_delay_max = 200ms }
 queue { backoff_min = 1s
   backoff_max = 2s }
@@ -174,6 +204,7 @@ def directory(mail):
     text += person("outside", "look.test", homeDirectory="relative", userPassword="{SSHA}broken")
     text += person("bare", "look.test", homeDirectory=f"{mail}/look.test/bare", userPassword=[])
     text += person("anna", "cost.test", userPassword="{COUNTED}right")
+    text += person("anna", "write.test", cn="anna@again.test") + person("ben", "write.test") + person("anna", "weak.test")
     text += person("one", "twice.test", ou="twice.test") + person("two", "twice.test", ou="twice.test")
     text += entry("cn=all@look.test,ou=people,dc=example", "nisMailAlias", cn="all@look.test", rfc822MailMember=["anna@look.test", "ben@look.test"])
     text += entry("ou=far,dc=example", "referral extensibleObject", ou="far", ref="@FAR@/ou=far,dc=example")
@@ -278,6 +309,45 @@ def cost(slapd):
     t.ok(done.returncode == 0, "an unknown user costs one hash, as a wrong password does", done.stdout)
 
 
+def writing(s, slapd, far):
+    """Passwords and attributes are changed; what changes them, and what other programs see."""
+    anna, ben = "(mail=anna@write.test)", "(mail=ben@write.test)"
+    t.contains(s.login("anna@write.test", "anna-pw"), "OK", "writable: a login by a password in plain")
+    t.ok(wait_for(lambda: slapd.values(anna, "userPassword")[0].startswith("{CRYPT}$6$"), 30), "makes it a hash, which the server knows too")
+    kept = slapd.values(anna, "userPassword")
+    t.equal(len(kept), 1, "and which is its only password")
+    for domain in ("write.test", "again.test"):
+        t.contains(s.login(f"anna@{domain}", "anna-pw"), "OK", f"{domain}: the password is right as before")
+        t.contains(s.login(f"anna@{domain}", "no"), "AUTHENTICATIONFAILED", f"{domain}: and another one wrong")
+    t.equal(slapd.values(anna, "userPassword"), kept, "a hash that is strong enough stays")
+    t.contains(s.login("cora@write.test", "cora-pw"), "OK", "an entry that another server of uris holds")
+    t.ok(wait_for(lambda: far.values("(mail=cora@write.test)", "userPassword")[0].startswith("{CRYPT}$6$"), 30), "is changed there")
+    t.equal(slapd.values("(mail=anna@look.test)", "userPassword"), ["anna-pw"], "a block without writable changes nothing")
+    t.ok(s.logged("look.*it is read-only: set writable = yes"), "and the log says so")
+
+    status, said = s.ekiden("user", "passwd", "anna@write.test", stdin=b"another one\n")
+    t.ok(status == 0, "ekiden user passwd", said)
+    t.contains(s.login("anna@again.test", "another one"), "OK", "the server takes the new password")
+    t.contains(s.login("anna@write.test", "another one"), "OK", "so do we")
+    t.contains(s.login("anna@write.test", "anna-pw"), "AUTHENTICATIONFAILED", "and the old one no more")
+    for word, attribute, want in (("quota=2G", "description", ["*:bytes=2147483648"]), ("quota=none", "description", []), ("town=Bath", "l", ["Bath"]),
+                                  ("nologin=yes", "employeeType", ["1"]), ("nologin=no", "employeeType", [])):
+        status, said = s.ekiden("user", "set", "ben@write.test", word)
+        t.equal((status, slapd.values(ben, attribute)), (0, want), f"ekiden user set {word}: {said}")
+        if word == "nologin=yes":
+            t.contains(s.login("ben@write.test", "ben-pw"), "AUTHENTICATIONFAILED", "who may not log in cannot")
+    t.contains(s.login("ben@write.test", "ben-pw"), "OK", "and then can again")
+    t.contains(s.ekiden("user", "show", "ben@write.test")[1], "Bath", "ekiden user show")
+    for words, want in ((("set", "ben@write.test", "color=blue"), "it has no field \"color\""), (("set", "ben@write.test", "uid=5"), "it has no field"),
+                        (("set", "anna@look.test", "quota=1G"), "it is read-only: set writable = yes"),
+                        (("set", "anna@weak.test", "quota=1G"), "Insufficient access"), (("set", "nobody@write.test", "town=Bath"), "there is no user"),
+                        (("delete", "ben@write.test"), "cannot delete users"), (("passwd", "nobody@write.test"), "there is no user")):
+        status, said = s.ekiden("user", *words, stdin=b"x\n")
+        t.ok(status != 0 and want in said, f"ekiden user {' '.join(words)}: refused with the reason", said)
+    status, said = s.ekiden("user", "add", "new@write.test", stdin=b"x\n")
+    t.ok(status != 0 and "make it with the directory's own tools" in said, "ekiden user add makes no entries", said)
+
+
 def presets(s):
     t.equal(s.send("team@posix.test", "posix").code, 250, "posixAccount: an alias")
     t.ok(s.wait_messages("anna@posix.test", 1), "posixAccount: its mail is in the home folder of the entry")
@@ -375,14 +445,14 @@ def main():
     base = os.environ["EKIDEN_RUN"]
     for name in ("near", "far"):
         os.makedirs(f"{base}/{name}")
-    near, far = Slapd(f"{base}/near", "dc=example", AD_SCHEMA), Slapd(f"{base}/far", "ou=far,dc=example")
+    near, far = Slapd(f"{base}/near", "dc=example", AD_SCHEMA), Slapd(f"{base}/far", "dc=example")
     site = Site(configuration(near, far), users=["carl"], start=False)
     certs.Authority(f"{site.dir}/otherca")
     store = os.stat(site.mail)
     near.load(directory(site.mail).replace("@FAR@", far.uri).replace("@UID@", str(store.st_uid)).replace("@GID@", str(store.st_gid)))
-    far.load(entry("ou=far,dc=example", "organizationalUnit", ou="far") + "".join(
-        entry(f"uid=anna-{d},ou=far,dc=example", "inetOrgPerson", uid=f"anna-{d}", cn="anna", sn="anna", mail=f"anna@{d}.test", userPassword="anna-pw")
-        for d in ("part", "stranger")))
+    far.load(entry("dc=example", "domain", dc="example") + entry("ou=far,dc=example", "organizationalUnit", ou="far") + "".join(
+        entry(f"uid={n}-{d},ou=far,dc=example", "inetOrgPerson", uid=f"{n}-{d}", cn=n, sn=n, mail=f"{n}@{d}.test", userPassword=f"{n}-pw")
+        for n, d in (("anna", "part"), ("anna", "stranger"), ("cora", "write"))))
     with near, far, site as s:
         near.start(site.authority.issue("127.0.0.1"), site.authority.cafile)
         far.start()
@@ -391,6 +461,7 @@ def main():
             everyday(s, domain)
         for domain in DOMAINS:
             hostile(s, domain)
+        writing(s, near, far)
         variety(s, far)
         presets(s)
         lists(near)
