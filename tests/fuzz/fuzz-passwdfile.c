@@ -1,6 +1,6 @@
 /* fuzz-passwdfile.c - lines of a passwd-file, taken apart and checked
  * SPDX-License-Identifier: Apache-2.0 */
-/* covers: modules/file/line.c modules/file/table.c core/lookup/tableparts.c */
+/* covers: modules/file/line.c modules/file/table.c */
 /* options: -max_len=4096 */
 #include "fuzz.h"
 #include "base/log.h"

@@ -31,12 +31,14 @@ os.chmod(f"{server.dir}/hold.lua", 0o644)
 server.start()
 with server:
     ids = []
+    killed = None
     for turn in range(5):
-        wait_for(lambda: server.pid_of("queue.0"))
+        wait_for(lambda k=killed: server.pid_of("queue.0") not in (None, k) and server.ready("queue.0"), 30)
         with server.smtp() as c:
             c.ehlo()
             answer = c.mail("ben@example.test", "anna@example.test", b"Subject: %d\r\n\r\nx\r\n" % turn)
-            os.kill(server.pid_of("queue.0"), signal.SIGKILL)      # at once after the 250
+            killed = server.pid_of("queue.0")
+            os.kill(killed, signal.SIGKILL)        # at once after the 250
         t.equal(answer.code, 250, "a message is taken")
         ids.append(answer.text.rsplit(" ", 1)[-1])
     def held():

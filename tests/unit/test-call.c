@@ -325,6 +325,27 @@ test_timeout (void)
   wait_closed ();
 }
 
+/* A connection outlives the question for which it is made: who asked is told in his own time, and the next one finds it made. */
+static void
+test_connect_timeout (void)
+{
+  EkInstance *self = ek_test_instance ("db", "connections = 1");
+  Got got;
+
+  n_connects = 0;
+  g_atomic_int_set (&stall, 1);
+  ask (self, "a", (EkTime) { 20000 }, &got);
+  wait_for (&got);
+  g_assert_cmpint (got.status, ==, EK_DEFER);
+  g_assert_cmpint (n_open, ==, 0);                 /* it is still being made */
+  g_atomic_int_set (&stall, 0);
+  ask_and_wait (self, "b", &got);
+  g_assert_cmpint (got.status, ==, EK_OK);
+  g_assert_cmpint (n_connects, ==, 1);
+  ek_test_instance_free (self);
+  wait_closed ();
+}
+
 /* One server that hangs holds its own threads, as many as its block says, and nobody else's. */
 static void
 test_apart (void)
@@ -470,6 +491,7 @@ main (int argc, char **argv)
   g_test_add_func ("/call/probe", test_probe);
   g_test_add_func ("/call/late-failure", test_late_failure);
   g_test_add_func ("/call/timeout", test_timeout);
+  g_test_add_func ("/call/connect-timeout", test_connect_timeout);
   g_test_add_func ("/call/apart", test_apart);
   g_test_add_func ("/call/evented", test_evented);
   g_test_add_func ("/call/direct", test_direct);
