@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "module/call.h"
 #include "module/load.h"
+#include <stdatomic.h>
 #include <string.h>
 
 static EkLoop *loop;
@@ -11,46 +12,46 @@ static EkJobPool *jobs;
 
 /* ---- a blocking module whose server can be broken ---- */
 
-static gint n_connects, n_open, n_runs, refuse, broken, let_go, together, stall, hold_nth;   /* atomic */
+static atomic_int n_connects, n_open, n_runs, refuse, broken, let_go, together, stall, hold_nth;
 
 static gpointer
 db_connect (EkInstance *self, GError **error)
 {
-  bool held_up = g_atomic_int_add (&n_connects, 1) + 1 == g_atomic_int_get (&hold_nth);
-  for (int i = 0; i < 10000 && held_up && g_atomic_int_get (&hold_nth); i++)
+  bool held_up = n_connects++ + 1 == hold_nth;
+  for (int i = 0; i < 10000 && held_up && hold_nth; i++)
     g_usleep (1000);
-  for (int i = 0; i < 10000 && g_atomic_int_get (&n_connects) < g_atomic_int_get (&together); i++)
+  for (int i = 0; i < 10000 && n_connects < together; i++)
     g_usleep (1000);
-  for (int i = 0; i < 10000 && g_atomic_int_get (&stall); i++)
+  for (int i = 0; i < 10000 && stall; i++)
     g_usleep (1000);
-  if (g_atomic_int_get (&refuse) || held_up) {
+  if (refuse || held_up) {
     ek_fail (error, EK_DEFER, 0, "connection refused");
     return NULL;
   }
-  g_atomic_int_inc (&n_open);
+  n_open++;
   return g_strdup ("connection");
 }
 
 static void
 db_disconnect (EkInstance *self, gpointer conn)
 {
-  g_atomic_int_add (&n_open, -1);
+  n_open--;
   g_free (conn);
 }
 
 static EkStatus
 db_lookup (EkInstance *self, EkCall *call, const EkQuery *query, EkAnswer *answer)
 {
-  g_atomic_int_inc (&n_runs);
+  n_runs++;
   g_assert_cmpstr (call->conn, ==, "connection");
   if (ek_str_eq (query->key, EK_STR ("slow")))
-    for (int i = 0; i < 10000 && !g_atomic_int_get (&let_go); i++)
+    for (int i = 0; i < 10000 && !let_go; i++)
       g_usleep (1000);
   if (ek_str_eq (query->key, EK_STR ("none")))
     return EK_NOTFOUND;
   if (ek_str_eq (query->key, EK_STR ("pending")))
     return EK_PENDING;
-  if (g_atomic_int_compare_and_exchange (&broken, 1, 0))
+  if (atomic_exchange (&broken, 0))
     return ek_fail (&call->error, EK_DEFER, 0, "server has gone away");
   if (ek_str_eq (query->key, EK_STR ("down")))
     return ek_fail (&call->error, EK_DEFER, 0, "table is locked");
@@ -134,7 +135,7 @@ ask_and_wait (EkInstance *self, const char *key, Got *got)
 static void
 wait_closed (void)
 {
-  for (int i = 0; i < 10000 && g_atomic_int_get (&n_open) > 0; i++) {
+  for (int i = 0; i < 10000 && n_open > 0; i++) {
     ek_loop_turn (loop, false);
     g_usleep (1000);
   }
@@ -258,7 +259,7 @@ test_probe (void)
     n_connects = 0;
     stall = 1;
     ask (self, "a", (EkTime) { 0 }, &probe);
-    while (g_atomic_int_get (&n_connects) == 0)
+    while (n_connects == 0)
       turn_for (1000);
     for (guint k = 0; k < 8; k++) {
       ask_and_wait (self, "a", &got);
@@ -286,7 +287,7 @@ test_late_failure (void)
   n_connects = 0;
   hold_nth = 1;
   ask (self, "a", (EkTime) { 0 }, &late);
-  while (g_atomic_int_get (&n_connects) == 0)
+  while (n_connects == 0)
     turn_for (1000);
   ask_and_wait (self, "a", &got[0]);
   g_assert_cmpint (got[0].status, ==, EK_OK);
@@ -310,14 +311,14 @@ test_timeout (void)
   EkInstance *self = ek_test_instance ("db", "");
   Got got, cancelled;
 
-  g_atomic_int_set (&let_go, 0);
+  let_go = 0;
   ask (self, "slow", (EkTime) { 20000 }, &got);
   wait_for (&got);
   g_assert_cmpint (got.status, ==, EK_DEFER);
   g_assert_cmpstr (got.why, ==, "no answer in time");    /* told while the lookup goes on */
   EkOp *op = ask (self, "slow", (EkTime) { 0 }, &cancelled);
   ek_op_cancel (op);
-  g_atomic_int_set (&let_go, 1);
+  let_go = 1;
   turn_for (500000);
   g_assert_cmpuint (cancelled.n_done, ==, 0);
   ek_op_cancel (ek_op_new (self));                 /* never started */
@@ -333,12 +334,12 @@ test_connect_timeout (void)
   Got got;
 
   n_connects = 0;
-  g_atomic_int_set (&stall, 1);
+  stall = 1;
   ask (self, "a", (EkTime) { 20000 }, &got);
   wait_for (&got);
   g_assert_cmpint (got.status, ==, EK_DEFER);
   g_assert_cmpint (n_open, ==, 0);                 /* it is still being made */
-  g_atomic_int_set (&stall, 0);
+  stall = 0;
   ask_and_wait (self, "b", &got);
   g_assert_cmpint (got.status, ==, EK_OK);
   g_assert_cmpint (n_connects, ==, 1);
@@ -353,7 +354,7 @@ test_apart (void)
   EkInstance *hung = ek_test_instance ("db", "connections = 2"), *fine = ek_test_instance ("db", "");
   Got stuck[2], behind, got;
 
-  g_atomic_int_set (&let_go, 0);
+  let_go = 0;
   for (guint i = 0; i < G_N_ELEMENTS (stuck); i++)
     ask (hung, "slow", (EkTime) { 0 }, &stuck[i]);
   ask (hung, "a", (EkTime) { 0 }, &behind);
@@ -362,7 +363,7 @@ test_apart (void)
     g_assert_cmpint (got.status, ==, EK_OK);
   }
   g_assert_cmpuint (behind.n_done, ==, 0);
-  g_atomic_int_set (&let_go, 1);
+  let_go = 1;
   wait_for (&behind);
   g_assert_cmpint (behind.status, ==, EK_OK);
   for (guint i = 0; i < G_N_ELEMENTS (stuck); i++)

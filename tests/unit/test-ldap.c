@@ -7,7 +7,9 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <pthread.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -340,25 +342,27 @@ test_silence (void)
 }
 
 /* A resolver that hangs, in place of the system's: until it is let go. */
-static GMutex resolver_lock;
-static GCond resolver_cond;
+static pthread_mutex_t resolver_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t resolver_cond = PTHREAD_COND_INITIALIZER;
 static bool resolver_go, resolver_asked, resolver_over;
 
 int
 getaddrinfo (const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **list)
 {
   int (*real) (const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym (RTLD_NEXT, "getaddrinfo");
-  gint64 patience = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
+  struct timespec patience;
 
   if (g_strcmp0 (node, "hangs.test") != 0)
     return real (node, service, hints, list);
-  g_mutex_lock (&resolver_lock);
+  clock_gettime (CLOCK_REALTIME, &patience);
+  patience.tv_sec += 60;
+  pthread_mutex_lock (&resolver_lock);
   resolver_asked = true;
-  while (!resolver_go && g_cond_wait_until (&resolver_cond, &resolver_lock, patience))
+  while (!resolver_go && pthread_cond_timedwait (&resolver_cond, &resolver_lock, &patience) == 0)
     ;
   resolver_over = true;
-  g_cond_broadcast (&resolver_cond);
-  g_mutex_unlock (&resolver_lock);
+  pthread_cond_broadcast (&resolver_cond);
+  pthread_mutex_unlock (&resolver_lock);
   return EAI_AGAIN;
 }
 
@@ -366,14 +370,14 @@ static void
 test_resolver (void)
 {
   assert_deferred ("uris = ldap://hangs.test", "the name server did not answer in time");
-  g_mutex_lock (&resolver_lock);
+  pthread_mutex_lock (&resolver_lock);
   g_assert_true (resolver_asked);
   g_assert_false (resolver_over);                  /* nobody waited for it */
   resolver_go = true;
-  g_cond_broadcast (&resolver_cond);
+  pthread_cond_broadcast (&resolver_cond);
   while (!resolver_over)
-    g_cond_wait (&resolver_cond, &resolver_lock);
-  g_mutex_unlock (&resolver_lock);
+    pthread_cond_wait (&resolver_cond, &resolver_lock);
+  pthread_mutex_unlock (&resolver_lock);
 }
 
 static void
