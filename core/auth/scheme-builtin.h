@@ -19,6 +19,8 @@ struct Scheme {
 
 EkStatus ek_scheme_crypt_verify (const Scheme *scheme, EkStr secret, EkStr stored, bool raw, GError **error);
 bool     ek_scheme_crypt_make (const Scheme *scheme, EkStr secret, guint cost, EkBuf *out, GError **error);
+/* Appends what crypt(3) gives for a setting that begins with $5$ or $6$; false: that is for crypt(3) to say. */
+bool     ek_scheme_sha_crypt (EkStr secret, EkStr setting, EkBuf *out);
 EkStatus ek_scheme_digest_verify (const Scheme *scheme, EkStr secret, EkStr stored, bool raw, GError **error);
 bool     ek_scheme_digest_make (const Scheme *scheme, EkStr secret, guint cost, EkBuf *out, GError **error);
 EkStatus ek_scheme_pbkdf2_verify (const Scheme *scheme, EkStr secret, EkStr stored, bool raw, GError **error);

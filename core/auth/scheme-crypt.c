@@ -34,6 +34,13 @@ looks_right (const Scheme *scheme, EkStr stored)
 static char *
 run_crypt (EkStr secret, const char *setting)
 {
+  EkBuf own = { 0 };
+
+  if (ek_scheme_sha_crypt (secret, ek_str (setting), &own)) {
+    char *made = g_strndup (ek_buf_at (&own), ek_buf_len (&own));
+    ek_buf_wipe (&own);
+    return made;
+  }
   struct crypt_data *data = g_new0 (struct crypt_data, 1);
   g_autofree char *phrase = g_strndup (secret.p, secret.n);
   errno = 0;

@@ -15,7 +15,7 @@ check_PROGRAMS += tests/unit/test-scheme
 tests_unit_test_scheme_SOURCES = tests/unit/test-scheme.c
 tests_unit_test_scheme_CPPFLAGS = $(builtin_cppflags)
 tests_unit_test_scheme_CFLAGS = $(AM_CFLAGS)
-tests_unit_test_scheme_LDADD = $(TEST_LDADD)
+tests_unit_test_scheme_LDADD = $(TEST_LDADD) $(CORE_LIBS)
 if WITH_ARGON2
 if !BUILTIN_ARGON2
 tests_unit_test_scheme_SOURCES += modules/argon2/argon2.c

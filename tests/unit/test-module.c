@@ -358,6 +358,8 @@ test_errors (void)
 {
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
     g_autofree char *said = NULL;
+    if (g_str_has_prefix (bad[i].text, "ldap") && ek_module_find ("ldap"))
+      continue;                        /* it is built in */
     g_autoptr (EkGeneration) gen = ek_test_generation (bad[i].text, EK_ROLES_ALL, &said);
     g_assert_null (gen);
     if (!strstr (said, bad[i].says))

@@ -1,7 +1,8 @@
 /* test-scheme.c - password schemes, against hashes made by doveadm pw, mkpasswd and openssl passwd
  * SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
-#include "auth/scheme.h"
+#include "auth/scheme-builtin.h"
+#include <crypt.h>
 #include <string.h>
 
 #define SECRET "ekiden \xe9\xa7\x85\xe4\xbc\x9d"
@@ -51,6 +52,9 @@ static const char *const made_elsewhere[] = {
 #ifdef WITH_ARGON2
   "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$bjjwdGA+UpW/JxtUQGp6qw$ZeqIr7DpREZUpJKBRIPrjZuLyVVLDr180kC7aPQaSiY",
   "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$WqhF751TslBFXQkve3ayzQ$kx0KfbAd9RcGREf6/MufaTkuFGdPvZzDPAX5z0HaYJw",
+  /* the same, as OpenLDAP names them */
+  "{ARGON2}$argon2i$v=19$m=32768,t=4,p=1$bjjwdGA+UpW/JxtUQGp6qw$ZeqIr7DpREZUpJKBRIPrjZuLyVVLDr180kC7aPQaSiY",
+  "{ARGON2}$argon2id$v=19$m=65536,t=3,p=1$WqhF751TslBFXQkve3ayzQ$kx0KfbAd9RcGREf6/MufaTkuFGdPvZzDPAX5z0HaYJw",
 #endif
 };
 
@@ -69,6 +73,39 @@ test_vectors (void)
       g_assert_cmpint (ek_password_verify (EK_STR (SECRET "\0x"), stored, "PLAIN", &error), ==, EK_FAIL);
     g_assert_no_error (error);
   }
+}
+
+/* Ours is libcrypt's hash, byte for byte, for every length of secret and salt and either number of rounds. */
+static void
+test_sha_crypt (void)
+{
+  static const char salts[] = "./09azAZsaltsalt";
+  static const char *const others[] = { "$5", "$6$", "$6$$", "$7$salt", "$6$rounds=999$salt$", "$6$rounds=05000$salt$", "$6$rounds=5000", "$6$rounds=$salt$",
+                                        "$6$rounds=x$salt$", "$6$rounds=1000000000$salt$", "$6$sa:lt$", "$6$longer than that$", "$5$abcdefghijklmnopq$" };
+  guchar secret[600];
+  EkBuf out = { 0 };
+
+  ek_random (secret, sizeof secret);
+  for (guint i = 0; i < sizeof secret; i++)
+    secret[i] |= secret[i] == 0;
+  for (guint n = 0; n < 512; n += n < 140 ? 1 : 53)
+    for (guint large = 0; large < 2; large++) {
+      struct crypt_data data = { 0 };
+      g_autofree char *phrase = g_strndup ((char *) secret, n);
+      g_autofree char *setting = g_strdup_printf ("$%u$%s%.*s%s", 5 + large, n % 3 ? "rounds=1000$" : n % 2 ? "rounds=1234$" : "", (int) (1 + n % 16), salts,
+                                                  n % 5 ? "$" : "");
+      ek_buf_clear (&out);
+      g_assert_true (ek_scheme_sha_crypt (ek_str (phrase), ek_str (setting), &out));
+      ek_buf_appendc (&out, '\0');
+      g_assert_cmpstr (ek_buf_at (&out), ==, crypt_rn (phrase, setting, &data, sizeof data));
+    }
+  ek_buf_clear (&out);
+  for (guint i = 0; i < G_N_ELEMENTS (others); i++)
+    g_assert_false (ek_scheme_sha_crypt (EK_STR ("x"), ek_str (others[i]), &out));
+  g_assert_false (ek_scheme_sha_crypt ((EkStr) { (char *) secret, 512 }, EK_STR ("$6$salt$"), &out));
+  g_assert_false (ek_scheme_sha_crypt (EK_STR ("a\0b"), EK_STR ("$6$salt$"), &out));
+  g_assert_cmpuint (ek_buf_len (&out), ==, 0);
+  ek_buf_release (&out);
 }
 
 static void
@@ -306,6 +343,7 @@ main (int argc, char **argv)
   ek_scheme_register (ek_module_argon2.scheme);
 #endif
   g_test_add_func ("/scheme/vectors", test_vectors);
+  g_test_add_func ("/scheme/sha-crypt", test_sha_crypt);
   g_test_add_func ("/scheme/default", test_default_scheme);
   g_test_add_func ("/scheme/unusable", test_unusable);
   g_test_add_func ("/scheme/make", test_make);
