@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 6                     /* bumped on any change to a struct below */
+#define EK_ABI 7                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -517,6 +517,7 @@ enum {
   EK_WAITS     = 4,                  /* its operations wait for somebody else though there is no connect(): each instance has
                                         job threads of its own, as those with a connect() have, and holds up nobody else */
   EK_WHOLE_KEYS = 16,                /* a map of patterns, or one that is used as such: the core never asks it for a part of an address */
+  EK_AT_HAND   = 32,                 /* lookups of its tables are answered from memory, at once: they need no job and run on the loop */
   EK_HELPER    = 8,                  /* has a program of its own, libexecdir/ekiden/ekiden-NAME, for what needs rights: ek_helper_open() */
 };
 
@@ -549,6 +550,7 @@ struct EkModule {
   gpointer (*connect) (EkInstance *self, GError **error); /* for each of its job threads, of which there are as many as the
                                                              block's `connections` says; kept and retried by the core */
   void     (*disconnect) (EkInstance *self, gpointer conn);
+  bool     (*at_hand) (const EkInstance *self);           /* EK_AT_HAND, for as long as this is true; asked on the loop */
 
   const EkMapOps       *map;
   const EkPassdbOps    *passdb;

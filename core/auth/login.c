@@ -357,6 +357,7 @@ ask_passdb (EkAuthRun *run)
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->login = copy_login (pool, &run->login);
   ask->lookup = run->account_done != NULL;
+  ek_op_reads (run->op);
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, passdb_done, run);
 }
 
@@ -415,6 +416,7 @@ ask_deny (EkAuthRun *run)
   if (run->deny_as)
     ask->login.name = ek_pool_strdup (pool, run->chain.as);
   ask->deny = true;
+  ek_op_reads (run->op);
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, deny_done, run);
 }
 

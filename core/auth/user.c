@@ -169,6 +169,7 @@ confirm (EkAuthRun *run)
   run->op = ek_op_new (passdb);
   Ask *ask = ek_pool_new0 (ek_op_pool (run->op), Ask);
   ask->name = ek_pool_strdup (ek_op_pool (run->op), run->name);
+  ek_op_reads (run->op);
   ek_op_start (run->op, 0, run->timeout, run_confirm, ask, confirm_done, run);
 }
 
@@ -238,6 +239,7 @@ ask_userdb (EkAuthRun *run)
   run->op = ek_op_new (userdb);
   Ask *ask = ek_pool_new0 (ek_op_pool (run->op), Ask);
   ask->name = ek_pool_strdup (ek_op_pool (run->op), run->name);
+  ek_op_reads (run->op);
   ek_op_start (run->op, 0, run->timeout, run_userdb, ask, userdb_done, run);
 }
 

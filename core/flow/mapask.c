@@ -33,7 +33,7 @@ ek_pack_map_question (EkBuf *out, const EkMapQuestion *q)
 bool
 ek_unpack_map_question (EkUnpack *in, EkPool *pool, EkMapQuestion *q)
 {
-  q->map = ek_unpack_text (in, pool);
+  *q = (EkMapQuestion) { .map = ek_unpack_text (in, pool) };
   q->query.key = ek_pool_str (pool, ek_unpack_str (in));
   q->ms = (guint) ek_unpack_max (in, EK_MAP_TIMEOUT_MAX);
   q->query.n_params = (guint) ek_unpack_max (in, EK_MAP_PARAMS_MAX);

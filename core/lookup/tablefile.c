@@ -369,6 +369,15 @@ ek_table_file_hold (EkTableFile *file, GError **error)
   return snap ? snap->table : NULL;
 }
 
+bool
+ek_table_file_at_hand (EkTableFile *file)
+{
+  pthread_mutex_lock (&file->lock);
+  bool yes = file->current && ek_now () - file->looked < ek_table_file_patience * 9 / 10;        /* there is time left to ask */
+  pthread_mutex_unlock (&file->lock);
+  return yes;
+}
+
 void
 ek_table_file_release (EkTableFile *file, gconstpointer table)
 {

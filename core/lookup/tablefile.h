@@ -47,6 +47,9 @@ void          ek_table_file_release (EkTableFile *file, gconstpointer table);
 /* Looks at the file now, even when it has just been looked at, and reads it if it has changed. */
 void          ek_table_file_reload (EkTableFile *file);
 
+/* Would ek_table_file_hold() give a table without a look at the file?  That is so for the second after a look. */
+bool          ek_table_file_at_hand (EkTableFile *file);
+
 /* How long a file is not looked at again, in microseconds: a second.  Tests make it shorter. */
 extern gint64 ek_table_file_patience;
 

@@ -327,6 +327,7 @@ struct EkOp {
   gpointer    user;
   EkStatus    status;
   bool        started, ran;
+  bool        reads;
   bool        in_call;               /* the module has not finished with it */
 };
 
@@ -441,6 +442,20 @@ start_evented (EkOp *op)
 }
 
 void
+ek_op_reads (EkOp *op)
+{
+  op->reads = true;
+}
+
+static bool
+is_at_hand (const EkOp *op)
+{
+  const EkModule *module = op->self->module;
+
+  return op->reads && module && ((module->flags & EK_AT_HAND) || (module->at_hand && module->at_hand (op->self)));
+}
+
+void
 ek_op_start (EkOp *op, guint64 key, EkTime timeout, EkOpRun run, gpointer data, EkOpDone done, gpointer user)
 {
   const EkModule *module = op->self->module;
@@ -458,6 +473,11 @@ ek_op_start (EkOp *op, guint64 key, EkTime timeout, EkOpRun run, gpointer data, 
   bool evented = module && (module->flags & EK_EVENTED);
   if (module == NULL || (!evented && jobs == NULL)) {
     op->status = ek_fail (&op->call.error, EK_DEFER, 0, module ? "no job threads run" : "it lives in another role");
+    ek_loop_later (op->loop, &op->task);
+    return;
+  }
+  if (is_at_hand (op)) {
+    op->status = run_blocking (op->self, &op->call, op->run, op->data);
     ek_loop_later (op->loop, &op->task);
     return;
   }

@@ -13,7 +13,7 @@
  * new one (the server may have closed it).  After a failed connect() calls answer DEFER at once, for half a
  * second, then a second, then two; when that is over one of them tries again, and until it has come through all others
  * still do.  So a dead database holds up no more than one question at a time and is soon back.  An evented operation is called
- * directly.  Either way `done` runs exactly once, on the loop thread, never before ek_op_start() has returned.  An operation
+ * directly, and so is a mere lookup in a table that is in memory (EK_AT_HAND).  Either way `done` runs exactly once, on the loop thread, never before ek_op_start() has returned.  An operation
  * holds its instance's generation.
  */
 #pragma once
@@ -39,6 +39,8 @@ EkPool *ek_op_pool (EkOp *op);
  * order, on the threads that they share: ek_hash64() of a user's name.  `timeout` 0: none; when it runs out `done` gets DEFER.  A
  * remote instance gives DEFER. */
 void    ek_op_start (EkOp *op, guint64 key, EkTime timeout, EkOpRun run, gpointer data, EkOpDone done, gpointer user);
+/* Before the start: it changes nothing, so where the answer is at hand (EK_AT_HAND) it runs on the loop. */
+void    ek_op_reads (EkOp *op);
 /* The caller has lost interest: `done` will not run.  Not after `done`. */
 void    ek_op_cancel (EkOp *op);
 

@@ -174,6 +174,7 @@ ek_map_lookup (EkInstance *map, const EkQuery *query, EkTime timeout, EkMapLooku
   l->op = ek_op_new (map);
   EkLookup *q = ek_pool_new0 (ek_op_pool (l->op), EkLookup);
   ek_query_copy (ek_op_pool (l->op), &q->query, query);
+  ek_op_reads (l->op);
   ek_op_start (l->op, 0, timeout, ek_run_lookup, q, answered, l);
   return l;
 }

@@ -62,6 +62,20 @@ file_stop (EkInstance *base)
   ((File *) base)->file = NULL;
 }
 
+static bool
+file_at_hand (const EkInstance *base)
+{
+  const File *self = (const File *) base;
+
+  if (!ek_table_file_at_hand (self->file))
+    return false;
+  const FileTable *table = ek_table_file_hold (self->file, NULL);
+  bool yes = table && !file_table_names_system (table);
+  if (table)
+    ek_table_file_release (self->file, table);
+  return yes;
+}
+
 /* Finds the user's line.  OK: release *table when done with the line. */
 static EkStatus
 find (File *self, EkCall *call, const char *name, const FileTable **table, FileLine *line)
@@ -305,5 +319,5 @@ static const EkPassdbOps passdb = { .lookup = pass_lookup, .set = pass_set, .rep
 static const EkUserdbOps userdb = { .lookup = user_lookup, .each = user_each, .set = user_set };
 
 EK_MODULE (file, .summary = "Users in a text file (Dovecot's passwd-file)", .options = options,
-           .instance_size = sizeof (File), .init = file_init, .start = file_start, .stop = file_stop,
+           .instance_size = sizeof (File), .init = file_init, .start = file_start, .stop = file_stop, .at_hand = file_at_hand,
            .map = &map, .passdb = &passdb, .userdb = &userdb);

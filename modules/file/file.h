@@ -31,6 +31,7 @@ bool  file_table_find (const FileTable *table, EkStr user, FileLine *line);
 /* The users, one after the other: *at is 0 before the first call. */
 bool  file_table_next (const FileTable *table, gsize *at, FileLine *line);
 guint file_table_n (const FileTable *table);
+bool  file_table_names_system (const FileTable *table);    /* a lookup may have to ask the system for a user's or a group's number */
 
 /* ---- writing ---- */
 

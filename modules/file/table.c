@@ -12,7 +12,25 @@ struct FileTable {
   gsize       len;
   EkKeyIndex  index;
   guint       n;
+  bool        names_system;          /* some uid or gid is a name, for which the system has to be asked */
 };
+
+static bool
+is_name (EkStr id)
+{
+  return id.n > 0 && !g_ascii_isdigit (id.p[0]);
+}
+
+static bool
+names_system (const FileLine *line)
+{
+  EkStr extra = line->extra, key, value;
+  bool yes = is_name (line->uid) || is_name (line->gid);
+
+  while (!yes && file_extra_next (&extra, &key, &value))
+    yes = (ek_str_eq (key, EK_STR ("userdb_uid")) || ek_str_eq (key, EK_STR ("userdb_gid"))) && is_name (value);
+  return yes;
+}
 
 /* The line at a position, without its end. */
 static EkStr
@@ -75,8 +93,10 @@ table_parse (const EkTableText *text, gpointer user, GError **error)
     guint64 position = start;
     if (kind == FILE_WRONG)
       ek_table_wrong (&errors, text, number, "%s", why);
-    else if (kind == FILE_USER && ek_key_index_add (&table->index, parsed.user, &position))
+    else if (kind == FILE_USER && ek_key_index_add (&table->index, parsed.user, &position)) {
       table->n++;
+      table->names_system |= names_system (&parsed);
+    }
     else if (kind == FILE_USER)
       ek_table_wrong (&twice, text, number, "user \"%.*s\" is in line %u already, which counts: take this one out",
                       EK_STR_ARG (parsed.user), line_number (text, position));
@@ -100,6 +120,12 @@ table_free (gpointer data)
 }
 
 const EkTableKind file_table_kind = { .parse = table_parse, .free = table_free, .secret = true };
+
+bool
+file_table_names_system (const FileTable *table)
+{
+  return table->names_system;
+}
 
 bool
 file_table_find (const FileTable *table, EkStr user, FileLine *line)

@@ -89,5 +89,5 @@ inline_each (EkInstance *base, EkCall *call, void (*func) (EkStr, EkStr, gpointe
 
 static const EkMapOps map = { .lookup = inline_lookup, .each = inline_each };
 
-EK_MODULE (inline, .summary = "A map in the configuration itself", .options = options,
+EK_MODULE (inline, .summary = "A map in the configuration itself", .flags = EK_AT_HAND, .options = options,
            .instance_size = sizeof (Inline), .init = inline_init, .stop = inline_stop, .map = &map);

@@ -62,5 +62,5 @@ user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
 static const EkMapOps map = { .lookup = map_lookup };
 static const EkUserdbOps userdb = { .lookup = user_lookup };
 
-EK_MODULE (static, .summary = "The same answer for every key and user", .options = options,
+EK_MODULE (static, .summary = "The same answer for every key and user", .flags = EK_AT_HAND, .options = options,
            .instance_size = sizeof (Static), .init = static_init, .map = &map, .userdb = &userdb);

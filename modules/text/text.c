@@ -93,7 +93,14 @@ text_each (EkInstance *base, EkCall *call, void (*func) (EkStr, EkStr, gpointer)
   return EK_OK;
 }
 
+static bool
+text_at_hand (const EkInstance *base)
+{
+  return ek_table_file_at_hand (((const Text *) base)->file);
+}
+
 static const EkMapOps map = { .lookup = text_lookup, .each = text_each };
 
 EK_MODULE (text, .summary = "Maps in text files (Postfix's format)", .options = options,
-           .instance_size = sizeof (Text), .init = text_init, .start = text_start, .stop = text_stop, .map = &map);
+           .instance_size = sizeof (Text), .init = text_init, .start = text_start, .stop = text_stop, .at_hand = text_at_hand,
+           .map = &map);

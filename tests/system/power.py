@@ -26,8 +26,8 @@ t = Tap()
 seed = int(os.environ.get("EKIDEN_SEED") or random.randrange(1 << 30))
 rng = random.Random(seed)
 FULL = bool(os.environ.get("EKIDEN_FULL"))
-CUTS, SECONDS = (40, 500) if FULL else (6, 150)
-TIGHT_CUTS, TIGHT_SECONDS = (30, 300) if FULL else (3, 60)
+CUTS, SECONDS = (25, 320) if FULL else (6, 150)
+TIGHT_CUTS, TIGHT_SECONDS = (20, 200) if FULL else (3, 60)
 USERS, SENDERS, FOLDERS = 4, 6, ("INBOX", "Archive")
 CONFIG = MAIL + listener("smtp") + listener("imap", plaintext_auth="yes") + """
 queue {
@@ -335,9 +335,9 @@ def check(images, server, number, then, after, tight):
         server.start(60)
         try:
             wrong += all_uids_wrong(server, then, after, seen, early=True)
-        except Closed:                           # without room an answer may be "later", but nothing that is wrong
+        except Closed as error:                  # without room an answer may be "later", but nothing that is wrong
             if not tight or number % 2:
-                raise
+                raise Closed(f"{error}\n{server.tail(40)}") from error
         if tight and number % 2 == 0:
             os.unlink(images.path("copy.mail/ballast"))
             os.sync()                            # the room is there when the journal has been written
