@@ -4,14 +4,16 @@
 #include "loop/job.h"
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 typedef struct {
   gpointer       value;
   GDestroyNotify free;
 } Value;
 
-#define GIVE_WAY 10                  /* a tenth of the others' share where all want the same core */
+#define GIVE_WAY 10                  /* nice(2): a tenth of the others' share where all want the same core */
+#define SLICE_NS 100000000           /* the longest there is: whoever wakes up with a usual, shorter one runs at once (Linux 6.12) */
 
 struct EkJobThread {
   EkJobPool  *pool;
@@ -64,6 +66,21 @@ ek_job_thread_set (EkJobThread *thread, gconstpointer key, gpointer value, GDest
   g_hash_table_replace (thread->values, (gpointer) key, v);
 }
 
+/* Of this thread alone.  Where it is refused, it competes. */
+static void
+give_way (void)
+{
+  struct {                           /* struct sched_attr of the kernel, its first version */
+    guint32 size, policy;
+    guint64 flags;
+    gint32  nice;
+    guint32 priority;
+    guint64 runtime, deadline, period;
+  } attr = { .size = sizeof attr, .nice = GIVE_WAY, .runtime = SLICE_NS };
+
+  (void) syscall (SYS_sched_setattr, 0, &attr, 0);
+}
+
 /* Blocks until there is a job; NULL when the pool ends. */
 static EkJob *
 take (EkJobPool *pool)
@@ -91,8 +108,8 @@ thread_main (void *data)
   EkJob *job;
 
   pthread_setname_np (pthread_self (), self->pool->name);
-  if (self->pool->gives_way)           /* Linux: 0 is this thread; where it is refused, it competes */
-    (void) setpriority (PRIO_PROCESS, 0, GIVE_WAY);
+  if (self->pool->gives_way)
+    give_way ();
   while ((job = take (self->pool))) {
     job->run (job, self);
     ek_loop_post (self->pool->loop, &job->task);
