@@ -539,8 +539,8 @@ struct EkModule {
    * which lives as long as the instance.  NULL and *error: cannot; that is told as an error of the configuration. */
   const EkOption *(*own_options) (EkInstance *self, EkPool *pool, gpointer *target, GError **error);
 
-  /* Why this block is no such table ("map", "passdb", ...) although its module offers it, and what to do about that; in the
-   * pool of the instance, or static.  NULL: it is one.  After own_options(), before init(). */
+  /* Why this block is no such table ("map", "passdb", ...) although its module offers it, or cannot be changed by commands ("change"), and
+   * what to do about that; in the pool of the instance, or static.  NULL: it is one.  After own_options(), before init(). */
   const char *(*lacks) (const EkInstance *self, const char *table);
 
   /* Life of an instance.  All optional.  The instance is read-only after start(). */

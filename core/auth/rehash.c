@@ -15,14 +15,15 @@ typedef struct {
   EkInstance *passdb;
   EkTime      timeout;
   const char *name, *scheme;
-  guint       cost;
+  guint       cost, configured;
   EkStr       secret, from, made;    /* wiped with the pool */
   GError     *why;
 } Rehash;
 
 typedef struct { const char *name; EkStr from, to; } Ask;
 
-static guint under_way;              /* loop thread, as the next */
+static guint under_way;              /* loop thread, as the next two */
+static guint configured;             /* how often */
 static GHashTable *read_only;        /* set of passdbs' names: told, since the last configuration, that no login may write there; NULL: none */
 
 static bool
@@ -36,6 +37,7 @@ is_new_read_only (const EkInstance *passdb)
 void
 ek_auth_rehash_forget (void)
 {
+  configured++;
   g_clear_pointer (&read_only, g_hash_table_unref);
 }
 
@@ -71,7 +73,7 @@ replaced (EkStatus status, gpointer data, const GError *why, gpointer user)
   if (status == EK_OK)
     ek_log (EK_INFO, "auth", "%s: the password is kept by %s now, no longer by %.*s (%s)", r->name, r->scheme, EK_STR_ARG (was),
             r->passdb->name);
-  else if (status == EK_FAIL && why && why->code == EROFS)       /* no further hash is made for it */
+  else if (status == EK_FAIL && why && (why->code == EROFS || why->code == EACCES) && r->configured == configured)   /* no more hashes */
     (void) is_new_read_only (r->passdb);
   finish (r);
 }
@@ -146,7 +148,7 @@ ek_auth_rehash (EkAuthRun *run)
   EkPool *pool = ek_pool_new ();
   Rehash *r = ek_pool_new0 (pool, Rehash);
   *r = (Rehash) { .job = { .run = make, .done = made }, .pool = pool, .passdb = run->compared_by, .timeout = run->timeout,
-                  .name = ek_pool_strdup (pool, run->login.name), .scheme = ek_pool_strdup (pool, run->rehash), .cost = run->rehash_cost };
+                  .name = ek_pool_strdup (pool, run->login.name), .scheme = ek_pool_strdup (pool, run->rehash), .cost = run->rehash_cost, .configured = configured };
   r->secret = ek_auth_copy_secret (pool, run->login.secret);
   r->from = ek_auth_copy_secret (pool, stored);
   ek_generation_ref (ek_instance_generation (r->passdb));

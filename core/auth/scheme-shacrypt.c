@@ -181,12 +181,11 @@ read_setting (EkStr setting, bool *large, guint *rounds, EkStr *salt)
     *rounds = (guint) number;
     setting = (EkStr) { dollar + 1, setting.n - word.n - digits.n - 1 };
   }
-  *salt = (EkStr) { setting.p, 0 };
-  while (salt->n < setting.n && setting.p[salt->n] != '$')
-    if (!g_ascii_isalnum (setting.p[salt->n]) && setting.p[salt->n] != '.' && setting.p[salt->n] != '/')
+  for (gsize i = 0; i < setting.n; i++)          /* the hash behind the salt too: libcrypt refuses one that was damaged */
+    if (!g_ascii_isalnum (setting.p[i]) && strchr ("./$", setting.p[i]) == NULL)
       return false;
-    else
-      salt->n++;
+  const char *dollar = memchr (setting.p, '$', setting.n);
+  *salt = (EkStr) { setting.p, dollar ? (gsize) (dollar - setting.p) : setting.n };
   return salt->n > 0 && salt->n <= SALT_MAX;
 }
 

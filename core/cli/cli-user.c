@@ -29,11 +29,13 @@ find_passdb (EkCliUser *target, GError **error)
   const EkConfBlock *domain = target->domain;
   EkInstance *passdb;
 
+  target->passdb = NULL;
   for (guint i = 0; (passdb = ek_cli_bound (target->gen, domain, "auth", EK_TABLE_PASSDB, i)); i++)
-    if (passdb->module->passdb && passdb->module->passdb->set && passdb->module->passdb->lookup) {
+    if (passdb->module->passdb && passdb->module->passdb->set && passdb->module->passdb->lookup
+        && (target->passdb == NULL || (ek_cli_is_writable (passdb) && !ek_cli_is_writable (target->passdb))))
       target->passdb = passdb;
-      return ek_instance_start (passdb, error);
-    }
+  if (target->passdb)
+    return ek_instance_start (target->passdb, error);
   ek_fail (error, EK_FAIL, ENOTSUP, "%s:%u: none of the instances in `auth` of domain \"%s\" can be written: change its users "
            "where they are kept", domain->at.file, domain->at.line, domain->name);
   return false;

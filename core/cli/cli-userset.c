@@ -107,11 +107,13 @@ run_stored (EkInstance *self, EkCall *call, gpointer data)
 static EkInstance *
 find_userdb (const EkCliUser *user, GError **error)
 {
-  EkInstance *self;
+  EkInstance *self, *found = NULL;
 
   for (guint i = 0; (self = userdb_at (user, i)); i++)
-    if (self->module->userdb && self->module->userdb->set)
-      return ek_instance_start (self, error) ? self : NULL;
+    if (self->module->userdb && self->module->userdb->set && (found == NULL || (ek_cli_is_writable (self) && !ek_cli_is_writable (found))))
+      found = self;
+  if (found)
+    return ek_instance_start (found, error) ? found : NULL;
   ek_fail (error, EK_FAIL, ENOTSUP, "%s:%u: none of the instances that know the users of domain \"%s\" can be written: change them where they "
            "are kept", user->domain->at.file, user->domain->at.line, user->domain->name);
   return NULL;
@@ -142,11 +144,11 @@ ek_cli_user_change (const EkCliUser *user, char **words, GError **error)
 static bool
 change_password (EkCliUser *user, GError **error)
 {
-  EkInstance *self = NULL;
+  EkInstance *self = NULL, *other;
 
-  for (guint i = 0; (self = ek_cli_bound (user->gen, user->domain, "auth", EK_TABLE_PASSDB, i)); i++)
-    if (self->module->passdb && self->module->passdb->set)
-      break;
+  for (guint i = 0; (other = ek_cli_bound (user->gen, user->domain, "auth", EK_TABLE_PASSDB, i)); i++)
+    if (other->module->passdb && other->module->passdb->set && (self == NULL || (ek_cli_is_writable (other) && !ek_cli_is_writable (self))))
+      self = other;
   if (self == NULL) {
     ek_fail (error, EK_FAIL, ENOTSUP, "no passdb of domain \"%s\" can be written: change passwords where they are kept", user->domain->name);
     return false;

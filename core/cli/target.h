@@ -18,5 +18,8 @@ EkStatus ek_cli_call (EkInstance *self, EkPool *pool, EkOpRun run, gpointer data
 /* What a map gives to the server: as its block's rows have it (module/lookup.h). */
 EkStatus ek_cli_lookup (EkInstance *map, EkPool *pool, EkLookup *lookup, GError **error);
 
+/* False: commands cannot change what this block keeps, and it says why when they try. */
+bool ek_cli_is_writable (const EkInstance *self);
+
 /* The i-th instance that one of a block's settings (`auth`, `aliases`, ...) names; NULL behind the last. */
 EkInstance *ek_cli_bound (EkGeneration *gen, const EkConfBlock *block, const char *setting, EkTable table, guint i);

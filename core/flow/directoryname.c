@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A domain has a block of its own, or it is one of those that a block's map of names knows.  The maps are asked only for domains
- * without a block, so what is written down needs no database.  They are asked all at once: one whose server hangs holds up no
- * domain that another one knows.
+ * without a block, so what is written down needs no database: one after the other, but one that keeps us waiting does not keep the
+ * next one from being asked, so a server that hangs holds up no domain that another one knows.
  */
 #include "config.h"
 #include "auth/auth.h"
@@ -13,7 +13,7 @@
 #include "proc/role.h"
 #include <string.h>
 
-#define PRECEDENCE_US 250000         /* how long a map that knows the domain waits for those before it, which count first */
+#define PATIENCE_US 250000           /* how long a map is waited for before the next one is asked too */
 
 static struct {
   EkGeneration *generation;
@@ -25,7 +25,6 @@ static struct {
 typedef struct {                     /* a map that was asked */
   EkNaming    *naming;
   EkMapLookup *lookup;               /* NULL: it has answered */
-  bool         knows;
 } Asked;
 
 struct EkNaming {                    /* one address under way, in the caller's pool */
@@ -36,9 +35,9 @@ struct EkNaming {                    /* one address under way, in the caller's p
   EkGeneration *generation;          /* whose blocks these are; NULL: no map was asked */
   GPtrArray    *mapped;
   Asked        *asked;               /* one for each of mapped */
-  guint         open;                /* of those, without an answer */
-  EkTimer       precedence;
-  bool          waited;
+  guint         next;                /* the first that has not been asked */
+  guint         open;                /* of those that have, without an answer */
+  EkTimer       patience;
   EkNamed       func;
   gpointer      data;
 };
@@ -116,67 +115,57 @@ end (EkNaming *n, EkStatus status)
 static void
 forget (EkNaming *n)
 {
-  ek_timer_cancel (ek_role_loop (), &n->precedence);
-  for (guint i = 0; i < n->mapped->len; i++)
+  ek_timer_cancel (ek_role_loop (), &n->patience);
+  for (guint i = 0; i < n->next; i++)
     if (n->asked[i].lookup)
       ek_map_lookup_cancel (g_steal_pointer (&n->asked[i].lookup));
 }
 
-/* The first map that knows the domain, in the order of the files.  One behind it counts even while this one is away. */
-static void
-decide (EkNaming *n)
-{
-  bool earlier = false;
-  guint i = 0;
+static void ask_next (EkNaming *n);
 
-  for (; i < n->mapped->len && !n->asked[i].knows; i++)
-    earlier |= n->asked[i].lookup != NULL;
-  if (i == n->mapped->len) {
-    if (n->open == 0)
-      end (n, n->away ? EK_DEFER : EK_OK);
-  }
-  else if (!earlier || n->waited) {
-    forget (n);
-    n->name.domain = n->mapped->pdata[i];
-    end (n, EK_OK);
-  }
-  else if (!ek_timer_armed (&n->precedence))
-    ek_timer_set (ek_role_loop (), &n->precedence, PRECEDENCE_US);
-}
-
-static void
-waited (EkTimer *timer)
-{
-  EkNaming *n = (EkNaming *) ((char *) timer - G_STRUCT_OFFSET (EkNaming, precedence));
-
-  n->waited = true;
-  decide (n);
-}
-
+/* The first map that says so: those before it in the order of the files have been asked earlier, and have said no or kept us waiting. */
 static void
 answered (EkStatus status, const EkAnswer *answer, const GError *why, gpointer user)
 {
   Asked *asked = user;
   EkNaming *n = asked->naming;
+  guint at = (guint) (asked - n->asked);
 
   asked->lookup = NULL;
-  asked->knows = status == EK_OK;
-  n->away |= status != EK_OK && status != EK_NOTFOUND;
   n->open--;
-  decide (n);
+  n->away |= status != EK_OK && status != EK_NOTFOUND;
+  if (status == EK_OK) {
+    forget (n);
+    n->name.domain = n->mapped->pdata[at];
+    end (n, EK_OK);
+  }
+  else if (n->next < n->mapped->len) {
+    if (at + 1 == n->next)
+      ask_next (n);
+  }
+  else if (n->open == 0)
+    end (n, n->away ? EK_DEFER : EK_OK);
 }
 
 static void
-ask (EkNaming *n)
+impatient (EkTimer *timer)
 {
-  n->precedence.func = waited;
-  n->open = n->mapped->len;
-  n->asked = ek_pool_newv (n->pool, Asked, n->mapped->len);
-  for (guint i = 0; i < n->mapped->len; i++) {
-    const EkDomainConf *conf = n->mapped->pdata[i];
-    n->asked[i] = (Asked) { .naming = n };
-    n->asked[i].lookup = ek_map_lookup (conf->names, &(EkQuery) { .key = ek_str (n->name.domain_name) }, d.timeout, answered, &n->asked[i]);
-  }
+  ask_next ((EkNaming *) ((char *) timer - G_STRUCT_OFFSET (EkNaming, patience)));
+}
+
+static void
+ask_next (EkNaming *n)
+{
+  const EkDomainConf *conf = n->mapped->pdata[n->next];
+  Asked *asked = &n->asked[n->next++];
+
+  n->open++;
+  *asked = (Asked) { .naming = n };
+  asked->lookup = ek_map_lookup (conf->names, &(EkQuery) { .key = ek_str (n->name.domain_name) }, d.timeout, answered, asked);
+  if (n->next < n->mapped->len)
+    ek_timer_set (ek_role_loop (), &n->patience, PATIENCE_US);
+  else
+    ek_timer_cancel (ek_role_loop (), &n->patience);
 }
 
 EkNaming *
@@ -207,7 +196,9 @@ ek_directory_name (EkPool *pool, EkStr address, EkNamed func, gpointer data)
   }
   n->generation = ek_generation_ref (d.generation);
   n->mapped = g_ptr_array_ref (d.mapped);
-  ask (n);
+  n->asked = ek_pool_newv (n->pool, Asked, n->mapped->len);
+  n->patience.func = impatient;
+  ask_next (n);
   return n;
 }
 

@@ -10,8 +10,8 @@
 
 static const EkOption domain_rows[] = {
   EK_OPTION (EkDomainConf, names, "", "A map that is asked whether a domain is ours: the block then stands for each domain which it knows, "
-             "and its own name is only a name. Domains with a block of their own are not asked for. Several such maps are asked at once; "
-             "of those that know a domain the first in the order of the files counts, or the next one while that is away.", .allow = "map"),
+             "and its own name is only a name. Domains with a block of their own are not asked for. Of several such maps that know a "
+             "domain the first in the order of the files counts, or the next one while that is away.", .allow = "map"),
   EK_OPTION (EkDomainConf, aliases, "[]", "Maps that say who gets an address's mail in its place: one address or several, here or "
              "elsewhere. Asked for the whole address, for the address without its tag, and, when nobody has that name, for "
              "\"@domain\". A mailbox that shall get a copy stands among its own aliases.", .allow = "map"),

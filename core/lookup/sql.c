@@ -211,6 +211,8 @@ ek_sql_lacks (const EkInstance *base, const char *table)
     return self->query ? NULL : "query is not set";
   if (strcmp (table, "passdb") == 0)
     return self->password_query ? NULL : "password_query is not set";
+  if (strcmp (table, "change") == 0)
+    return self->password_update || self->user_insert || self->updates[0] ? NULL : "password_update, user_insert and updates are not set";
   return self->user_query || strcmp (table, "userdb") != 0 ? NULL : "user_query is not set";
 }
 

@@ -4,6 +4,7 @@
 #include "loop/job.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,7 +79,8 @@ give_way (void)
     guint64 runtime, deadline, period;
   } attr = { .size = sizeof attr, .nice = GIVE_WAY, .runtime = SLICE_NS };
 
-  (void) syscall (SYS_sched_setattr, 0, &attr, 0);
+  if (syscall (SYS_sched_setattr, 0, &attr, 0) != 0)
+    (void) setpriority (PRIO_PROCESS, 0, GIVE_WAY);        /* Linux: 0 is this thread */
 }
 
 /* Blocks until there is a job; NULL when the pool ends. */

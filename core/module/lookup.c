@@ -150,7 +150,8 @@ answered (EkStatus status, gpointer data, const GError *why, gpointer user)
     q->answer = l->answer;
     why = NULL;
   }
-  l->done (status, &q->answer, why, l->user);
+  if (l->done)
+    l->done (status, &q->answer, why, l->user);
   lookup_free (l);
 }
 
@@ -183,8 +184,8 @@ void
 ek_map_lookup_cancel (EkMapLookup *l)
 {
   l->done = NULL;
-  if (l->op == NULL)
-    return;                          /* answer_cached() frees it */
+  if (l->op == NULL || cache_of (l->map))
+    return;                          /* answer_cached() frees it; or what it hears is remembered, and answered() frees it */
   ek_op_cancel (l->op);
   lookup_free (l);
 }

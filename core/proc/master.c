@@ -51,6 +51,7 @@ static struct {
   EkPlan  *next;                     /* a reload under way */
   char    *kept;                     /* what it does not change, for who asked */
   guint    settling;                 /* workers that have not said yet that it is in force */
+  bool     once_more;                /* SIGHUP came meanwhile */
   guint    answers;
 } m;
 
@@ -277,6 +278,8 @@ ek_master_reload_failed (const char *who, const char *why)
   ek_control_reloaded (why, NULL);
   g_clear_pointer (&m.next, ek_plan_free);
   ek_workers_forget (m.generation + 1);
+  if (m.once_more)
+    g_free (ek_master_reload ());
 }
 
 /* A process that was confined cannot be let out again: where the new configuration names more files or modules, a new process
@@ -298,8 +301,14 @@ replace_confined (EkWorker *w)
 static void
 in_force (EkMsg *msg, gpointer data)
 {
-  if (--m.settling == 0)
-    ek_control_reloaded (NULL, m.kept);
+  if (--m.settling > 0 || m.state != RUNNING)
+    return;
+  ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
+  ek_control_reloaded (NULL, m.kept);          /* before control itself may be replaced */
+  for (guint i = 0; i < ek_workers ()->len; i++)
+    replace_confined (ek_workers ()->pdata[i]);
+  if (m.once_more)
+    g_free (ek_master_reload ());
 }
 
 static void
@@ -313,12 +322,9 @@ reload_done (void)
   ek_workers_use (m.plan, ++m.generation, old);
   ek_user_stores_use (m.plan, m.generation);
   ek_plan_free (old);
-  ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
+  ek_log_set_level (m.plan->log_level);
   m.settling = 1 + ek_workers_in_force (in_force, NULL);
   in_force (NULL, NULL);
-  ek_log_set_level (m.plan->log_level);
-  for (guint i = 0; i < ek_workers ()->len; i++)
-    replace_confined (ek_workers ()->pdata[i]);
 }
 
 static void
@@ -354,10 +360,6 @@ ek_master_reload (void)
     ek_problems_print (problems, &text);
   else if (!ek_sockets_bind (plan, m.plan, errors))
     ek_buf_appends (&text, errors->str);
-  else {
-    g_free (m.kept);
-    m.kept = ek_plan_keep (plan, m.plan);
-  }
   if (ek_buf_len (&text) > 0) {
     char *why = g_strndup (ek_buf_at (&text), ek_buf_len (&text));
     ek_buf_release (&text);
@@ -365,7 +367,10 @@ ek_master_reload (void)
     ek_event ("master", 0, "reload-failed", EK_FTEXT ("role", "master"), EK_FTEXT ("reason", why));
     return why;
   }
+  g_free (m.kept);
+  m.kept = ek_plan_keep (plan, m.plan);
   m.next = plan;
+  m.once_more = false;
   m.answers = 0;
   for (guint i = 0; i < all->len; i++) {
     const EkWorker *w = all->pdata[i];
@@ -393,16 +398,13 @@ on_signal (EkWatch *watch, guint32 events)
       reap ();
       break;
     case SIGHUP:
-      g_free (ek_master_reload ());
+      m.once_more = m.next || m.settling;          /* that one may have read the files before they were what they are now */
+      if (!m.once_more)
+        g_free (ek_master_reload ());
       break;
-    case SIGUSR1: {
-      EkWorker *log = ek_workers_find (EK_ROLE_LOG, 0);
-      if (log && log->channel) {
-        ek_channel_send (log->channel, EK_M_LOG_REOPEN);
-        ek_channel_end (log->channel);
-      }
+    case SIGUSR1:
+      ek_workers_reopen_log ();
       break;
-    }
     case SIGUSR2:
       g_free (ek_master_upgrade ("the program on disk cannot take over"));
       break;
@@ -414,15 +416,12 @@ on_signal (EkWatch *watch, guint32 events)
 static void
 watch_signals (void)
 {
+  static const int ours[] = { SIGCHLD, SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2 };
   sigset_t set;
 
   sigemptyset (&set);
-  sigaddset (&set, SIGCHLD);
-  sigaddset (&set, SIGHUP);
-  sigaddset (&set, SIGTERM);
-  sigaddset (&set, SIGINT);
-  sigaddset (&set, SIGUSR1);
-  sigaddset (&set, SIGUSR2);
+  for (guint i = 0; i < G_N_ELEMENTS (ours); i++)
+    sigaddset (&set, ours[i]);
   sigprocmask (SIG_BLOCK, &set, NULL);
   signal (SIGPIPE, SIG_IGN);
   m.signals = (EkWatch) { .fd = signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .func = on_signal };

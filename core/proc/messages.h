@@ -22,7 +22,6 @@ enum {
   EK_M_CONFIG,          /* master -> worker: s piece of ek_conf_serialise() */
   EK_M_GENERATION,      /* master => worker: u number; answer: u EkGenerationAnswer, t problems */
   EK_M_ACTIVATE,        /* master -> worker: u number; u 0: forget the pending one */
-  EK_M_IN_FORCE,        /* master => worker: the answer, which is empty, says that all that was sent before is in force */
   EK_M_PEER,            /* master -> worker: u own role, u peer's role, u peer's index; fd */
   EK_M_LISTENER,        /* master -> worker: u role, t listener, t address, u login; fd */
   EK_M_START,           /* master -> worker: all of the above was sent; worker answers READY */
@@ -50,6 +49,9 @@ enum {
   EK_M_NOISE,           /* master -> directory: s key of ek_sasl_noise() */
   EK_M_PROOF_KEY,       /* master -> tls, directory: s key of flow/tlsproof.h (EK_PROOF_KEY_LEN bytes) */
   EK_M_HELPER,          /* directory => master: t kind, t name of a block; answer: u ok, t why; fd stream to its helper */
+
+  /* master and every worker, again */
+  EK_M_IN_FORCE,        /* master => worker: the answer, which is empty, says that all that was sent before is in force */
 
   /* edge and directory */
   EK_D_AUTH = 32,       /* edge => directory: u session, t mechanism, u has initial, s initial, facts

@@ -14,6 +14,7 @@
 #include "proc/userstores.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -336,6 +337,17 @@ ek_workers_use (const EkPlan *plan, guint64 generation, const EkPlan *old)
   }
 }
 
+void
+ek_workers_reopen_log (void)
+{
+  EkWorker *log = ek_workers_find (EK_ROLE_LOG, 0);
+
+  if (log && log->channel) {
+    ek_channel_send (log->channel, EK_M_LOG_REOPEN);
+    ek_channel_end (log->channel);
+  }
+}
+
 guint
 ek_workers_in_force (EkAnswerFunc func, gpointer data)
 {
@@ -450,6 +462,8 @@ worker_gone (EkChannel *channel, gpointer data)
 
   w->channel = NULL;
   ek_channel_free (channel);
+  w->state = w->state < EK_WORKER_READY ? EK_WORKER_STARTING : EK_WORKER_STOPPING;     /* nothing can be said to it any more */
+  ek_timer_set (m.loop, &w->restart, 30 * G_USEC_PER_SEC);
 }
 
 static void
@@ -531,6 +545,11 @@ restart_due (EkTimer *timer)
 {
   EkWorker *w = (EkWorker *) ((char *) timer - G_STRUCT_OFFSET (EkWorker, restart));
 
+  if (w->pid > 0) {                  /* it lives on without the channel to master: broken, or broken into */
+    ek_log (EK_WARN, "master", "%s has closed its channel and does not end: killed", w->name);
+    kill (w->pid, SIGKILL);
+    return;
+  }
   w->restarts++;
   if (!ek_worker_start (w, m.plan, m.generation))
     ek_timer_set (m.loop, &w->restart, w->delay);
@@ -541,14 +560,12 @@ ek_worker_ended (EkWorker *w, int status, const EkPlan *plan, bool restart)
 {
   bool quick = ek_now () - w->started < QUICK_DEATH;
 
+  ek_timer_cancel (m.loop, &w->restart);
   w->pid = 0;
   w->outdated = false;
   w->generations = 0;
   w->state = EK_WORKER_DOWN;
-  if (w->channel) {
-    ek_channel_free (w->channel);
-    w->channel = NULL;
-  }
+  g_clear_pointer (&w->channel, ek_channel_free);
   if (w->log >= 0)
     close (w->log);                  /* the log role has its own end and reads it empty */
   w->log = -1;

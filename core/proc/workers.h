@@ -70,6 +70,7 @@ void       ek_workers_set_log (int fd);          /* reading end of master's own 
 /* From now on this plan counts, in place of `old`: workers that were sent it activate it; those that came up meanwhile are sent it
  * as soon as they are ready, and each gets its listeners and certificates then. */
 void       ek_workers_use (const EkPlan *plan, guint64 generation, const EkPlan *old);
+void       ek_workers_reopen_log (void);
 /* Asks those that go by it now to say so; how many were asked.  `func` runs once for each of them, with a NULL message for one that died. */
 guint      ek_workers_in_force (EkAnswerFunc func, gpointer data);
 /* The plan of this number, which workers were sent, will not be used. */

@@ -63,6 +63,8 @@ lacks (const EkInstance *base, const char *table)
     return self->filter ? NULL : "filter is not set";
   if (strcmp (table, "passdb") == 0)
     return searches || (self->auth_bind && self->user_dn) ? NULL : "neither password_filter nor user_filter is set, nor auth_bind and user_dn";
+  if (strcmp (table, "change") == 0)
+    return self->writable ? NULL : "writable is not set";
   return searches || strcmp (table, "userdb") != 0 ? NULL : "neither user_filter nor password_filter is set";
 }
 
@@ -451,7 +453,7 @@ change (Ask *ask, const char *attribute, EkStr from, EkStr to)
 {
   LdapChange it = { .call = ask->call, .dn = ask->dn, .attribute = attribute, .from = from, .to = to };
 
-  return ldapc_change (((Conn *) ask->call->conn)->main, &it);
+  return ldapc_change (((Conn *) ask->call->conn)->main, ask->at, &it);
 }
 
 static EkStatus
@@ -480,8 +482,9 @@ pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkSt
     return EK_FAIL;
   EkStatus status = find_entry (&ask, &ask.self->password, "password_filter", name, &answer);
   EkStr is = status == EK_OK ? ek_answer_column (&answer, "password") : EK_STR ("");
-  if (status == EK_OK && !ek_str_eq (is, from) && !ek_str_eq (is, ek_record_without_scheme (&ask.self->defaults, from)))
-    status = EK_NOTFOUND;              /* somebody has changed it */
+  EkStr bare = ek_record_without_scheme (&ask.self->defaults, from);
+  if (status == EK_OK && (is.n == 0 || (!ek_str_eq (is, from) && !ek_str_eq (is, bare))))
+    status = EK_NOTFOUND;              /* somebody has changed it, or taken it away */
   return done (ask.self, call, status == EK_OK ? change (&ask, attribute, is, ldapc_stored (call->pool, to)) : status);
 }
 

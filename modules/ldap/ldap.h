@@ -141,8 +141,9 @@ typedef struct {
   EkStr       to;                    /* the one that comes; empty: none */
 } LdapChange;
 
-/* OK; NOTFOUND: the entry has not `from`, or is gone; FAIL and call->error: the server refuses it; DEFER and call->error. */
-EkStatus ldapc_change (LdapConn *conn, const LdapChange *change);
+/* At the server that holds the entry.  OK; NOTFOUND: the entry has not `from`, or is gone; FAIL and call->error: the server refuses it (the code
+ * is EACCES or EROFS when it always will); DEFER and call->error. */
+EkStatus ldapc_change (LdapConn *conn, const LdapServer *at, const LdapChange *change);
 /* A stored password as other programs that use the directory know it: {CRYPT} and {ARGON2}, which their hashes begin to tell apart. */
 EkStr    ldapc_stored (EkPool *pool, EkStr stored);
 /* What a command sets a column to, as an attribute holds it; empty: the attribute is taken away. */

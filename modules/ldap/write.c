@@ -51,27 +51,35 @@ await_code (LdapConn *conn, const LdapChange *c, int msgid, char ***referrals)
 
 /* ---- what it says ---- */
 
-/* The server that a referral names, when it is one of ours. */
+/* On a connection of its own, to one of uris: no other server hears bind_dn's password. */
 static EkStatus
-change_there (LdapConn *from, const LdapChange *c, const LDAPURLDesc *url)
+change_elsewhere (LdapConn *from, const LdapChange *c, const LdapServer *server, bool referred)
 {
   Ldap *self = from->self;
   GError **error = &c->call->error;
-  const LdapServer *server = ldapc_server_of (self, c->call->pool, url, error);
 
-  if (server == NULL)
-    return EK_DEFER;
   if (!ldapc_is_own (self, server))
-    return ek_fail (error, EK_FAIL, EROFS, "%s does not write, and refers to %s, which is none of uris", from->server->uri, server->uri);
+    return ek_fail (error, EK_FAIL, EROFS, "%.200s is to be changed at %s, which is none of uris", c->dn, server->uri);
   gint64 until = g_get_monotonic_time () + self->connect_timeout.us;
   LdapConn *conn = ldapc_open (self, server, c->call->deadline ? MIN (until, c->call->deadline) : until, c->call, true, error);
   if (conn == NULL)
     return EK_DEFER;
   ldapc_begin (conn, c->call);
-  EkStatus status = change_at (conn, c, true);
+  EkStatus status = change_at (conn, c, referred);
   ldapc_end (conn);
   ldapc_close (conn);
   return status;
+}
+
+static EkStatus
+change_there (LdapConn *from, const LdapChange *c, const LDAPURLDesc *url)
+{
+  const LdapServer *server = ldapc_server_of (from->self, c->call->pool, url, &c->call->error);
+  LdapChange there = *c;
+
+  if (url->lud_dn && url->lud_dn[0])
+    there.dn = url->lud_dn;
+  return server ? change_elsewhere (from, &there, server, true) : EK_DEFER;
 }
 
 /* The first of them that can be asked. */
@@ -98,12 +106,13 @@ judge (LdapConn *conn, const LdapChange *c, int code, char **referrals, bool ref
 {
   if (code == LDAP_SUCCESS)
     return EK_OK;
-  if (code == LDAP_NO_SUCH_ATTRIBUTE || code == LDAP_NO_SUCH_OBJECT)
+  if (code == LDAP_NO_SUCH_ATTRIBUTE || (code == LDAP_NO_SUCH_OBJECT && !referred))       /* a copy may be ahead of who it refers to */
     return EK_NOTFOUND;
   if (code == LDAP_REFERRAL && !referred)
     return follow (conn, c, referrals);
   g_autofree char *what = g_strdup_printf ("change of %s of %.200s", c->attribute, c->dn);
   ldapc_failed (conn, what, code, &c->call->error);
+  c->call->error->code = code == LDAP_INSUFFICIENT_ACCESS ? EACCES : code == LDAP_UNWILLING_TO_PERFORM ? EROFS : 0;
   for (guint i = 0; i < G_N_ELEMENTS (refusals); i++)
     if (code == refusals[i])
       return EK_FAIL;
@@ -127,8 +136,10 @@ change_at (LdapConn *conn, const LdapChange *c, bool referred)
 }
 
 EkStatus
-ldapc_change (LdapConn *conn, const LdapChange *change)
+ldapc_change (LdapConn *conn, const LdapServer *at, const LdapChange *change)
 {
+  if (at != conn->server)
+    return change_elsewhere (conn, change, at, false);
   ldapc_begin (conn, change->call);
   EkStatus status = change_at (conn, change, false);
   ldapc_end (conn);

@@ -130,6 +130,8 @@ domain "again.test" { auth = again
   mailboxes = mail }
 domain "weak.test" { auth = weak
   mailboxes = mail }
+domain "mixed.test" { auth = look, people
+  mailboxes = mail }
 domain "look.test" { auth = look
   aliases = look
   mailboxes = mail }
@@ -344,6 +346,9 @@ def writing(s, slapd, far):
                         (("delete", "ben@write.test"), "cannot delete users"), (("passwd", "nobody@write.test"), "there is no user")):
         status, said = s.ekiden("user", *words, stdin=b"x\n")
         t.ok(status != 0 and want in said, f"ekiden user {' '.join(words)}: refused with the reason", said)
+    status, said = s.ekiden("user", "add", "new@mixed.test", stdin=b"new-pw\n")
+    t.ok(status == 0, "where the directory cannot be changed and a file can, ekiden user add takes the file", said)
+    t.contains(s.login("new@mixed.test", "new-pw"), "OK", "and he logs in")
     status, said = s.ekiden("user", "add", "new@write.test", stdin=b"x\n")
     t.ok(status != 0 and "make it with the directory's own tools" in said, "ekiden user add makes no entries", said)
 

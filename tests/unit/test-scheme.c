@@ -81,7 +81,7 @@ test_sha_crypt (void)
 {
   static const char salts[] = "./09azAZsaltsalt";
   static const char *const others[] = { "$5", "$6$", "$6$$", "$7$salt", "$6$rounds=999$salt$", "$6$rounds=05000$salt$", "$6$rounds=5000", "$6$rounds=$salt$",
-                                        "$6$rounds=x$salt$", "$6$rounds=1000000000$salt$", "$6$sa:lt$", "$6$longer than that$", "$5$abcdefghijklmnopq$" };
+                                        "$6$rounds=x$salt$", "$6$rounds=1000000000$salt$", "$6$sa:lt$", "$6$longer than that$", "$6$salt$hash ", "$6$salt$ha:sh", "$5$abcdefghijklmnopq$" };
   guchar secret[600];
   EkBuf out = { 0 };
 
