@@ -26,8 +26,8 @@ t = Tap()
 seed = int(os.environ.get("EKIDEN_SEED") or random.randrange(1 << 30))
 rng = random.Random(seed)
 FULL = bool(os.environ.get("EKIDEN_FULL"))
-CUTS, SECONDS = (25, 320) if FULL else (6, 150)
-TIGHT_CUTS, TIGHT_SECONDS = (20, 200) if FULL else (3, 60)
+CUTS, SECONDS = (15, 200) if FULL else (6, 150)
+TIGHT_CUTS, TIGHT_SECONDS = (12, 120) if FULL else (3, 60)
 USERS, SENDERS, FOLDERS = 4, 6, ("INBOX", "Archive")
 CONFIG = MAIL + listener("smtp") + listener("imap", plaintext_auth="yes") + """
 queue {
