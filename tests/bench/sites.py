@@ -211,6 +211,11 @@ class Sites:
         maps = [Map("text", key, ROWS, many, peer=f"texthash:{source}"), Map("inline", key, RULES, many), Map("static", key, ROWS, many),
                 Map("cidr", "10.0.%u.1", RULES, many, peer=f"cidr:{cidr}"), Map("regexp", key, RULES, many // 4, peer=f"regexp:{rules}"),
                 Map("pcre", key, RULES, many // 2, peer=f"pcre:{rules}"), Map("chain", key, ROWS, many // 2)]
+        if self.has("lua"):
+            script = self.file("aliases.lua", 'local t = {}\nfor i = 0, %d do t["alias" .. i .. "@example.test"] = "user" .. i .. "@example.test" end\n'
+                               "return { lookup = function (self, key) return t[key] end }\n" % (ROWS - 1))
+            blocks += f'lua "lua" {{ script = read("{script}") }}\n'
+            maps.append(Map("lua", key, ROWS, many // 2))
         for module in ("lmdb", "cdb"):
             if self.has(module):
                 self.ekiden("map", "build", module, source)
