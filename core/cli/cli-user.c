@@ -32,7 +32,7 @@ find_passdb (EkCliUser *target, GError **error)
   target->passdb = NULL;
   for (guint i = 0; (passdb = ek_cli_bound (target->gen, domain, "auth", EK_TABLE_PASSDB, i)); i++)
     if (passdb->module->passdb && passdb->module->passdb->set && passdb->module->passdb->lookup
-        && (target->passdb == NULL || (ek_cli_is_writable (passdb) && !ek_cli_is_writable (target->passdb))))
+        && ek_cli_prefers (passdb, target->passdb))
       target->passdb = passdb;
   if (target->passdb)
     return ek_instance_start (target->passdb, error);

@@ -110,7 +110,7 @@ find_userdb (const EkCliUser *user, GError **error)
   EkInstance *self, *found = NULL;
 
   for (guint i = 0; (self = userdb_at (user, i)); i++)
-    if (self->module->userdb && self->module->userdb->set && (found == NULL || (ek_cli_is_writable (self) && !ek_cli_is_writable (found))))
+    if (self->module->userdb && self->module->userdb->set && ek_cli_prefers (self, found))
       found = self;
   if (found)
     return ek_instance_start (found, error) ? found : NULL;
@@ -147,7 +147,7 @@ change_password (EkCliUser *user, GError **error)
   EkInstance *self = NULL, *other;
 
   for (guint i = 0; (other = ek_cli_bound (user->gen, user->domain, "auth", EK_TABLE_PASSDB, i)); i++)
-    if (other->module->passdb && other->module->passdb->set && (self == NULL || (ek_cli_is_writable (other) && !ek_cli_is_writable (self))))
+    if (other->module->passdb && other->module->passdb->set && ek_cli_prefers (other, self))
       self = other;
   if (self == NULL) {
     ek_fail (error, EK_FAIL, ENOTSUP, "no passdb of domain \"%s\" can be written: change passwords where they are kept", user->domain->name);

@@ -144,8 +144,14 @@ ek_cli_domain_block (EkGeneration *gen, EkPool *pool, EkStr key, GError **error)
   return key.n > 0 ? find_mapped (gen, pool, key, error) : NULL;
 }
 
-bool
-ek_cli_is_writable (const EkInstance *self)
+static bool
+is_writable (const EkInstance *self)
 {
   return self->module->lacks == NULL || self->module->lacks (self, "change") == NULL;
+}
+
+bool
+ek_cli_prefers (const EkInstance *next, const EkInstance *found)
+{
+  return found == NULL || (is_writable (next) && !is_writable (found));
 }

@@ -18,8 +18,9 @@ EkStatus ek_cli_call (EkInstance *self, EkPool *pool, EkOpRun run, gpointer data
 /* What a map gives to the server: as its block's rows have it (module/lookup.h). */
 EkStatus ek_cli_lookup (EkInstance *map, EkPool *pool, EkLookup *lookup, GError **error);
 
-/* False: commands cannot change what this block keeps, and it says why when they try. */
-bool ek_cli_is_writable (const EkInstance *self);
+/* Of instances that a command could change, in their order: is `next` to be taken in place of `found` (NULL: none yet)?  The first whose block
+ * can be changed counts, and where there is none the first, which says why when it is tried. */
+bool ek_cli_prefers (const EkInstance *next, const EkInstance *found);
 
 /* The i-th instance that one of a block's settings (`auth`, `aliases`, ...) names; NULL behind the last. */
 EkInstance *ek_cli_bound (EkGeneration *gen, const EkConfBlock *block, const char *setting, EkTable table, guint i);
