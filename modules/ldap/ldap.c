@@ -429,6 +429,18 @@ attribute_of (const LdapColumns *columns, const char *column)
   return found;
 }
 
+/* A quota may be told in one of three ways. */
+static const char *
+column_of (const LdapColumns *columns, const char *field)
+{
+  static const char *const quotas[] = { "quota_bytes", "quota_storage_size", "quota_rule" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (quotas) && strcmp (field, "quota") == 0; i++)
+    if (attribute_of (columns, quotas[i]))
+      return quotas[i];
+  return field;
+}
+
 static EkStatus
 read_only (EkCall *call)
 {
@@ -456,36 +468,48 @@ change (Ask *ask, const char *attribute, EkStr from, EkStr to)
   return ldapc_change (((Conn *) ask->call->conn)->main, ask->at, &it);
 }
 
+/* The entry, the attribute that holds its password, and what that is; FAIL and an error: it may not be written. */
+static EkStatus
+find_password (Ask *ask, const char *name, const char **attribute, EkStr *is)
+{
+  EkAnswer answer;
+
+  *attribute = password_attribute (ask->self, ask->call);
+  if (*attribute == NULL)
+    return EK_FAIL;
+  EkStatus status = find_entry (ask, &ask->self->password, "password_filter", name, &answer);
+  *is = status == EK_OK ? ek_answer_column (&answer, "password") : (EkStr) { NULL, 0 };
+  return status;
+}
+
 static EkStatus
 pass_set (EkInstance *base, EkCall *call, const char *name, EkStr stored)
 {
   Ask ask = { .self = (Ldap *) base, .call = call };
-  const char *attribute = password_attribute (ask.self, call);
-  EkAnswer answer;
+  const char *attribute;
+  EkStr is;
+  EkStatus status = find_password (&ask, name, &attribute, &is);
 
-  if (attribute == NULL)
-    return EK_FAIL;
-  EkStatus status = find_entry (&ask, &ask.self->password, "password_filter", name, &answer);
   if (status == EK_NOTFOUND)
     return ek_fail (&call->error, EK_FAIL, ENOENT, "no entry is found for \"%s\": make it with the directory's own tools", name);
-  return done (ask.self, call, status == EK_OK ? change (&ask, attribute, (EkStr) { NULL, 0 }, ldapc_stored (call->pool, stored)) : status);
+  if (status == EK_OK)
+    status = change (&ask, attribute, (EkStr) { NULL, 0 }, ldapc_stored (call->pool, stored));
+  return done (ask.self, call, status);
 }
 
 static EkStatus
 pass_replace (EkInstance *base, EkCall *call, const char *name, EkStr from, EkStr to)
 {
   Ask ask = { .self = (Ldap *) base, .call = call };
-  const char *attribute = password_attribute (ask.self, call);
-  EkAnswer answer;
+  const char *attribute;
+  EkStr is, bare = ek_record_without_scheme (&ask.self->defaults, from);
+  EkStatus status = find_password (&ask, name, &attribute, &is);
 
-  if (attribute == NULL)
-    return EK_FAIL;
-  EkStatus status = find_entry (&ask, &ask.self->password, "password_filter", name, &answer);
-  EkStr is = status == EK_OK ? ek_answer_column (&answer, "password") : EK_STR ("");
-  EkStr bare = ek_record_without_scheme (&ask.self->defaults, from);
   if (status == EK_OK && (is.n == 0 || (!ek_str_eq (is, from) && !ek_str_eq (is, bare))))
     status = EK_NOTFOUND;              /* somebody has changed it, or taken it away */
-  return done (ask.self, call, status == EK_OK ? change (&ask, attribute, is, ldapc_stored (call->pool, to)) : status);
+  if (status == EK_OK)
+    status = change (&ask, attribute, is, ldapc_stored (call->pool, to));
+  return done (ask.self, call, status);
 }
 
 static EkStatus
@@ -494,13 +518,11 @@ user_set (EkInstance *base, EkCall *call, const char *name, const char *field, E
   Ldap *self = (Ldap *) base;
   Ask ask = { .self = self, .call = call };
   const LdapQuestion *from = self->user.filter ? &self->user : &self->password;
-  const char *column = strcmp (field, "quota") == 0 ? "quota_bytes" : field, *attribute = attribute_of (from->columns, column);
+  const char *column = column_of (from->columns, field), *attribute = attribute_of (from->columns, column);
   EkAnswer answer;
 
   if (!self->writable)
     return read_only (call);
-  for (guint i = 0; i < 2 && attribute == NULL && strcmp (field, "quota") == 0; i++)
-    attribute = attribute_of (from->columns, column = i ? "quota_rule" : "quota_storage_size");
   if (attribute == NULL && (attribute = attribute_of (self->password.columns, column)))
     from = &self->password;
   if (attribute == NULL || strcmp (column, "password") == 0)
