@@ -280,6 +280,16 @@ with Server(CONFIG, users=["anna", ("ben", "{PLAIN}" + SECRET)], roles="  stores
          "an edge that closed its channel to queue is replaced", server.log()[at:])
     replaced(now, "edge.0", "an edge without its queue")
 
+    # one that has shut its channel to master, and lives on
+    ready(*INNER, "edge.0", "edge.1")
+    now = {n: pid for pid, n in server.workers().items()}
+    with Hostile(server, "edge.0") as edge:
+        edge.channels["master"].shutdown(socket.SHUT_RDWR)
+        T.ok(wait_for(lambda: not server.ready("edge.0"), 30), "an edge that shuts its channel to master is not counted on")
+        T.equal(server.reload()[0], 0, "a reload does without it")
+        T.ok(server.alive() and now["edge.0"] in server.workers(), "and master lives, as the edge does")
+    replaced(now, "edge.0", "an edge without its master")
+
     # ---- the end: all is as before ----
     for name in ("edge.0", "edge.1", "tls.0", "relay.0"):
         wait_for(lambda: name in server.workers().values(), 30)
