@@ -148,7 +148,8 @@ ek_auth_rehash (EkAuthRun *run)
   EkPool *pool = ek_pool_new ();
   Rehash *r = ek_pool_new0 (pool, Rehash);
   *r = (Rehash) { .job = { .run = make, .done = made }, .pool = pool, .passdb = run->compared_by, .timeout = run->timeout,
-                  .name = ek_pool_strdup (pool, run->login.name), .scheme = ek_pool_strdup (pool, run->rehash), .cost = run->rehash_cost, .configured = configured };
+                  .name = ek_pool_strdup (pool, run->login.name), .scheme = ek_pool_strdup (pool, run->rehash), .cost = run->rehash_cost,
+                  .configured = configured };
   r->secret = ek_auth_copy_secret (pool, run->login.secret);
   r->from = ek_auth_copy_secret (pool, stored);
   ek_generation_ref (ek_instance_generation (r->passdb));

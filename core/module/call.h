@@ -13,8 +13,8 @@
  * new one (the server may have closed it).  After a failed connect() calls answer DEFER at once, for half a
  * second, then a second, then two; when that is over one of them tries again, and until it has come through all others
  * still do.  So a dead database holds up no more than one question at a time and is soon back.  An evented operation is called
- * directly, and so is a mere lookup in a table that is in memory (EK_AT_HAND).  Either way `done` runs exactly once, on the loop thread, never before ek_op_start() has returned.  An operation
- * holds its instance's generation.
+ * directly, and so is a mere lookup in a table that is in memory (EK_AT_HAND).  Either way `done` runs exactly once, on the loop
+ * thread, never before ek_op_start() has returned.  An operation holds its instance's generation.
  */
 #pragma once
 #include "loop/job.h"
