@@ -49,7 +49,7 @@ struct Submission {
 
 static GHashTable *streams;          /* "edge number" -> Stream */
 static GHashTable *serials;          /* serial -> Stream: the spool's file outlives its stream and may still call */
-static bool        accepting;
+static bool        accepting, looked;            /* what all edges were told */
 static struct { guint streams; gsize bytes; bool paused; } edges[EK_INDEX_MAX + 1];      /* what each has under way */
 
 /* ---- may mail come? ---- */
@@ -70,12 +70,13 @@ ek_accept_check (void)
   const char *why = NULL;
   bool yes = ek_queue_ops->accepting (ek_queue_spool, &why);
 
-  if (yes == accepting)
+  if (looked && yes == accepting)
     return;
   accepting = yes;
-  if (yes)
+  if (yes && looked)
     ek_log (EK_INFO, "queue", "mail is accepted again");
-  else
+  looked = true;
+  if (!yes)
     ek_log (EK_ERR, "queue", "no mail is accepted: %s", why);
   for (guint i = 0; i < ek_role_workers (EK_ROLE_EDGE); i++) {
     EkChannel *edge = ek_role_peer (EK_ROLE_QUEUE, EK_ROLE_EDGE, i);
@@ -90,7 +91,8 @@ ek_accept_edge_up (EkChannel *edge)
   const char *why = NULL;
 
   edges[ek_role_peer_index (edge)].paused = false;
-  accepting = ek_queue_ops->accepting (ek_queue_spool, &why);
+  ek_accept_check ();                            /* a change is news for all edges, not for this one alone */
+  ek_queue_ops->accepting (ek_queue_spool, &why);
   tell (edge, accepting, why);
 }
 

@@ -199,7 +199,7 @@ file_new (EkSpool *spool, EkQueueId id, void (*drained) (gpointer), gpointer use
   file->user = user;
   file->fd = -1;
   ek_queue_id_text (id, file->name);
-  atomic_store (&spool->busy, true);
+  keeper_rouse (spool);
   return file;
 }
 

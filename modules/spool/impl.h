@@ -263,7 +263,7 @@ struct EkSpool {
   bool         cold_broken;          /* the keeper's: the cold log needs a fresh segment */
   atomic_ullong usable;              /* bytes that new mail may take, as last seen */
   atomic_ullong hot_left;            /* in the segment being written */
-  atomic_bool  busy;                 /* the keeper ticks each second */
+  atomic_bool  busy;                 /* the keeper ticks each second, as it does while there is no room */
 
   /* ---- work.c ---- */
   pthread_mutex_t work_lock;
@@ -288,6 +288,8 @@ void   spool_close (EkSpool *spool);
 void   spool_dispatch (EkSpool *spool);
 void   spool_status (EkSpool *spool, EkSpoolStatus *status);
 bool   spool_accepting (EkSpool *spool, const char **why);
+guint64 spool_room (EkSpool *spool);                       /* any thread: bytes that new mail may take, as last seen */
+guint64 spool_need (EkSpool *spool);                       /* any thread: as many it takes to accept mail */
 void   spool_thread (pthread_t *thread, void *(*func) (void *), EkSpool *spool);
 
 /* dirs.c: the folder and its lock */
@@ -332,6 +334,7 @@ Segment *keeper_next_cold (EkSpool *spool);                /* the keeper; NULL: 
 void   keeper_dispose (EkSpool *spool, Segment *seg);      /* any thread: recycles, or unlinks a failed one */
 bool   keeper_give_up_spare (EkSpool *spool);              /* the keeper: frees the room of one */
 void   keeper_look (EkSpool *spool);                       /* free room */
+void   keeper_rouse (EkSpool *spool);                      /* any thread: there is something to do: ticks each second */
 
 /* work.c */
 void   work_start (EkSpool *spool);

@@ -286,6 +286,16 @@ keeper_queue (EkSpool *spool, Task *task)
   pthread_mutex_unlock (&spool->keep_lock);
 }
 
+void
+keeper_rouse (EkSpool *spool)
+{
+  if (atomic_exchange (&spool->busy, true))
+    return;
+  pthread_mutex_lock (&spool->keep_lock);        /* it may be about to sleep for long */
+  pthread_cond_signal (&spool->keep_cond);
+  pthread_mutex_unlock (&spool->keep_lock);
+}
+
 /* Records for the cold log go together; tasks run after them. */
 static void
 work_off (EkSpool *spool, TaskList *list)
@@ -359,7 +369,8 @@ keep_main (void *data)
   while (!spool->keep_quit || spool->keep_queue.first) {
     bool hot = spool->want_hot && spool->next_hot == NULL;
     if (!hot && !again && spool->keep_queue.first == NULL) {
-      gint64 at = ek_now () + (atomic_load (&spool->busy) ? 1 : 600) * G_USEC_PER_SEC;
+      bool soon = atomic_load (&spool->busy) || spool_room (spool) < spool_need (spool);
+      gint64 at = ek_now () + (soon ? 1 : 600) * G_USEC_PER_SEC;
       struct timespec t = { at / G_USEC_PER_SEC, at % G_USEC_PER_SEC * 1000 };
       if (pthread_cond_timedwait (&spool->keep_cond, &spool->keep_lock, &t) == ETIMEDOUT) {
         pthread_mutex_unlock (&spool->keep_lock);

@@ -97,11 +97,22 @@ spool_dispatch (EkSpool *spool)
 
 /* ---- how it is ----------------------------------------------------------------------------------- */
 
+guint64
+spool_need (EkSpool *spool)
+{
+  return spool->host.message_size_limit + spool->host.message_size_limit / 2;
+}
+
+guint64
+spool_room (EkSpool *spool)
+{
+  return atomic_load (&spool->usable) + atomic_load (&spool->hot_left);
+}
+
 static const char *
 trouble (EkSpool *spool, EkSpoolHealth *health)
 {
-  guint64 need = spool->host.message_size_limit + spool->host.message_size_limit / 2;
-  guint64 room = atomic_load (&spool->usable) + atomic_load (&spool->hot_left);
+  guint64 need = spool_need (spool), room = spool_room (spool);
   bool sick = atomic_load (&spool->hot_sick) || atomic_load (&spool->cold_sick);
   int error = atomic_load (&spool->sick_error);
 

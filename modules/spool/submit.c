@@ -190,7 +190,7 @@ spool_submit (EkSpool *spool, EkCall *call, const EkSpoolNew *given)
   rec->n_made = 1;
   rec->call = call;
   rec->mail = rec->sync = true;
-  atomic_store (&spool->busy, true);
+  keeper_rouse (spool);
   if (given->file) {
     rec->one->file = NULL;                       /* while the workers have it */
     rec->one->pub.user = spool;
@@ -296,7 +296,7 @@ spool_record (EkSpool *spool, EkCall *call, EkSpoolMessage *pub, const EkSpoolAc
   rec->sync = call != NULL;
   rec->head.lsn = spool->lsn + 1;
   rec->head.wall = ek_wall ();
-  atomic_store (&spool->busy, true);
+  keeper_rouse (spool);
   apply (spool, message, rec, acts, n_acts);
   queue (spool, rec);
   return call ? EK_PENDING : EK_OK;
@@ -324,7 +324,7 @@ spool_barrier (EkSpool *spool, EkCall *call)
 
   rec->call = call;
   rec->task.done = barrier_reached;
-  atomic_store (&spool->busy, true);
+  keeper_rouse (spool);
   hot_queue (spool, rec);
   return EK_PENDING;
 }
