@@ -18,7 +18,7 @@ typedef struct {                     /* roles { } */
   const char *chroot;
   gint64      first_valid_uid, last_valid_uid, user_stores;
   EkTime      user_store_idle;
-  EkTime      restart_delay, restart_delay_max, stop_timeout;
+  EkTime      restart_delay, restart_delay_max, stop_timeout, reload_timeout;
   bool        confine;
   char      **paths;
 } EkRolesConf;

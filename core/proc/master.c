@@ -16,6 +16,7 @@
 #include "proc/helpers.h"
 #include "proc/notify.h"
 #include "proc/pairs.h"
+#include "proc/reload.h"
 #include "proc/sockets.h"
 #include "proc/spawn.h"
 #include "proc/upgrade.h"
@@ -47,12 +48,6 @@ static struct {
   bool     again;                    /* run the new program when all have stopped */
   const char *upgrade_log;           /* what the log says when it cannot; NULL: who asked is told */
   int      status;
-
-  EkPlan  *next;                     /* a reload under way */
-  char    *kept;                     /* what it does not change, for who asked */
-  guint    settling;                 /* workers that have not said yet that it is in force */
-  bool     once_more;                /* SIGHUP came meanwhile */
-  guint    answers;
 } m;
 
 static void go_on (void);
@@ -174,6 +169,7 @@ ek_master_stop (bool again)
   m.state = STOPPING;
   m.again = again;
   ek_event ("postfix-script", 0, "server-stopping");
+  ek_reload_end ();
   ek_user_stores_stop ();
   ek_notify ("STOPPING=1");
   for (guint i = 0; i < all->len; i++) {
@@ -248,8 +244,8 @@ gone (EkWorker *w, int status)
     g_autofree char *text = g_strdup_printf ("%s ends again and again (%s): see the log", w->name, how);
     give_up (text);
   }
-  if (m.next && w->place == NULL)
-    ek_master_reload_failed (w->name, "ended meanwhile");
+  if (w->place == NULL)
+    ek_reload_fail (w->name, "ended meanwhile");
 }
 
 static void
@@ -269,19 +265,6 @@ reap (void)
 
 /* ---- reloading ---- */
 
-void
-ek_master_reload_failed (const char *who, const char *why)
-{
-  if (m.next == NULL)
-    return;
-  ek_event ("master", 0, "reload-failed", EK_FTEXT ("role", who), EK_FTEXT ("reason", why));
-  ek_control_reloaded (why, NULL);
-  g_clear_pointer (&m.next, ek_plan_free);
-  ek_workers_forget (m.generation + 1);
-  if (m.once_more)
-    g_free (ek_master_reload ());
-}
-
 /* A process that was confined cannot be let out again: where the new configuration names more files or modules, a new process
  * takes over. */
 static void
@@ -299,61 +282,34 @@ replace_confined (EkWorker *w)
 }
 
 static void
-in_force (EkMsg *msg, gpointer data)
-{
-  if (--m.settling > 0 || m.state != RUNNING)
-    return;
-  ek_event ("master", 0, "reload-ok", EK_FINT ("generation", m.generation));
-  ek_control_reloaded (NULL, m.kept);          /* before control itself may be replaced */
-  for (guint i = 0; i < ek_workers ()->len; i++)
-    replace_confined (ek_workers ()->pdata[i]);
-  if (m.once_more)
-    g_free (ek_master_reload ());
-}
-
-static void
-reload_done (void)
+use_plan (EkPlan *plan)
 {
   EkPlan *old = m.plan;
 
-  m.plan = g_steal_pointer (&m.next);
+  m.plan = plan;
   if (m.plan->tls.ticket_lifetime.us != old->tls.ticket_lifetime.us)
     ek_timer_set (m.loop, &m.tickets, m.plan->tls.ticket_lifetime.us);
   ek_workers_use (m.plan, ++m.generation, old);
   ek_user_stores_use (m.plan, m.generation);
   ek_plan_free (old);
   ek_log_set_level (m.plan->log_level);
-  m.settling = 1 + ek_workers_in_force (in_force, NULL);
-  in_force (NULL, NULL);
 }
 
 static void
-reload_answer (EkMsg *msg, gpointer data)
+settled (void)
 {
-  g_autoptr (EkPool) pool = ek_pool_new ();
-
-  if (m.next == NULL || data != m.next)
-    return;                          /* of a reload that has failed already */
-  EkGenerationAnswer answer = msg ? (EkGenerationAnswer) ek_unpack_max (&msg->in, EK_GENERATION_ELSEWHERE) : EK_GENERATION_BAD;
-  const char *text = msg ? ek_unpack_text (&msg->in, pool) : NULL;
-  if (answer == EK_GENERATION_ELSEWHERE)
-    ((EkWorker *) ek_channel_data (msg->channel))->outdated = true;
-  if (answer == EK_GENERATION_BAD)
-    ek_master_reload_failed ("worker", text ? text : "a worker ended meanwhile");
-  else if (--m.answers == 0)
-    reload_done ();
+  for (guint i = 0; i < ek_workers ()->len; i++)
+    replace_confined (ek_workers ()->pdata[i]);
 }
 
-/* NULL: under way.  Else what is wrong, g_free. */
 char *
 ek_master_reload (void)
 {
   g_autoptr (EkProblems) problems = ek_problems_new ();
   EkBuf text = { 0 };
   g_autoptr (GString) errors = g_string_new (NULL);
-  GPtrArray *all = ek_workers ();
 
-  if (m.state != RUNNING || m.next || m.settling)
+  if (m.state != RUNNING || ek_reload_under_way ())
     return g_strdup (m.state == RUNNING ? "a reload is under way" : "the server is starting or stopping");
   EkPlan *plan = ek_plan_new (m.options->conf_path, problems);
   if (plan == NULL)
@@ -367,22 +323,14 @@ ek_master_reload (void)
     ek_event ("master", 0, "reload-failed", EK_FTEXT ("role", "master"), EK_FTEXT ("reason", why));
     return why;
   }
-  g_free (m.kept);
-  m.kept = ek_plan_keep (plan, m.plan);
-  m.next = plan;
-  m.once_more = false;
-  m.answers = 0;
-  for (guint i = 0; i < all->len; i++) {
-    const EkWorker *w = all->pdata[i];
-    m.answers += w->state == EK_WORKER_READY && w->place == NULL;
-  }
-  for (guint i = 0; i < all->len; i++) {
-    EkWorker *w = all->pdata[i];
-    w->outdated = false;
-    if (w->state == EK_WORKER_READY && w->place == NULL)
-      ek_worker_configure (w, plan, m.generation + 1, reload_answer, plan);
-  }
+  ek_reload_begin (plan, m.plan, m.generation);
   return NULL;
+}
+
+static void
+reload_again (void)
+{
+  g_free (ek_master_reload ());
 }
 
 /* ---- running ---- */
@@ -398,9 +346,10 @@ on_signal (EkWatch *watch, guint32 events)
       reap ();
       break;
     case SIGHUP:
-      m.once_more = m.next || m.settling;          /* that one may have read the files before they were what they are now */
-      if (!m.once_more)
-        g_free (ek_master_reload ());
+      if (ek_reload_under_way ())
+        ek_reload_once_more ();
+      else
+        reload_again ();
       break;
     case SIGUSR1:
       ek_workers_reopen_log ();
@@ -526,6 +475,7 @@ ek_master_main (const EkMasterOptions *options)
   static const EkWorkerHooks hooks = {
     .ready = all_ready, .refused = refused, .other_build = other_build, .message = message, .gone = gone,
   };
+  static const EkReloadHooks reload_hooks = { .use = use_plan, .settled = settled, .again = reload_again };
   g_autoptr (GError) error = NULL;
 
   m.options = options;
@@ -536,6 +486,7 @@ ek_master_main (const EkMasterOptions *options)
     return 1;
   }
   ek_workers_init (m.loop, &hooks);
+  ek_reload_init (m.loop, &reload_hooks);
   if (!prepare ()) {
     ek_workers_free ();
     ek_plan_free (m.plan);
@@ -566,8 +517,6 @@ ek_master_main (const EkMasterOptions *options)
   ek_timer_cancel (m.loop, &m.deadline);
   ek_workers_free ();
   ek_user_stores_end ();
-  ek_plan_free (m.next);
-  g_free (m.kept);
   ek_plan_free (m.plan);
   ek_loop_free (m.loop);
   return m.status;

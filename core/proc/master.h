@@ -16,7 +16,6 @@ int ek_master_main (const EkMasterOptions *options);
 
 /* NULL: under way, ek_control_reloaded() follows.  Else what is wrong: g_free. */
 char *ek_master_reload (void);
-void  ek_master_reload_failed (const char *who, const char *why);
 /* The program on disk takes over, if it can.  NULL: it is asked, ek_control_upgraded() follows.  Else why not: g_free.  `log` (kept):
  * what the log says before the reason why not; NULL: nothing. */
 char *ek_master_upgrade (const char *log);

@@ -357,6 +357,7 @@ ek_workers_in_force (EkAnswerFunc func, gpointer data)
     EkWorker *w = m.all->pdata[i];
     if (w->state != EK_WORKER_READY || w->place || w->outdated || w->active != m.generation)
       continue;
+    w->owes = true;
     ek_channel_call (w->channel, EK_M_IN_FORCE, func, data);
     ek_channel_end (w->channel);
     n++;

@@ -37,6 +37,7 @@ typedef struct {
   guint64       born;                /* the generation of its start, whose files it may reach */
   guint64       configured;          /* the one it was last sent */
   guint64       active;              /* the one it was last told to go by */
+  bool          owes;                /* an answer to the reload under way */
 } EkWorker;
 
 typedef struct {                     /* what the supervisor does when something happened to a worker */
