@@ -46,10 +46,16 @@ const EkBlockType ek_auth_block = {
 };
 
 static void
-free_secret (gpointer data)
+free_likes (gpointer data)
 {
-  ek_wipe (data, strlen (data));
-  g_free (data);
+  EkAuthLikes *likes = data;
+
+  for (guint i = 0; i < EK_AUTH_LIKES; i++)
+    if (likes->stored[i]) {
+      ek_wipe (likes->stored[i], strlen (likes->stored[i]));
+      g_free (likes->stored[i]);
+    }
+  g_free (likes);
 }
 
 EkAuth *
@@ -60,7 +66,7 @@ ek_auth_new (EkJobPool *jobs)
   auth->jobs = jobs;
   auth->penalty = ek_penalty_new ();
   ek_random (auth->key, sizeof auth->key);
-  auth->likes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_secret);
+  auth->likes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, free_likes);
   return auth;
 }
 

@@ -143,6 +143,13 @@ unknown (EkAuthRun *run)
   run->account_done (&(EkAccountFound) { .status = EK_NOTFOUND, .like = run->account.stored }, run->data);
 }
 
+/* The place of a name among the likes, not yet brought down to their number. */
+static guint
+place_of (const EkAuthRun *run)
+{
+  return run->login.name ? g_str_hash (run->login.name) : 0;
+}
+
 /* No passdb knows the name. */
 static void
 nobody (EkAuthRun *run)
@@ -152,7 +159,10 @@ nobody (EkAuthRun *run)
   for (guint i = 0; run->chain.passdbs[i] && like == NULL; i++)
     if (compares (run->chain.passdbs[i]))
       like = run->chain.passdbs[i];
-  const char *stored = like ? g_hash_table_lookup (run->auth->likes, like->name) : NULL;
+  const EkAuthLikes *likes = like ? g_hash_table_lookup (run->auth->likes, like->name) : NULL;
+  const char *stored = NULL;
+  for (guint i = 0, at = place_of (run); likes && i < EK_AUTH_LIKES && stored == NULL; i++)
+    stored = likes->stored[(at + i) % EK_AUTH_LIKES];
   run->account = (EkAccount) { .stored = ek_auth_copy_secret (run->pool, ek_str (stored)) };
   if (run->account_done) {
     ek_auth_run_later (run, unknown);
@@ -165,12 +175,24 @@ nobody (EkAuthRun *run)
     ek_auth_run_later (run, refused_unknown);
 }
 
-/* The next unknown user shall cost what this one did. */
+/* Unknown users shall cost what this one does. */
 static void
 remember (EkAuthRun *run, const EkInstance *passdb, EkStr stored)
 {
-  if (stored.n > 0 && compares (passdb))
-    g_hash_table_replace (run->auth->likes, g_strdup (passdb->name), g_strndup (stored.p, stored.n));
+  guint user = place_of (run), at = user % EK_AUTH_LIKES;
+
+  if (stored.n == 0 || !compares (passdb))
+    return;
+  EkAuthLikes *likes = g_hash_table_lookup (run->auth->likes, passdb->name);
+  if (likes == NULL)
+    g_hash_table_insert (run->auth->likes, g_strdup (passdb->name), likes = g_new0 (EkAuthLikes, 1));
+  if (likes->stored[at] && (likes->user[at] != user || ek_str_eq (stored, ek_str (likes->stored[at]))))
+    return;
+  if (likes->stored[at])
+    ek_wipe (likes->stored[at], strlen (likes->stored[at]));
+  g_free (likes->stored[at]);
+  likes->stored[at] = g_strndup (stored.p, stored.n);
+  likes->user[at] = user;
 }
 
 static bool

@@ -11,6 +11,14 @@ void       ek_penalty_free (EkPenalty *penalty);
 /* The failures of a client that still count at `now` (monotonic us), with this one if `add`. */
 guint      ek_penalty_count (EkPenalty *penalty, const char *client, gint64 now, bool add);
 
+#define EK_AUTH_LIKES 16u
+/* Stored secrets of a passdb's users, so that a name that nobody has costs and shows what theirs do.  Each name has its place, and its
+ * place its user until that one's secret changes: asked twice, an unknown name looks the same, be the users' secrets of many kinds. */
+typedef struct {
+  guint user[EK_AUTH_LIKES];         /* hash of the name */
+  char *stored[EK_AUTH_LIKES];       /* NULL: none seen yet */
+} EkAuthLikes;
+
 struct EkAuth {
   EkCache    *logins;                /* remember.c's; NULL: none are kept */
   EkCacheConf logins_conf;
@@ -18,7 +26,7 @@ struct EkAuth {
   EkJobPool  *jobs;                  /* for hashes alone */
   EkPenalty  *penalty;
   bool        keep_plain;
-  GHashTable *likes;                 /* passdb's name -> the stored secret it gave last, for dummies */
+  GHashTable *likes;                 /* passdb's name -> EkAuthLikes, for dummies */
 };
 
 struct EkAuthRun {                   /* one login, or one user looked for; loop thread */

@@ -131,6 +131,11 @@ def unknown(s):
     salts = [dict(part.split("=", 1) for part in first.split(","))["s"] for first in shown]
     t.equal(salts[:4], salts[4:], f"{s.layout}: made-up salts stay")
     t.equal(len(set(salts)), 4, f"{s.layout}: each name has its own")
+    known, shown = ("scram256", "plain"), []
+    for name in known * 3:                               # whose iterations differ
+        over_smtp(s, "SCRAM-SHA-256", sasl.scram(f"{name}@{s.domain}", "geheim"))
+        over_smtp(s, "SCRAM-SHA-256", sasl.scram(f"nobody@{s.domain}", "x", seen=shown))
+    t.equal(len({first.split(",", 1)[1] for first in shown[1:]}), 1, f"{s.layout}: nor does it matter to them who logged in last")
 
 
 def offers(s):
