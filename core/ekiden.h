@@ -167,6 +167,8 @@ struct EkCall {
   void   (*cancel) (EkCall *, gpointer module_data);      /* the module's; NULL: it looks at `cancelled` */
   gpointer module_data;
   const EkLogin *login;              /* a passdb's lookup: the login that it is for; NULL: it is for none (mail, a command) */
+  bool     conn_works;               /* set beside DEFER: it is not `conn` that failed but what is behind it: conn is kept, and the
+                                      * question is not asked again over a new one, as it is where an old one may have been closed */
 };
 
 void ek_call_done (EkCall *call, EkStatus status);

@@ -269,9 +269,10 @@ run_connected (EkInstance *self, EkCall *call, EkOpRun run, gpointer data)
     call->conn = conn->conn;
     EkStatus status = run (self, call, data);
     call->conn = NULL;
-    give_back (self, calls, conn, status != EK_DEFER);
+    bool works = status != EK_DEFER || call->conn_works;
+    give_back (self, calls, conn, works);
     conn = NULL;
-    if (status != EK_DEFER || !kept || is_late (call))
+    if (works || !kept || is_late (call))
       return status;
     g_clear_error (&call->error);                  /* an old connection, perhaps closed by the other side */
   }

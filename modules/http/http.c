@@ -9,8 +9,8 @@
 static const EkOption options[] = {
   EK_OPTION (Http, url, "", "As a map: what is asked, and the JSON that comes back is the answer: "
              "\"https://api.example.com/aliases/:address\". Parameters are escaped: :key (also :user or :address), :local and "
-             ":domain (what is before and behind its @), and others that a question brings, as :client. 404 and 204 are \"not found\"; "
-             "everything else but 200 puts the question off."),
+             ":domain (what is before and behind its @), and others that a question brings, as :client. 204, and 404 without "
+             "an HTML page, are \"not found\"; everything else but 200 puts the question off."),
   EK_OPTION (Http, password_url, "", "As a passdb: gives an object with the member password, and others that the login obeys (nologin, "
              "allow_nets, user, userdb_...): \"https://api.example.com/users/:user/login\"."),
   EK_OPTION (Http, user_url, "", "As a userdb: gives an object with home, mail, uid, gid, quota_rule and whatever else is known of a "

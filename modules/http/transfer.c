@@ -240,6 +240,16 @@ make_body (const Http *self, const EkQuery *query)
   return text;
 }
 
+/* A page for people: a web server's own, where the application that knows has not been asked. */
+static bool
+is_page (Conn *conn)
+{
+  const char *type = NULL;
+
+  return curl_easy_getinfo (conn->easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type
+         && g_ascii_strncasecmp (type, "text/html", 9) == 0;
+}
+
 static EkStatus
 answered (Conn *conn, const char *where, EkStr *body, GError **error)
 {
@@ -250,6 +260,9 @@ answered (Conn *conn, const char *where, EkStr *body, GError **error)
   *body = ek_buf_len (&conn->body) ? ek_buf_str (&conn->body) : EK_STR ("");
   if (code == 200)
     return EK_OK;
+  if (code == 404 && is_page (conn))
+    return ek_fail (error, EK_DEFER, EREMOTEIO, "%s: answers 404 with a page (text/html), so the application may be missing there: \"not found\" "
+                    "is 204, or 404 with JSON or with nothing", where);
   if (code == 404 || code == 204)
     return EK_NOTFOUND;
   if (code / 100 == 3 && curl_easy_getinfo (conn->easy, CURLINFO_REDIRECT_URL, &elsewhere) == CURLE_OK && elsewhere)
@@ -292,5 +305,6 @@ http_ask (const Http *self, EkCall *call, const HttpUrl *url, const EkQuery *que
   free (post);
   if (!fits)
     return EK_NOTFOUND;
+  call->conn_works = rc == CURLE_OK;
   return rc == CURLE_OK ? answered (conn, url->base, body, &call->error) : broke (conn, url->base, rc, &call->error);
 }

@@ -155,6 +155,7 @@ verify (EkInstance *base, EkCall *call, const EkLogin *login, EkAccount *account
   case PAM_SAYS_UNKNOWN:
     return EK_NOTFOUND;
   default:
+    call->conn_works = true;           /* the helper does, PAM does not */
     return ek_fail (&call->error, EK_DEFER, 0, "service %s: %s", self->service, reason);
   }
 }

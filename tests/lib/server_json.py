@@ -4,6 +4,7 @@
 """
     api = JsonServer(folder, certificate=(chain, key), token="t")
     api.set("/users/anna", {"password": "..."})        200 with this JSON;  api.set(path, None, 404) any other code
+    api.set("/gone", "<p>Not found</p>", 404)          a text is a page for people, of type text/html
     api.pause(); api.resume(); api.kill(); api.start(); api.stop()
     api.asked()                                        the requests so far: "GET /path"
 
@@ -34,9 +35,10 @@ class Answers(BaseHTTPRequestHandler):
             code, value = json.load(f).get(path, (404, None))
         if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
             code, value = 401, None
-        body = b"" if value is None else json.dumps(value).encode()
+        page = isinstance(value, str)
+        body = b"" if value is None else value.encode() if page else json.dumps(value).encode()
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html; charset=utf-8" if page else "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -127,9 +127,11 @@ def fill(redis, api):
     api.set("/aliases/broken%40one.test", {"goto": {"what": 1}})
     api.set("/users/odd%40one.test", None, 500)
     api.set("/users/odd%40one.test/login", None, 403)
+    for path in ("/users/page%40one.test", "/users/page%40one.test/login", "/aliases/page%40one.test"):
+        api.set(path, "<h1>404 Not Found</h1>", 404)
 
 
-def serve(server):
+def serve(server, api):
     gets(server, "anna@one.test", ["anna@one.test"])
     gets(server, "all@one.test", ["anna@one.test", "ben@one.test"])
     gets(server, "web@one.test", ["ben@one.test"])
@@ -143,6 +145,10 @@ def serve(server):
     t.contains(login(server, "nobody@one.test", "no"), "AUTHENTICATIONFAILED", "and so is nobody's")
     put_off(server, "an answer that cannot be used", "broken@one.test", "odd@one.test")
     t.contains(login(server, "odd@one.test", "x"), "UNAVAILABLE", "and a login whose server answers 403")
+    t.equal(api.asked().count("GET /users/odd%40one.test/login"), 1, "which it is asked once for: it is there")
+    put_off(server, "a 404 that is a web server's own page", "page@one.test")
+    t.contains(login(server, "page@one.test", "x"), "UNAVAILABLE", "and a login that is answered with it")
+    t.ok(server.logged("answers 404 with a page"), "the log says why", server.tail(5))
     put_off(server, "a certificate that nobody vouches for", "anna@untrusted.test", "anna@strange.test")
     t.ok(server.logged("certificate is not good"), "the log says so of redis")
     t.ok(server.logged(r"http \"strangers\".*[Cc]ertificate|http \"strangers\".*SSL"), "and of http", server.tail(5))
@@ -176,7 +182,7 @@ def api_away(server, api):
 def play(server, redis, api):
     fill(redis, api)
     server.start()
-    serve(server)
+    serve(server, api)
     redis_away(server, redis)
     api_away(server, api)
     t.ok(wait_for(lambda: json.loads(server.ekiden("queue", "list", "--json")[1]) == [], 30, 0.1), "the queue is empty")

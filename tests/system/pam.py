@@ -67,6 +67,12 @@ def owner(pid):
         return next(line.split()[1] for line in f if line.startswith("Uid:"))
 
 
+def asked(s):
+    """Who PAM was asked for."""
+    with open(f"{s.dir}/pam.d/asked", encoding="ascii") as f:
+        return f.read().splitlines()
+
+
 def run(s):
     d = s.domain
     says(s, f"anna@{d}", "geheim", "OK", "the right password")
@@ -78,6 +84,7 @@ def run(s):
         says(s, f"{odd}@{d}", "geheim", "AUTHENTICATIONFAILED", f"a name that no system has: {odd}")
     says(s, f"unknown@{d}", "geheim", "OK", "whom PAM does not know the next passdb does")
     says(s, f"down@{d}", "geheim", "UNAVAILABLE", "a PAM module whose server is down")
+    t.equal(asked(s).count("down"), 1, f"{s.layout}: which is asked once: the helper works")
     says(s, "anna@nowhere.test", "geheim", "UNAVAILABLE", "a service that does not exist")
     t.ok(s.logged("service missing: ", 5), f"{s.layout}: and the log names it")
     says(s, f"crash@{d}", "geheim", "UNAVAILABLE", "a module that crashes")
@@ -111,7 +118,7 @@ else:
         site = Server(CONFIG, layout=layout, start=False)
         os.mkdir(f"{site.dir}/pam.d")
         with open(f"{site.dir}/pam.d/rehearse", "w", encoding="ascii") as f:
-            f.write(f"auth required {MODULE}\naccount required {MODULE}\n")
+            f.write(f"auth required {MODULE} {site.dir}/pam.d/asked\naccount required {MODULE}\n")
         site.set_users([("unknown", "{PLAIN}geheim"), ("ben@file.test", "{PLAIN}pb")])
         with site as server:
             server.start()
