@@ -103,7 +103,7 @@ class Sites:
     def logins(self):
         """(name of domain and block, blocks), each with its users."""
         makers = (("file", self.login_file), ("sqlite", self.login_sql), ("pgsql", self.login_sql), ("mysql", self.login_sql),
-                  ("ldap", self.login_ldap), ("http", self.login_http), ("pam", self.login_pam), ("oauth", self.login_oauth))
+                  ("ldap", self.login_ldap), ("http", self.login_http), ("pam", self.login_pam), ("lua", self.login_lua), ("oauth", self.login_oauth))
         found = []
         for name, make in makers:
             module = "sasl_oauth" if name == "oauth" else name
@@ -168,6 +168,12 @@ class Sites:
         self.file("pam.d/bench", "auth required pam_permit.so\naccount required pam_permit.so\n")
         return [(name, f'pam "{name}" {{ service = bench\n  config_dir = "{self.folder}/pam.d" }}\n'
                        f'static "{name}-users" {{ home = {self.mail} }}\n')]
+
+    def login_lua(self, name):
+        """A script that gives what a table in it has, and has the core compare."""
+        script = self.file("users.lua", "local t = {}\n" f'for i = 1, {USERS} do t["user" .. i .. "@{name}.test"] = "{{PLAIN}}pass" end\n'
+                           "return { passdb_lookup = function (self, name) return t[name] end }\n")
+        return [(name, f'lua "{name}" {{ script = read("{script}") }}\nstatic "{name}-users" {{ home = {self.mail} }}\n')]
 
     def login_oauth(self, name):
         def part(data):
