@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define APPLICATION_ID 0x456b4978   /* "EkIx" */
@@ -321,6 +322,32 @@ check (Db *db)
   return OPEN_GOOD;
 }
 
+/* Not what is read in one go anyway, and not what would fill memory. */
+#define AHEAD_MIN (128 * 1024)
+#define AHEAD_MAX (16 * 1024 * 1024)
+
+static int
+open_ahead (const char *path)
+{
+  struct stat st;
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+  if (fd >= 0 && (fstat (fd, &st) < 0 || st.st_size < AHEAD_MIN)) {
+    close (fd);
+    fd = -1;
+  }
+  return fd;
+}
+
+void
+db_read_ahead (Db *db)
+{
+  if (db->ahead_fd < 0 || db->read_ahead)
+    return;
+  db->read_ahead = true;
+  (void) posix_fadvise (db->ahead_fd, 0, AHEAD_MAX, POSIX_FADV_WILLNEED);
+}
+
 static Opened
 try_open (Db *db)
 {
@@ -329,6 +356,7 @@ try_open (Db *db)
     if (fd >= 0)
       close (fd);
   }
+  db->ahead_fd = open_ahead (db->path);
   int code = sqlite3_open_v2 (db->path, &db->h,
                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
                                   | SQLITE_OPEN_PRIVATECACHE,
@@ -370,6 +398,9 @@ close_handle (Db *db)
   }
   sqlite3_close_v2 (db->h);
   db->h = NULL;
+  if (db->ahead_fd >= 0)
+    close (db->ahead_fd);
+  db->ahead_fd = -1;
 }
 
 static void
@@ -417,6 +448,7 @@ db_open (const char *path, Db **out, GError **error)
   Db *db = g_new0 (Db, 1);
 
   db->path = g_strdup (path);
+  db->ahead_fd = -1;
   EkStatus status = take_lock (db, error);
   for (guint tries = 0; status == EK_OK && tries < 2; tries++) {
     Opened how = try_open (db);

@@ -23,6 +23,7 @@ struct EkFetch {
   guint32       missing;
   guint         fills;               /* in the open transaction */
   bool          stepping, uncached;
+  bool          rowless;             /* the view has UIDs that no row has */
   sqlite3_stmt *st;
 };
 
@@ -150,8 +151,10 @@ end_range (EkFetch *f)
 
   if (ek_view_uid (f->view, end) == f->ranges[f->at].last)
     end++;
-  if (!f->since && end > f->seq)
+  if (!f->since && end > f->seq) {
     f->missing += end - f->seq;
+    f->rowless = true;
+  }
   f->stepping = false;
   f->at++;
   f->next_uid = 0;
@@ -165,6 +168,7 @@ meet (EkFetch *f, guint32 uid)
 
   while (f->seq <= view->n && view->uids[f->seq - 1] < uid) {
     f->missing += !f->since;
+    f->rowless |= !f->since;
     f->seq++;
   }
   if (f->seq > view->n || view->uids[f->seq - 1] != uid)
@@ -326,5 +330,7 @@ ek_fetch_next (EkFetch *f, EkRow *row, GError **error)
   }
   if (f->view->ix->active == f)
     fetch_pause (f);
+  if (status == EK_NOTFOUND && f->rowless && box->gone_modseq <= f->view->gone_seen)      /* nobody has expunged them */
+    status = db_damaged (box->ix->db, "messages have no row", error);
   return status;
 }

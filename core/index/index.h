@@ -48,6 +48,8 @@ typedef struct Watch Watch;          /* one watched folder, shared by its views 
                  " AND id BETWEEN ?1 AND ?2")                                                       \
   X (MSG_GET, "SELECT id,flags,keywords,key,place,modseq,psize,vsize,date FROM msg WHERE id=?1")    \
   X (MSG_UIDS, "SELECT id FROM msg WHERE id BETWEEN ?1 AND ?2 ORDER BY id")                         \
+  X (MSG_ENDS, "SELECT (SELECT min(id) FROM msg WHERE id BETWEEN ?1 AND ?2),"                       \
+               "(SELECT max(id) FROM msg WHERE id BETWEEN ?1 AND ?2)")                              \
   X (MSG_FLAGS, "UPDATE msg SET modseq=?2,flags=?3,keywords=?4,fresh=?5,place=?6 WHERE id=?1")      \
   X (MSG_PLACE, "UPDATE msg SET fresh=?2,place=?3 WHERE id=?1")                                     \
   X (MSG_VSIZE, "UPDATE msg SET vsize=?2 WHERE id=?1")                                              \
@@ -87,7 +89,8 @@ struct Db {
   sqlite3      *h;
   char         *path;
   int           lock_fd;
-  bool          in_tx, full, corrupt;
+  int           ahead_fd;            /* for reading ahead; closed behind SQLite's, whose locks would go with it.  -1: not worth it */
+  bool          in_tx, full, corrupt, read_ahead;
   bool          empty;               /* no table in it yet */
   guint64       commits, commits_told;   /* durable ones: in the index; as the lock file says */
   sqlite3_stmt *st[N_STATEMENTS];
@@ -97,6 +100,8 @@ struct Db {
 /* Opens or makes `path`, under the lock file beside it.  What is no index is moved aside first. */
 EkStatus db_open (const char *path, Db **db, GError **error);
 void     db_close (Db *db);
+/* Has the kernel read the file, once: rows are asked for soon.  Waits for nothing. */
+void     db_read_ahead (Db *db);
 /* Resets the statement and binds: 'i' gint64, 'b' EkStr as blob (NULL p: SQL NULL), 't' EkStr as text. */
 sqlite3_stmt *db_bind (Db *db, StatementId id, const char *types, ...);
 /* The next row: OK, NOTFOUND (no more; the statement is reset) or DEFER. */

@@ -158,6 +158,44 @@ load_uids (EkView *view, Box *box, guint32 from, GError **error)
   return status == EK_NOTFOUND ? EK_OK : status;
 }
 
+/* Adds them from first to last; false: those would be more than the mailbox counts. */
+static bool
+add_uids (EkView *view, const Box *box, guint64 first, guint64 last)
+{
+  if (first > last)
+    return true;
+  if (last - first >= box->messages - view->n)
+    return false;
+  for (guint64 uid = first; uid <= last; uid++)
+    add_uid (view, (guint32) uid);
+  return true;
+}
+
+/* The UIDs without a look at their rows, which lie all over the index: from the first to the last, but for those that the log of
+ * expunged ones tells.  These are as many as the mailbox counts, or the log was cut and does not tell of all: then there are none. */
+static EkStatus
+infer_uids (EkView *view, Box *box, GError **error)
+{
+  Db *db = box->ix->db;
+  sqlite3_stmt *st = db_bind (db, ST_MSG_ENDS, "ii", BOX_FIRST (box), BOX_LAST (box));
+  EkStatus status = db_row (db, st, error);
+
+  if (status != EK_OK)
+    return status;
+  guint64 next = row_uid (sqlite3_column_int64 (st, 0)), last = row_uid (sqlite3_column_int64 (st, 1));
+  sqlite3_reset (st);
+  bool good = box->messages > 0 && next > 0;
+  st = db_bind (db, ST_GONE_SINCE, "iii", BOX_FIRST (box), BOX_LAST (box), (gint64) -1);
+  while ((status = db_row (db, st, error)) == EK_OK) {
+    guint64 gone = row_uid (sqlite3_column_int64 (st, 0)), gone_last = (guint32) sqlite3_column_int64 (st, 1);
+    good = good && add_uids (view, box, next, MIN (gone - 1, last));
+    next = MAX (next, gone_last + 1);
+  }
+  if (!good || status != EK_NOTFOUND || !add_uids (view, box, next, last) || view->n != box->messages)
+    view->n = 0;
+  return status == EK_NOTFOUND ? EK_OK : status;
+}
+
 /* A whole picture has as many messages as the mailbox counts, in order: a page that holds junk shows here. */
 static EkStatus
 check_uids (const EkView *view, const Box *box, GError **error)
@@ -203,7 +241,9 @@ ek_view_open (EkIndex *ix, const char *name, EkViewMode mode, EkView **out, GErr
   view->cap = box->messages + 1;
   view->uids = g_new (guint32, view->cap);
   g_strlcpy (view->guid, box->guid, sizeof view->guid);
-  status = load_uids (view, box, 0, error);
+  status = infer_uids (view, box, error);
+  if (status == EK_OK && view->n == 0)
+    status = load_uids (view, box, 0, error);
   if (status == EK_OK)
     status = check_uids (view, box, error);
   if (status == EK_OK)
@@ -215,6 +255,7 @@ ek_view_open (EkIndex *ix, const char *name, EkViewMode mode, EkView **out, GErr
   view->uidnext = box->uidnext;
   view->modseq = view->gone_seen = box->modseq;
   view->n_keywords = (guint8) box->keywords->len;
+  db_read_ahead (ix->db);
   *out = view;
   return EK_OK;
 }
