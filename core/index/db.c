@@ -330,9 +330,9 @@ static int
 open_ahead (const char *path)
 {
   struct stat st;
-  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-  if (fd >= 0 && (fstat (fd, &st) < 0 || st.st_size < AHEAD_MIN)) {
+  if (fd >= 0 && (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || st.st_size < AHEAD_MIN)) {
     close (fd);
     fd = -1;
   }

@@ -295,6 +295,13 @@ fill (EkFetch *f, Box *box, EkRow *row, guint lack, GError **error)
   return EK_OK;
 }
 
+/* The end.  A message without a row that nobody has expunged since the picture was taken: the index is damaged. */
+static EkStatus
+all_met (const EkFetch *f, const Box *box, GError **error)
+{
+  return f->rowless && box->gone_modseq <= f->view->gone_seen ? db_damaged (box->ix->db, "messages have no row", error) : EK_NOTFOUND;
+}
+
 EkStatus
 ek_fetch_next (EkFetch *f, EkRow *row, GError **error)
 {
@@ -304,6 +311,8 @@ ek_fetch_next (EkFetch *f, EkRow *row, GError **error)
   while (status == EK_OK) {
     if (!f->stepping) {
       status = start_range (f, box, error);
+      if (status == EK_NOTFOUND)
+        status = all_met (f, box, error);
       continue;
     }
     status = db_row (f->view->ix->db, f->st, error);
@@ -330,7 +339,5 @@ ek_fetch_next (EkFetch *f, EkRow *row, GError **error)
   }
   if (f->view->ix->active == f)
     fetch_pause (f);
-  if (status == EK_NOTFOUND && f->rowless && box->gone_modseq <= f->view->gone_seen)      /* nobody has expunged them */
-    status = db_damaged (box->ix->db, "messages have no row", error);
   return status;
 }

@@ -172,7 +172,8 @@ add_uids (EkView *view, const Box *box, guint64 first, guint64 last)
 }
 
 /* The UIDs without a look at their rows, which lie all over the index: from the first to the last, but for those that the log of
- * expunged ones tells.  These are as many as the mailbox counts, or the log was cut and does not tell of all: then there are none. */
+ * expunged ones tells.  When these are not as many as the mailbox counts there are none: the log was cut, or UIDs were never given (an
+ * unclean end, mail taken over from another server). */
 static EkStatus
 infer_uids (EkView *view, Box *box, GError **error)
 {

@@ -277,6 +277,10 @@ check_PROGRAMS += tests/unit/test-index
 tests_unit_test_index_SOURCES = tests/unit/test-index.c tests/unit/mailbox.h $(modules_maildir_maildir_la_SOURCES)
 tests_unit_test_index_CPPFLAGS = $(builtin_cppflags) -I$(top_srcdir)/tests -DEK_SRCDIR=\"$(abs_top_srcdir)\"
 tests_unit_test_index_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-index-rows
+tests_unit_test_index_rows_SOURCES = tests/unit/test-index-rows.c tests/unit/mailbox.h $(modules_maildir_maildir_la_SOURCES)
+tests_unit_test_index_rows_CPPFLAGS = $(tests_unit_test_index_CPPFLAGS)
+tests_unit_test_index_rows_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/unit/test-folders
 tests_unit_test_folders_SOURCES = tests/unit/test-folders.c tests/unit/mailbox.h $(modules_maildir_maildir_la_SOURCES)
 tests_unit_test_folders_CPPFLAGS = $(tests_unit_test_index_CPPFLAGS)

@@ -4,7 +4,6 @@
 #include "mail/mime.h"
 #include <errno.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/resource.h>
 
 /* ---- names ---- */
@@ -156,57 +155,6 @@ test_store (void)
   g_assert_cmpuint (ek_view_keywords (a, &names), ==, 64);
   g_assert_cmpstr (names[63], ==, "kw63");
   ek_view_free (a);
-  mail_free (&m);
-}
-
-/* Takes a part of the log of expunged messages away, as pruning does. */
-static void
-cut_log (Mail *m, gint32 part)
-{
-  g_autofree char *index = g_build_filename (m->root, "ekiden.index", NULL);
-  g_autofree char *sql = g_strdup_printf ("DELETE FROM gone WHERE id %% 3 = %d", part);
-  sqlite3 *h = NULL;
-
-  mail_close (m);
-  g_assert_cmpint (sqlite3_open (index, &h), ==, SQLITE_OK);
-  g_assert_cmpint (sqlite3_exec (h, sql, NULL, NULL, NULL), ==, SQLITE_OK);
-  sqlite3_close (h);
-  mail_open (m);
-}
-
-/* A picture has the UIDs that are there, whatever was expunged, with the whole log of that and with parts of it. */
-static void
-test_uids (void)
-{
-  enum { MOST = 400 };
-  bool there[MOST + 1] = { false };
-  guint32 last = 0;
-  Mail m;
-
-  mail_new (&m);
-  for (guint turn = 0; turn < 40; turn++) {
-    for (gint32 n = g_test_rand_int_range (0, 20); n > 0 && last < MOST; n--) {
-      last = mail_append (&m, "INBOX", last + 1, 0, NULL);
-      there[last] = true;
-    }
-    EkView *view = mail_view (&m, "INBOX", EK_VIEW_RW);
-    EkRange r = { (guint32) g_test_rand_int_range (1, MOST), 0 };
-    r.last = turn == 25 ? MOST : r.first + (guint32) g_test_rand_int_range (0, 8);
-    r.first = turn == 25 ? 1 : r.first;                    /* all of them, once */
-    g_assert_cmpint (ek_view_expunge (view, &r, 1, true, NULL), ==, EK_OK);
-    for (guint32 uid = r.first; uid <= r.last && uid <= MOST; uid++)
-      there[uid] = false;
-    ek_view_free (view);
-    if (turn > 15 && turn % 4 == 0)
-      cut_log (&m, g_test_rand_int_range (0, 3));
-    view = mail_view (&m, "INBOX", EK_VIEW_RO);
-    guint32 seq = 0;
-    for (guint32 uid = 1; uid <= last; uid++)
-      if (there[uid])
-        g_assert_cmpuint (ek_view_uid (view, ++seq), ==, uid);
-    g_assert_cmpuint (ek_view_count (view), ==, seq);
-    ek_view_free (view);
-  }
   mail_free (&m);
 }
 
@@ -525,7 +473,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/index/mutf7", test_mutf7);
   g_test_add_func ("/index/view", test_view);
-  g_test_add_func ("/index/uids", test_uids);
   g_test_add_func ("/index/store", test_store);
   g_test_add_func ("/index/fetch", test_fetch);
   g_test_add_func ("/index/bytes", test_bytes);
