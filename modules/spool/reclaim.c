@@ -319,6 +319,9 @@ reclaim_tick (EkSpool *spool)
     for (Segment *seg = spool->cold; seg; seg = seg->next)
       if (seg->victim)
         evacuate (spool, seg);
-  atomic_store (&spool->busy, spool->first != NULL || spool->out > 0 || spool->reclaim.state != RECLAIM_IDLE
-                || atomic_load (&spool->hot_sick) || atomic_load (&spool->cold_sick));
+  if (spool->first != NULL || spool->out > 0 || spool->reclaim.state != RECLAIM_IDLE || atomic_load (&spool->hot_sick)
+      || atomic_load (&spool->cold_sick))
+    keeper_rouse (spool);
+  else
+    atomic_store (&spool->busy, false);
 }

@@ -316,7 +316,7 @@ spool_open (const SpoolOptions *options, const EkSpoolHost *host, GError **error
   begin_log (spool);
   hot_start (spool);
   work_start (spool);
-  atomic_store (&spool->busy, true);
+  keeper_rouse (spool);
   run_finished (spool);
   for (Message *message = spool->first; message; message = message->next)
     if (spool->host.live)
