@@ -240,6 +240,8 @@ ek_control_ask (const EkControlPlaces *places, const char *const *words, EkBuf *
 
   if (fd < 0)
     return false;
+  if (strcmp (words[0], "reload") == 0)            /* it ends by itself (roles.reload_timeout) */
+    setsockopt (fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval) { 0 }, sizeof (struct timeval));
   bool good = send_request (fd, words, error) && read_answer (fd, &in, error);
   close (fd);
   good = good && sort_lines (ek_buf_str (&in), out, error);

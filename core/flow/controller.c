@@ -135,6 +135,8 @@ say (Client *cl, EkStatus status, EkStr text)
   else if (text.n == 0)
     ek_buf_appends (&cl->out, "! failed\n");
   cl->answered = true;
+  if (cl->watch.fd >= 0)
+    ek_timer_set (ek_role_loop (), &cl->timer, PATIENCE);          /* to read it */
   client_flush (cl);
 }
 
@@ -199,6 +201,8 @@ request (Client *cl, char *line)
     say (cl, EK_DEFER, ek_str (text));
     return;
   }
+  if (v->role == EK_ROLE_MASTER)                   /* it answers, and a reload takes its time: roles.reload_timeout */
+    ek_timer_cancel (ek_role_loop (), &cl->timer);
   cl->refs++;
   EkBuf *out = ek_channel_call (role, EK_C_REQUEST, role_answered, cl);
   ek_pack_text (out, v->verb);

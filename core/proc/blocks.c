@@ -59,8 +59,8 @@ static const EkOption roles_rows[] = {
   EK_OPTION (EkRolesConf, restart_delay_max, "1m", "Longest such pause.", .allow = "1ms..1h"),
   EK_OPTION (EkRolesConf, stop_timeout, "30s", "How long work under way may take when the server stops.",
              .allow = "1s..1h"),
-  EK_OPTION (EkRolesConf, reload_timeout, "1m", "How long a process may take to answer to a new configuration. When it takes longer the "
-             "reload fails, all go on by the old one, and the log names the process.", .allow = "1s..1h"),
+  EK_OPTION (EkRolesConf, reload_timeout, "1m", "How long a process may take to answer to a new configuration. When one takes longer "
+             "the log names it, and the reload fails: all go on by the old one. Where all had agreed already it is in force without its word.", .allow = "1s..1h"),
   EK_OPTION (EkRolesConf, confine, "yes", "Whether the kernel keeps each role to its own files (landlock) and away from system calls "
              "that it never makes (seccomp), where the kernel can."),
   EK_OPTION (EkRolesConf, paths, "[]", "Files and folders that a role may reach and change beside those that the configuration "

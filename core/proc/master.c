@@ -227,6 +227,7 @@ other_build (EkWorker *w)
 static void
 gone (EkWorker *w, int status)
 {
+  w->owes = false;
   if (m.state == STOPPING) {
     go_on ();
     return;
