@@ -13,7 +13,8 @@ guint      ek_penalty_count (EkPenalty *penalty, const char *client, gint64 now,
 
 #define EK_AUTH_LIKES 16u
 /* Stored secrets of a passdb's users, so that a name that nobody has costs and shows what theirs do.  Each name has its place, and its
- * place its user until that one's secret changes: asked twice, an unknown name looks the same, be the users' secrets of many kinds. */
+ * place its user until that one's secret changes: asked twice, an unknown name looks the same, be the users' secrets of many kinds
+ * (but for the first logins of a process, while places are still empty). */
 typedef struct {
   guint user[EK_AUTH_LIKES];         /* hash of the name */
   char *stored[EK_AUTH_LIKES];       /* NULL: none seen yet */

@@ -92,8 +92,9 @@ ek_accept_edge_up (EkChannel *edge)
 
   edges[ek_role_peer_index (edge)].paused = false;
   ek_accept_check ();                            /* a change is news for all edges, not for this one alone */
-  ek_queue_ops->accepting (ek_queue_spool, &why);
-  tell (edge, accepting, why);
+  bool yes = ek_queue_ops->accepting (ek_queue_spool, &why);
+  tell (edge, yes, why);
+  ek_accept_check ();                            /* should it have changed in between */
 }
 
 /* ---- the answer ---- */
