@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 7                     /* bumped on any change to a struct below */
+#define EK_ABI 8                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
