@@ -326,26 +326,19 @@ check (Db *db)
 #define AHEAD_MIN (128 * 1024)
 #define AHEAD_MAX (16 * 1024 * 1024)
 
-static int
-open_ahead (const char *path)
-{
-  struct stat st;
-  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-
-  if (fd >= 0 && (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || st.st_size < AHEAD_MIN)) {
-    close (fd);
-    fd = -1;
-  }
-  return fd;
-}
-
 void
 db_read_ahead (Db *db)
 {
-  if (db->ahead_fd < 0 || db->read_ahead)
+  struct stat st;
+
+  if (db->read_ahead)
     return;
   db->read_ahead = true;
-  (void) posix_fadvise (db->ahead_fd, 0, AHEAD_MAX, POSIX_FADV_WILLNEED);
+  if (stat (db->path, &st) < 0 || !S_ISREG (st.st_mode) || st.st_size < AHEAD_MIN)
+    return;
+  db->ahead_fd = open (db->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (db->ahead_fd >= 0)
+    (void) posix_fadvise (db->ahead_fd, 0, AHEAD_MAX, POSIX_FADV_WILLNEED);
 }
 
 static Opened
@@ -356,7 +349,6 @@ try_open (Db *db)
     if (fd >= 0)
       close (fd);
   }
-  db->ahead_fd = open_ahead (db->path);
   int code = sqlite3_open_v2 (db->path, &db->h,
                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
                                   | SQLITE_OPEN_PRIVATECACHE,

@@ -89,7 +89,7 @@ struct Db {
   sqlite3      *h;
   char         *path;
   int           lock_fd;
-  int           ahead_fd;            /* for reading ahead; closed behind SQLite's, whose locks would go with it.  -1: not worth it */
+  int           ahead_fd;            /* for reading ahead; closed behind SQLite's, whose locks would go with it.  -1: none */
   bool          in_tx, full, corrupt, read_ahead;
   bool          empty;               /* no table in it yet */
   guint64       commits, commits_told;   /* durable ones: in the index; as the lock file says */

@@ -185,7 +185,7 @@ infer_uids (EkView *view, Box *box, GError **error)
     return status;
   guint64 next = row_uid (sqlite3_column_int64 (st, 0)), last = row_uid (sqlite3_column_int64 (st, 1));
   sqlite3_reset (st);
-  bool good = box->messages > 0 && next > 0;
+  bool good = next > 0;
   st = db_bind (db, ST_GONE_SINCE, "iii", BOX_FIRST (box), BOX_LAST (box), (gint64) -1);
   while ((status = db_row (db, st, error)) == EK_OK) {
     guint64 gone = row_uid (sqlite3_column_int64 (st, 0)), gone_last = (guint32) sqlite3_column_int64 (st, 1);
@@ -242,7 +242,7 @@ ek_view_open (EkIndex *ix, const char *name, EkViewMode mode, EkView **out, GErr
   view->cap = box->messages + 1;
   view->uids = g_new (guint32, view->cap);
   g_strlcpy (view->guid, box->guid, sizeof view->guid);
-  status = infer_uids (view, box, error);
+  status = box->messages > 0 ? infer_uids (view, box, error) : EK_OK;
   if (status == EK_OK && view->n == 0)
     status = load_uids (view, box, 0, error);
   if (status == EK_OK)
