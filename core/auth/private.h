@@ -22,7 +22,6 @@ typedef struct {
 
 struct EkAuth {
   EkCache    *logins;                /* remember.c's; NULL: none are kept */
-  EkCacheConf logins_conf;
   guchar      key[32];               /* of this process: secrets are kept as HMACs under it */
   EkJobPool  *jobs;                  /* for hashes alone */
   EkPenalty  *penalty;

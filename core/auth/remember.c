@@ -7,6 +7,7 @@
  * time is over.  Of several backends those count that had said "right": when one of them says otherwise now, an outage of the rest
  * brings the old answer not back.  A login counts for the services that it was right for (a query may ask by :service).  Tokens are not kept: each says itself how long it is good. */
 #include "auth/private.h"
+#include "module/fingerprint.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <string.h>
@@ -40,34 +41,16 @@ add_services (Remembered *r, const char *before, const char *service)
     g_snprintf (r->services + n, sizeof r->services - n, "%s,", service);
 }
 
-static bool
-same (const EkCacheConf *a, const EkCacheConf *b)
-{
-  return a->fresh.us == b->fresh.us && a->stale.us == b->stale.us && a->entries_max == b->entries_max;
-}
-
 void
 ek_auth_configure (EkAuth *auth, const EkAuthConf *conf)
 {
-  EkCacheConf want = { .fresh = conf->cache, .stale = conf->cache_stale, .entries_max = (guint) conf->cache_max };
-
   ek_auth_rehash_forget ();
-  if (auth->logins && same (&want, &auth->logins_conf))
-    return;                          /* a reload in the middle of an outage must not end what bridges it */
-  ek_cache_free (auth->logins);
-  auth->logins = ek_cache_new (&want);
-  auth->logins_conf = want;
+  auth->logins = ek_cache_renew (auth->logins, &(EkCacheConf) { .fresh = conf->cache, .stale = conf->cache_stale,
+                                                                .entries_max = (guint) conf->cache_max });
 }
 
-static void
-add_names (EkBuf *out, EkInstance *const *list)
-{
-  for (guint i = 0; list && list[i]; i++)
-    ek_buf_printf (out, "\n%s", list[i]->name);
-  ek_buf_appendc (out, '\n');
-}
-
-/* The key, of the name and of who is asked about it, and how (another listener may bind others), and the secret's HMAC: made once a login. */
+/* The key, of the name and of who is asked about it, and how (another listener may bind others, and a reload make others of them), and
+ * the secret's HMAC: made once a login. */
 static void
 make_key (EkAuthRun *run)
 {
@@ -77,17 +60,17 @@ make_key (EkAuthRun *run)
 
   if (run->memory_key.p)
     return;
-  ek_buf_appends (&out, run->login.name);
-  add_names (&out, c->passdbs);
-  add_names (&out, c->userdbs);
-  add_names (&out, c->deny);
-  add_names (&out, c->after_right);
-  add_names (&out, c->after_wrong);
-  add_names (&out, c->after_outage);
+  ek_buf_append (&out, run->login.name, strlen (run->login.name) + 1);
+  ek_fingerprints_append (&out, c->passdbs);
+  ek_fingerprints_append (&out, c->userdbs);
+  ek_fingerprints_append (&out, c->deny);
+  ek_fingerprints_append (&out, c->after_right);
+  ek_fingerprints_append (&out, c->after_wrong);
+  ek_fingerprints_append (&out, c->after_outage);
   if (c->as) {                         /* a master's login is none of his own, nor of the user's */
-    ek_buf_printf (&out, "as %s", c->as);
-    add_names (&out, c->as_passdbs);
-    add_names (&out, c->as_userdbs);
+    ek_buf_append (&out, c->as, strlen (c->as) + 1);
+    ek_fingerprints_append (&out, c->as_passdbs);
+    ek_fingerprints_append (&out, c->as_userdbs);
   }
   run->memory_key = ek_pool_str (run->pool, ek_buf_str (&out));
   ek_buf_release (&out);

@@ -72,6 +72,8 @@ typedef void (*EkNamed) (EkStatus status, const EkName *name, gpointer data);
 EkNaming *ek_directory_name (EkPool *pool, EkStr address, EkNamed func, gpointer data);
 void  ek_directory_name_cancel (EkNaming *naming);         /* func will not run; NULL: nothing */
 bool  ek_directory_is_default (const char *domain);        /* the one that names without a domain are in */
+/* The block that it is of; NULL: of an earlier generation. */
+const EkBlockValues *ek_directory_block (const EkDomainConf *domain);
 void  ek_directory_names_configure (EkGeneration *gen);
 void  ek_directory_names_end (void);
 

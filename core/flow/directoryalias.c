@@ -10,18 +10,25 @@
  * It is done once, while the sender waits: what is in the queue are the addresses that were found.
  *
  * What came of it is remembered for the time that a backend is away.  The answers of maps and userdbs alone, which are remembered too,
- * would not do: that somebody has no alias is never told from memory, so no user could be told to be one.
+ * would not do: that somebody has no alias is never told from memory, so no user could be told to be one.  It counts after a reload too
+ * where each domain that was met on the way is still what it was.
  */
 #include "config.h"
 #include "flow/directory.h"
 #include "flow/facts.h"
 #include "lookup/cache.h"
 #include "mail/address.h"
+#include "module/fingerprint.h"
 #include "module/search.h"
 #include <string.h>
 
 #define CACHE_MAX   50000            /* addresses that are remembered */
 #define TARGETS_MAX 1000             /* that one address may have, aliases on the way counted */
+
+typedef struct {                     /* a domain that was met on the way */
+  const char          *name;
+  const EkBlockValues *block;        /* NULL: it is none of ours */
+} Met;
 
 typedef struct {                     /* one address under way, in a pool of its own */
   EkPool      *pool;
@@ -39,6 +46,7 @@ typedef struct {                     /* one address under way, in a pool of its 
   GHashTable  *met;                  /* set of what ever was in todo, by its key */
   GPtrArray   *targets;              /* what was found */
   guint        good;                 /* addresses in the alias that is read */
+  GArray      *domains;              /* of Met; NULL: what comes of it is not remembered */
 
   EkName       name;                 /* of the one under way */
   EkNaming    *naming;
@@ -50,17 +58,22 @@ typedef struct {                     /* one address under way, in a pool of its 
   GList        link;                 /* in `all` */
 } Expansion;
 
+typedef struct {                     /* a domain that was met then */
+  const char   *name, *block;        /* block: what its block is called; NULL: it was none of ours */
+  EkFingerprint print;
+} MetThen;
+
 typedef struct {                     /* what came of one earlier */
-  const EkDomainConf *domain;
-  const char         *domain_name;
-  guint               n_targets;
-  const char        **targets;
+  const char  *block, *domain_name;  /* its domain */
+  guint        n_targets, n_domains;
+  const char **targets;
+  MetThen     *domains;
 } Known;
 
 static GQueue all;
 static struct {
-  EkGeneration *generation;          /* whose domains are in it */
-  EkCache      *cache;               /* canonical address -> Known */
+  EkCache *cache;                    /* canonical address -> Known */
+  char    *names;                    /* what names without a domain, and postmaster's, stood for */
 } known;
 
 static void next (Expansion *x);
@@ -118,10 +131,61 @@ ek_directory_rcpts_configure (EkGeneration *gen)
 {
   const EkRoutingConf *routing = ek_generation_values (gen, &ek_routing_block, NULL);
 
-  ek_generation_unref (known.generation);
-  known.generation = ek_generation_ref (gen);
-  ek_cache_free (known.cache);
-  known.cache = ek_cache_new (&(EkCacheConf) { .stale = routing->cache_stale, .entries_max = CACHE_MAX });
+  g_autofree char *names = g_strdup_printf ("%s %s", routing->default_domain ? routing->default_domain : "",
+                                            routing->postmaster ? routing->postmaster : "");
+
+  known.cache = ek_cache_renew (known.cache, &(EkCacheConf) { .stale = routing->cache_stale, .entries_max = CACHE_MAX });
+  if (g_strcmp0 (known.names, names) != 0)
+    ek_cache_clear (known.cache);
+  g_free (known.names);
+  known.names = g_steal_pointer (&names);
+}
+
+static void
+meet (Expansion *x, const char *name, const EkDomainConf *domain)
+{
+  Met met = { name, domain ? ek_directory_block (domain) : NULL };
+
+  if (x->domains == NULL)
+    return;
+  if (domain && met.block == NULL) { /* a reload came in between: let it be found anew */
+    g_clear_pointer (&x->domains, g_array_unref);
+    return;
+  }
+  for (guint i = 0; i < x->domains->len; i++)
+    if (strcmp (g_array_index (x->domains, Met, i).name, name) == 0)
+      return;
+  met.name = ek_pool_strdup (x->pool, name);
+  g_array_append_val (x->domains, met);
+}
+
+/* That a map of names knows the domain still is not asked: it may be what is away. */
+static bool
+is_still_so (EkGeneration *gen, const MetThen *then)
+{
+  const EkDomainConf *own = ek_domain_find (gen, then->name);
+  const EkBlockValues *v = then->block ? ek_generation_block (gen, &ek_domain_block, then->block) : NULL;
+  bool has_own = own && own->names == NULL;
+
+  if (then->block == NULL)
+    return !has_own;
+  return v && (!has_own || own == v->values) && ek_fingerprint_eq (then->print, ek_block_fingerprint (v));
+}
+
+static MetThen *
+copy_met (EkPool *pool, const GArray *domains)
+{
+  MetThen *copy = ek_pool_newv (pool, MetThen, domains->len);
+
+  for (guint i = 0; i < domains->len; i++) {
+    const Met *met = &g_array_index (domains, Met, i);
+    copy[i] = (MetThen) { .name = ek_pool_strdup (pool, met->name) };
+    if (met->block) {
+      copy[i].block = ek_pool_strdup (pool, met->block->block->name);
+      copy[i].print = ek_block_fingerprint (met->block);
+    }
+  }
+  return copy;
 }
 
 static const char **
@@ -140,26 +204,33 @@ remember (const Expansion *x, EkStatus status)
 {
   const EkRcptFound *f = &x->found;
 
-  if (x->aliases_only || x->full == NULL || f->domain == NULL || f->domain->aliases[0] == NULL || f->wrong || x->generation != known.generation)
+  if (x->full == NULL || f->domain == NULL || f->domain->aliases[0] == NULL || f->wrong || x->domains == NULL
+      || ek_directory_block (f->domain) == NULL)
     return;
   EkCached *c = ek_cache_put (known.cache, ek_str (x->full), status, ek_now ());
   if (c == NULL || status != EK_OK)
     return;
   Known *k = c->data = ek_pool_new0 (c->pool, Known);
-  *k = (Known) { .domain = f->domain, .domain_name = ek_pool_strdup (c->pool, f->domain_name), .n_targets = f->n_targets,
-                 .targets = copy_targets (c->pool, f->n_targets, f->targets) };
+  *k = (Known) { .block = ek_pool_strdup (c->pool, ek_directory_block (f->domain)->block->name),
+                 .domain_name = ek_pool_strdup (c->pool, f->domain_name), .n_targets = f->n_targets,
+                 .targets = copy_targets (c->pool, f->n_targets, f->targets),
+                 .n_domains = x->domains->len, .domains = copy_met (c->pool, x->domains) };
 }
 
 /* Nobody can tell now: what was found the last time. */
 static bool
 recall (Expansion *x)
 {
-  const EkCached *c = x->full && x->generation == known.generation ? ek_cache_find (known.cache, ek_str (x->full), ek_now ()) : NULL;
+  const EkCached *c = x->full ? ek_cache_find (known.cache, ek_str (x->full), ek_now ()) : NULL;
 
   if (c == NULL || c->status != EK_OK || x->broken)
     return false;
   const Known *k = c->data;
-  x->found.domain = k->domain;
+  hold (x);
+  for (guint i = 0; i < k->n_domains; i++)
+    if (!is_still_so (x->generation, &k->domains[i]))
+      return false;
+  x->found.domain = ek_domain_find (x->generation, k->block);
   x->found.domain_name = ek_pool_strdup (x->pool, k->domain_name);
   x->found.n_targets = k->n_targets;
   x->found.targets = copy_targets (x->pool, k->n_targets, k->targets);
@@ -179,6 +250,8 @@ tell (Expansion *x)
     g_ptr_array_unref (x->targets);
     g_hash_table_unref (x->met);
   }
+  if (x->domains)
+    g_array_unref (x->domains);
   ek_generation_unref (x->generation);
   ek_pool_free (x->pool);            /* x with it */
 }
@@ -303,6 +376,8 @@ user_found (const EkUserFound *f, gpointer data)
 {
   Expansion *x = data;
 
+  if (f->domain_name && *f->domain_name)
+    meet (x, f->domain_name, f->domain);
   if (is_first (x)) {                /* postmaster's may be another one than his name says */
     x->found.domain = f->domain;
     x->found.domain_name = ek_pool_strdup (x->pool, f->domain_name);
@@ -378,6 +453,10 @@ named (EkStatus status, const EkName *name, gpointer data)
 
   x->naming = NULL;
   x->name = *name;
+  if (is_first (x) && status == EK_OK && name->domain && name->domain->aliases[0] && !x->aliases_only)
+    x->domains = g_array_new (FALSE, FALSE, sizeof (Met));
+  if (status == EK_OK && *name->domain_name)
+    meet (x, name->domain_name, name->domain);
   if (is_first (x)) {
     x->found.domain = name->domain;
     x->found.domain_name = name->domain_name;
@@ -443,5 +522,5 @@ ek_directory_rcpts_end (void)
     end (x, EK_DEFER);
   }
   g_clear_pointer (&known.cache, ek_cache_free);
-  g_clear_pointer (&known.generation, ek_generation_unref);
+  g_clear_pointer (&known.names, g_free);
 }

@@ -19,6 +19,7 @@ static struct {
   EkGeneration *generation;
   char         *default_domain;
   GPtrArray    *mapped;              /* EkDomainConf with names, in the order of the files */
+  GHashTable   *blocks;              /* EkDomainConf -> EkBlockValues */
   EkTime        timeout;
 } d;
 
@@ -49,6 +50,7 @@ take_domain (const EkBlockValues *v, gpointer data)
 {
   const EkDomainConf *conf = v->values;
 
+  g_hash_table_insert (d.blocks, (gpointer) conf, (gpointer) v);
   if (conf->names)
     g_ptr_array_add (d.mapped, (gpointer) conf);
   else if (d.default_domain == NULL && v->block->name)
@@ -65,6 +67,7 @@ ek_directory_names_configure (EkGeneration *gen)
   d.generation = ek_generation_ref (gen);
   d.timeout = auth->timeout;
   d.mapped = g_ptr_array_new ();
+  d.blocks = g_hash_table_new (NULL, NULL);
   d.default_domain = g_strdup (routing->default_domain);
   ek_generation_each (gen, &ek_domain_block, take_domain, NULL);
 }
@@ -73,6 +76,7 @@ void
 ek_directory_names_end (void)
 {
   g_clear_pointer (&d.mapped, g_ptr_array_unref);
+  g_clear_pointer (&d.blocks, g_hash_table_unref);
   g_clear_pointer (&d.default_domain, g_free);
   g_clear_pointer (&d.generation, ek_generation_unref);
 }
@@ -81,6 +85,12 @@ bool
 ek_directory_is_default (const char *domain)
 {
   return d.default_domain && strcmp (d.default_domain, domain) == 0;
+}
+
+const EkBlockValues *
+ek_directory_block (const EkDomainConf *domain)
+{
+  return g_hash_table_lookup (d.blocks, domain);
 }
 
 /* ---- names ---- */

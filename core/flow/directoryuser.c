@@ -9,6 +9,7 @@
 #include "flow/directory.h"
 #include "flow/facts.h"
 #include "lookup/cache.h"
+#include "module/fingerprint.h"
 #include <string.h>
 
 #define CACHE_MAX 50000
@@ -16,7 +17,7 @@
 static struct {
   EkGeneration        *generation;
   const EkRoutingConf *routing;
-  EkCache             *cache;        /* key -> EkUser */
+  EkCache             *cache;        /* Hunt.memory_key -> EkUser */
   GHashTable          *hunts;        /* set of Hunt: those that wait for a backend */
 } u;
 
@@ -27,6 +28,7 @@ typedef struct {                     /* one lookup under way */
   EkName              name;
   EkGeneration       *generation;
   EkInstance        **dbs;
+  EkStr               memory_key;    /* of the name, and of who is asked about it */
   EkNaming           *naming;
   EkAuthRun          *run;
 } Hunt;
@@ -41,9 +43,8 @@ ek_directory_users_configure (EkGeneration *gen)
   ek_generation_unref (u.generation);
   u.generation = ek_generation_ref (gen);
   u.routing = routing;
-  ek_cache_free (u.cache);
-  u.cache = ek_cache_new (&(EkCacheConf) { .fresh = routing->cache, .stale = routing->cache_stale, .entries_max = CACHE_MAX,
-                                           .fresh_negative = { MIN (routing->cache.us, G_USEC_PER_SEC) } });
+  u.cache = ek_cache_renew (u.cache, &(EkCacheConf) { .fresh = routing->cache, .stale = routing->cache_stale, .entries_max = CACHE_MAX,
+                                                      .fresh_negative = { MIN (routing->cache.us, G_USEC_PER_SEC) } });
 }
 
 void
@@ -54,10 +55,23 @@ ek_directory_users_start (void)
 
 /* ---- the hunt ---- */
 
+/* A reload in the middle of an outage ends nothing of what bridges it, but where somebody else is asked from then on. */
+static void
+make_memory_key (Hunt *h)
+{
+  EkBuf out = { 0 };
+
+  ek_buf_append (&out, h->name.key, strlen (h->name.key) + 1);
+  ek_fingerprints_append (&out, h->dbs);
+  ek_fingerprints_append (&out, h->name.domain->auth);
+  h->memory_key = ek_pool_str (h->pool, ek_buf_str (&out));
+  ek_buf_release (&out);
+}
+
 static void
 remember (const Hunt *h, EkStatus status, const EkUser *user)
 {
-  EkCached *c = h->generation == u.generation && status != EK_DEFER ? ek_cache_put (u.cache, ek_str (h->name.key), status, ek_now ()) : NULL;
+  EkCached *c = status != EK_DEFER ? ek_cache_put (u.cache, h->memory_key, status, ek_now ()) : NULL;
 
   if (c && status == EK_OK) {
     c->data = ek_pool_new0 (c->pool, EkUser);
@@ -83,7 +97,7 @@ hunt_end (Hunt *h, EkStatus status, const EkUser *user)
 static bool
 from_cache (Hunt *h, bool stale)
 {
-  const EkCached *c = ek_cache_find (u.cache, ek_str (h->name.key), ek_now ());
+  const EkCached *c = ek_cache_find (u.cache, h->memory_key, ek_now ());
 
   if (c == NULL || !(c->fresh || stale))
     return false;
@@ -114,10 +128,14 @@ named (EkStatus status, const EkName *name, gpointer data)
 
   h->naming = NULL;
   h->name = *name;
-  if (status != EK_OK || name->domain == NULL || name->domain->transport)
+  if (status != EK_OK || name->domain == NULL || name->domain->transport) {
     hunt_end (h, status, NULL);
-  else if (!from_cache (h, false)) {
-    EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = h->dbs = ek_domain_userdbs (name->domain) };
+    return;
+  }
+  h->dbs = ek_domain_userdbs (name->domain);
+  make_memory_key (h);
+  if (!from_cache (h, false)) {
+    EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = h->dbs };
     g_hash_table_add (u.hunts, h);
     h->run = ek_auth_user (ek_directory_auth_state (), ek_generation_values (h->generation, &ek_auth_block, NULL), &chain, name->key,
                            asked, h);

@@ -1,12 +1,13 @@
 /* cache.c - answers of a backend, kept for a while
  * SPDX-License-Identifier: Apache-2.0 */
 #include "lookup/cache.h"
+#include "base/base.h"
 #include <string.h>
 
 typedef struct {
   EkCached cached;                   /* first: what callers see */
   EkStr    key;                      /* in its pool, as this struct is */
-  gint64   fresh_until, until;
+  gint64   made, fresh_until, until;
   GList    link;                     /* of the order of use */
 } Entry;
 
@@ -14,6 +15,7 @@ struct EkCache {
   EkCacheConf conf;
   GHashTable *entries;               /* EkStr * (of the entry) -> Entry */
   GQueue      used;                  /* the one that was used last is the first */
+  gint64      aged;                  /* what was made before is not fresh */
 };
 
 static guint
@@ -39,6 +41,7 @@ ek_cache_new (const EkCacheConf *conf)
   EkCache *cache = g_new0 (EkCache, 1);
 
   cache->conf = *conf;
+  cache->aged = G_MININT64;
   cache->entries = g_hash_table_new (key_hash, key_equal);
   g_queue_init (&cache->used);
   return cache;
@@ -69,6 +72,30 @@ ek_cache_free (EkCache *cache)
   g_free (cache);
 }
 
+void
+ek_cache_age (EkCache *cache, gint64 now)
+{
+  cache->aged = now;
+}
+
+static bool
+same (const EkCacheConf *a, const EkCacheConf *b)
+{
+  return a->fresh.us == b->fresh.us && a->fresh_negative.us == b->fresh_negative.us && a->stale.us == b->stale.us
+         && a->entries_max == b->entries_max;
+}
+
+EkCache *
+ek_cache_renew (EkCache *cache, const EkCacheConf *conf)
+{
+  if (cache && same (&cache->conf, conf)) {
+    ek_cache_age (cache, ek_now ());
+    return cache;
+  }
+  ek_cache_free (cache);
+  return ek_cache_new (conf);
+}
+
 guint
 ek_cache_n (const EkCache *cache)
 {
@@ -86,7 +113,7 @@ ek_cache_find (EkCache *cache, EkStr key, gint64 now)
     drop (cache, e);
     return NULL;
   }
-  e->cached.fresh = now < e->fresh_until;
+  e->cached.fresh = now < e->fresh_until && e->made > cache->aged;
   g_queue_unlink (&cache->used, &e->link);
   g_queue_push_head_link (&cache->used, &e->link);
   return &e->cached;
@@ -107,7 +134,7 @@ ek_cache_put (EkCache *cache, EkStr key, EkStatus status, gint64 now)
   pool = ek_pool_new ();
   Entry *e = ek_pool_new0 (pool, Entry);
   *e = (Entry) { .cached = { .status = status, .pool = pool, .fresh = true }, .key = ek_pool_str (pool, key),
-                 .fresh_until = now + fresh, .until = now + fresh + stale };
+                 .made = now, .fresh_until = now + fresh, .until = now + fresh + stale };
   e->link.data = e;
   g_hash_table_insert (cache->entries, &e->key, e);
   g_queue_push_head_link (&cache->used, &e->link);

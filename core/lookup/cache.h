@@ -30,6 +30,10 @@ typedef struct {                     /* borrowed until the next call for this ca
 EkCache *ek_cache_new (const EkCacheConf *conf);
 void     ek_cache_free (EkCache *cache);           /* NULL is fine */
 void     ek_cache_clear (EkCache *cache);
+/* From now on nothing that is in it is fresh. */
+void     ek_cache_age (EkCache *cache, gint64 now);
+/* For a reload: the same cache, aged, or, where `conf` is another one (or `cache` NULL), a new one in its place. */
+EkCache *ek_cache_renew (EkCache *cache, const EkCacheConf *conf);
 guint    ek_cache_n (const EkCache *cache);
 
 /* NULL: nothing is known, or what is known is older than stale. `now`: monotonic us. */

@@ -116,6 +116,14 @@ ek_generation_unref (EkGeneration *gen)
     generation_free (gen);
 }
 
+void
+ek_generation_retire (EkGeneration *old, EkGeneration *heir)
+{
+  if (old)
+    ek_answers_inherit (heir, old);
+  ek_generation_unref (old);
+}
+
 const EkConf *
 ek_generation_conf (const EkGeneration *gen)
 {
@@ -142,8 +150,8 @@ ek_generation_instance_at (const EkGeneration *gen, guint i)
 
 /* ---- values ---- */
 
-gconstpointer
-ek_generation_values (const EkGeneration *gen, const EkBlockType *type, const char *name)
+const EkBlockValues *
+ek_generation_block (const EkGeneration *gen, const EkBlockType *type, const char *name)
 {
   const GPtrArray *list = gen->values;
 
@@ -154,9 +162,17 @@ ek_generation_values (const EkGeneration *gen, const EkBlockType *type, const ch
   for (guint i = 0; list && i < list->len; i++) {
     const EkBlockValues *v = list->pdata[i];
     if (v->type == type && g_strcmp0 (v->block->name, name) == 0)
-      return v->values;
+      return v;
   }
   return NULL;
+}
+
+gconstpointer
+ek_generation_values (const EkGeneration *gen, const EkBlockType *type, const char *name)
+{
+  const EkBlockValues *v = ek_generation_block (gen, type, name);
+
+  return v ? v->values : NULL;
 }
 
 void

@@ -23,6 +23,10 @@
 
 typedef struct EkGeneration EkGeneration;
 
+typedef struct {                     /* fingerprint.h */
+  guchar bytes[16];
+} EkFingerprint;
+
 /* `conf` is taken, also on failure.  `roles`: bits of what this process does (EK_ROLES_ALL: a check
  * or the merged layout).  Returns NULL when `problems` got an error.  Sets EkConfBlock.roles. */
 EkGeneration *ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems);
@@ -31,6 +35,8 @@ bool          ek_generation_start (EkGeneration *gen, GError **error);
 bool          ek_instance_start (EkInstance *self, GError **error);
 EkGeneration *ek_generation_ref (EkGeneration *gen);
 void          ek_generation_unref (EkGeneration *gen);     /* NULL is fine */
+/* Lets go of `old` (NULL is fine) after a reload: what its maps have remembered goes over to those that are the same in `heir`. */
+void          ek_generation_retire (EkGeneration *old, EkGeneration *heir);
 const EkConf *ek_generation_conf (const EkGeneration *gen);
 guint64       ek_generation_number (const EkGeneration *gen);      /* 1, 2, ... in this process */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (EkGeneration, ek_generation_unref)
@@ -54,7 +60,12 @@ typedef struct {
   EkInstance        *protocol;
   gconstpointer      protocol_options, after_login_options;
   bool               faulty;         /* while it is checked: an error was told, values may be missing */
+  bool               printed;        /* fingerprint.c's: print is known */
+  EkFingerprint      print;
 } EkBlockValues;
+
+/* The same, with its block. */
+const EkBlockValues *ek_generation_block (const EkGeneration *gen, const EkBlockType *type, const char *name);
 
 /* Calls func for each block of the type, in the order of the files. */
 void ek_generation_each (const EkGeneration *gen, const EkBlockType *type,

@@ -1,7 +1,7 @@
 /* private.h - what generation.c, instance.c, blocks.c and call.c share; others see generation.h
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-#include "module/generation.h"
+#include "module/fingerprint.h"
 
 typedef enum { EK_NEW, EK_VISITING, EK_ORDERED } EkMark;
 
@@ -31,6 +31,8 @@ typedef struct {                     /* EkInstance.core */
   const EkOption    *own;            /* EkModule.own_options: rows of this block alone */
   EkCommon           common;
   struct EkCache    *answers;        /* lookup.c's; NULL: none yet */
+  bool               printed;        /* print is known */
+  EkFingerprint      print;
   struct { guint hash, more; gint64 at; } said[4];       /* callog.c's: errors that were logged last, and how often again since */
 } EkInstanceCore;
 

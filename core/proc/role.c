@@ -366,7 +366,7 @@ on_activate (guint64 number)
     for (EkRole r = 0; r < EK_N_ROLES; r++)
       if (ek_role_here (r) && w.ops[r] && w.ops[r]->reload)
         w.ops[r]->reload ();
-  ek_generation_unref (old);
+  ek_generation_retire (old, w.generation);
 }
 
 static void

@@ -229,6 +229,36 @@ def login(server, user, password):
         return str(c.login(user, password))
 
 
+def reloaded(server):
+    """In the middle of the outage somebody changes the configuration: what is remembered counts where the same backend would be asked."""
+    with open(server.conf, encoding="utf-8") as f:
+        text = f.read()
+    remembered = ("anna@one.test", "o'neil@two.test", "all@one.test")
+
+    def told(more, old="", new=""):
+        server.replace_conf(text.replace(old, new) + more)
+        t.equal(server.reload()[0], 0, "a reload")
+        with server.smtp() as c:
+            c.ehlo()
+            c.cmd("MAIL FROM:<x@elsewhere.test>")
+            return [c.cmd(f"RCPT TO:<{a}>").code for a in remembered], login(server, "anna@one.test", "pa")
+
+    codes, answer = told('domain "new.test" { auth = staff\n  mailboxes = mail }\n')
+    t.equal(codes, [250] * 3, "with one domain more all who were remembered are")
+    t.contains(answer, "OK", "and who logged in can")
+    t.equal([send(server, "dora@new.test")[0].code, send(server, "carla@one.test")[0].code], [550, 451], "the new domain is served, and who is not "
+            "remembered put off")
+    codes, answer = told("", '$site_mail = "${mail}"', '$site_mail = "${mail}/other"')
+    t.equal(codes, [250, 451, 451], "of another query for users nobody knows what it would say; the aliases, which name her, are what they were")
+    t.contains(answer, "UNAVAILABLE", "nor of a login")
+    codes, answer = told('domain "two.test" { auth = staff\n  mailboxes = mail }\n')
+    t.equal(codes, [250, 550, 250], "where a domain gets a block of its own, and somebody else to ask, what was remembered of it is not told")
+    t.contains(answer, "OK", "nor is another domain's login disturbed")
+    codes, answer = told("")
+    t.equal(codes, [250] * 3, "and all of them again where all is as it was")
+    t.contains(answer, "OK", "logins too")
+
+
 def outage(server, path):
     """Who was asked for a moment ago is served from what is remembered; of all others nobody can tell, and nobody says no."""
     login(server, "anna@one.test", "pa")
@@ -249,6 +279,7 @@ def outage(server, path):
         t.contains(login(server, user, password), "UNAVAILABLE", f"of {user} with {password} nobody can tell")
     t.contains(login(server, server.address("dora"), server.password), "OK", "who stands in a file is not disturbed")
     t.equal(send(server, server.address("dora"), subject="meanwhile")[-1].code, 250, "nor is his mail")
+    reloaded(server)
     os.rename(path + ".away", path)
     t.ok(wait_for(lambda: send(server, "ben@one.test", subject="after")[-1].code == 250, 20, 0.5), "it is back: mail is taken")
     t.ok(wait_for(lambda: "OK" in login(server, "ben@one.test", "pb"), 20, 0.5), "logins succeed")

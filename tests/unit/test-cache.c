@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "../lib/instance.h"
 #include "lookup/cache.h"
+#include "module/fingerprint.h"
 #include "module/load.h"
 #include "module/lookup.h"
 #include <string.h>
@@ -80,6 +81,26 @@ test_bound (void)
   g_assert_cmpuint (ek_cache_n (cache), ==, 3);
   assert_is (cache, "c", 1, "3");
   ek_cache_clear (cache);
+  g_assert_cmpuint (ek_cache_n (cache), ==, 0);
+  ek_cache_free (cache);
+}
+
+static void
+test_renew (void)
+{
+  EkCacheConf conf = { .fresh = S (3600), .fresh_negative = S (1), .stale = S (3600), .entries_max = 3 }, other = conf;
+  EkCache *cache = ek_cache_renew (NULL, &conf);
+  gint64 now = ek_now ();
+
+  put (cache, "a", "1", now);
+  put (cache, "b", NULL, now);
+  assert_is (cache, "a", now, "1");
+  cache = ek_cache_renew (cache, &conf);           /* all is kept, and asked for again */
+  assert_is (cache, "a", now, "(1)");
+  put (cache, "a", "2", ek_now () + 1);
+  assert_is (cache, "a", ek_now () + 1, "2");
+  other.stale = S (60);
+  cache = ek_cache_renew (cache, &other);
   g_assert_cmpuint (ek_cache_n (cache), ==, 0);
   ek_cache_free (cache);
 }
@@ -198,6 +219,79 @@ test_map (void)
   ek_test_instance_free (self);
 }
 
+static EkGeneration *
+generation (const char *text)
+{
+  g_autoptr (EkProblems) problems = ek_problems_new ();
+  EkGeneration *gen = ek_generation_new (ek_conf_load_text ("test.conf", ek_str (text), 0, problems), EK_ROLES_ALL, problems);
+
+  g_assert_nonnull (gen);
+  g_assert_true (ek_generation_start (gen, NULL));
+  return gen;
+}
+
+static EkStatus
+ask_named (EkGeneration *gen, const char *name, Got *got)
+{
+  return ask (ek_generation_instance (gen, name, 1u << EK_TABLE_MAP), "a", NULL, got);
+}
+
+/* A reload in the middle of an outage: what a map has remembered goes over to the one that asks the same. */
+static void
+test_inherit (void)
+{
+  static const char before[] = "db \"one\" { cache = 1h }\ndb \"two\" { cache = 1h }\nchain \"both\" { maps = one }\n",
+                    after[] = "db \"three\" { }\ndb \"two\" { cache = 1h\n  connections = 2 }\ndb \"one\" { cache = 1h }\n";
+  EkGeneration *old = generation (before), *gen = NULL;
+  Got got;
+
+  down = 0;
+  g_assert_cmpint (ask_named (old, "one", &got), ==, EK_OK);
+  g_assert_cmpint (ask_named (old, "two", &got), ==, EK_OK);
+  runs = 0;
+  g_assert_cmpint (ask_named (old, "one", &got), ==, EK_OK);
+  g_assert_cmpint (runs, ==, 0);
+  gen = generation (after);
+  ek_generation_ref (old);                         /* a session lives on in it */
+  ek_generation_retire (old, gen);
+  g_assert_cmpint (ask_named (gen, "one", &got), ==, EK_OK);
+  g_assert_cmpint (runs, ==, 1);                   /* none of it is fresh */
+  ek_generation_unref (old);
+  old = gen;
+  gen = generation (after);
+  ek_generation_retire (old, gen);
+  down = 1;
+  g_assert_cmpint (ask_named (gen, "one", &got), ==, EK_OK);
+  g_assert_cmpstr (got.value, ==, "a");
+  g_assert_cmpint (ask_named (gen, "two", &got), ==, EK_DEFER);    /* it is another one now */
+  g_assert_cmpint (ask_named (gen, "three", &got), ==, EK_DEFER);
+  ek_generation_unref (gen);
+  down = 0;
+}
+
+/* What makes an instance another one: its settings, its name, and all that of what it refers to. */
+static void
+test_fingerprint (void)
+{
+  static const char *const texts[] = {
+    "db \"a\" { cache = 1h }\nchain \"it\" { maps = a }\n", "db \"a\" { cache = 2h }\nchain \"it\" { maps = a }\n",
+    "db \"b\" { cache = 1h }\nchain \"it\" { maps = b }\n", "db \"a\" { cache = 1h }\nchain \"it\" { maps = a, a }\n",
+    "db \"a\" { cache = 1h\n connections = 4 }\nchain \"it\" { maps = a }\n",
+  };
+  EkFingerprint prints[G_N_ELEMENTS (texts)];
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_autoptr (EkGeneration) gen = generation (texts[i]), again = generation (texts[i]);
+    g_autofree char *moved = g_strdup_printf ("# moved\n\n%s\ndb \"more\" { }\n", texts[i]);
+    g_autoptr (EkGeneration) elsewhere = generation (moved);
+    prints[i] = ek_instance_fingerprint (ek_generation_instance (gen, "it", 0));
+    g_assert_true (ek_fingerprint_eq (prints[i], ek_instance_fingerprint (ek_generation_instance (again, "it", 0))));
+    g_assert_true (ek_fingerprint_eq (prints[i], ek_instance_fingerprint (ek_generation_instance (elsewhere, "it", 0))));
+    for (guint k = 0; k < i; k++)
+      g_assert_false (ek_fingerprint_eq (prints[i], prints[k]));
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -209,7 +303,10 @@ main (int argc, char **argv)
   ek_module_add (&db);
   g_test_add_func ("/cache/times", test_times);
   g_test_add_func ("/cache/bound", test_bound);
+  g_test_add_func ("/cache/renew", test_renew);
   g_test_add_func ("/cache/map", test_map);
+  g_test_add_func ("/cache/inherit", test_inherit);
+  g_test_add_func ("/cache/fingerprint", test_fingerprint);
   int failed = g_test_run ();
   ek_op_use_jobs (NULL);
   ek_job_pool_free (jobs);
