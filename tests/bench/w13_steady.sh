@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # BESIDE=LOGINS: while so many logins, 20 at once, go on beside them; theirs is the second line of JSON.  Who makes them is somebody
-# else's machine elsewhere: here it gives way to the sessions that are measured.
+# else's machine elsewhere: here it gives way to the sessions that are measured.  BESIDE_RATE=N: so many of them a second.
 # BURN=PROGRAM: while load/hash.c, compiled, makes hashes on all cores at nice 10, outside of any server: what a machine without an idle
 # core does to the sessions whoever hashes.
 # shellcheck source=tests/bench/lib.sh
 . "$(dirname "$0")/lib.sh"
 : "${STEADY:=10}" "${SECONDS_EACH:=8}" "${STEADY_USER:=user%d}"
 if [ -n "${BESIDE:-}" ]; then
-  nice -n 5 "$load" login -h "$SMTP_HOST" -p "$IMAP_PORT" -U 'user%d' -W "$MAIL_PASS" -n "$BESIDE" -s 20 -u "$MAIL_USERS" > "$BENCH_WORK/beside" & beside=$!
+  nice -n 5 "$load" login -h "$SMTP_HOST" -p "$IMAP_PORT" -U 'user%d' -W "$MAIL_PASS" -n "$BESIDE" ${BESIDE_RATE:+-R "$BESIDE_RATE"} -s 20 -u "$MAIL_USERS" > "$BENCH_WORK/beside" & beside=$!
 fi
 if [ -n "${BURN:-}" ]; then
   nice -n 10 "$BURN" "\$6\$saltsaltsaltsalt\$" "$(nproc)" $((SECONDS_EACH + 30)) > /dev/null & burn=$!

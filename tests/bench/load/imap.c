@@ -101,17 +101,28 @@ append_thread (void *arg)
   return NULL;
 }
 
+/* -R RATE: not before its turn. */
+static void
+await_turn (double start, int i)
+{
+  double left = o.rate ? start + (double)i / o.rate - now () : 0;
+  if (left > 0)
+    usleep ((useconds_t)(left * 1e6));
+}
+
 void *
 login_thread (void *arg)
 {
   (void)arg;
   struct conn *c = malloc (sizeof *c);
+  double start = now ();
   char user[128];
   for (;;) {
     int i = atomic_fetch_add (&next_op, 1);
     if (i >= o.n)
       break;
     snprintf (user, sizeof user, o.user, i % o.users + 1);
+    await_turn (start, i);
     double t = now ();
     int rc = imap_login (c, user, i % o.users);
     if (!rc) {

@@ -25,7 +25,7 @@
 
 struct options {
   const char *host, *user, *pass, *domain, *box, *exec, *tls, *out, *from, *mech, *token_file;
-  int port, sessions, n, size, rcpts, users, per_conn, lmtp, pipeline, idle_s, pause_ms, tls_direct, check;
+  int port, sessions, n, size, rcpts, users, per_conn, lmtp, pipeline, idle_s, pause_ms, rate, tls_direct, check;
   char **tokens;
   int n_tokens;
   const char *cmd[64];

@@ -10,7 +10,7 @@
  *   mailload imap   -p PORT -U user -W pass -c CMD [-c CMD ...]
  *   mailload append -p PORT -U user -W pass -n N -z SIZE -s SESSIONS [-M box]
  *   mailload login  -p PORT -U 'user%d' -W pass -n N -s SESSIONS -u USERS
- *                   [-A MECHANISM (AUTHENTICATE instead of LOGIN) [-K FILE (bearer tokens, one a line)]]
+ *                   [-R LOGINS_A_SECOND] [-A MECHANISM (AUTHENTICATE instead of LOGIN) [-K FILE (bearer tokens, one a line)]]
  *   mailload steady -p PORT -U 'user%d' -W pass -n COMMANDS -s SESSIONS -w PAUSE_MS
  *                                    sessions that ask NOOP and FETCH in turns, with pauses: their latency
  *   mailload idle   -p PORT -U 'user%d' -W pass -n CONNS -u USERS -x 'COMMAND'
@@ -53,7 +53,7 @@ read_options (int argc, char **argv)
     { 'x', NULL, &o.exec },   { 'T', NULL, &o.tls },      { 'o', NULL, &o.out },
     { 't', &o.idle_s, NULL }, { 'f', NULL, &o.from },
     { 'A', NULL, &o.mech },   { 'K', NULL, &o.token_file },
-    { 'w', &o.pause_ms, NULL },
+    { 'w', &o.pause_ms, NULL }, { 'R', &o.rate, NULL },
   };
   const struct {
     char letter;
@@ -66,7 +66,7 @@ read_options (int argc, char **argv)
   };
   int ch;
   optind = 2;
-  while ((ch = getopt (argc, argv, "h:p:s:n:z:r:u:k:LPSvd:U:W:c:M:x:T:o:t:f:A:K:w:")) != -1) {
+  while ((ch = getopt (argc, argv, "h:p:s:n:z:r:u:k:LPSvd:U:W:c:M:x:T:o:t:f:A:K:w:R:")) != -1) {
     if (ch == '?')
       exit (2);
     if (ch == 'c' && o.ncmd < 64)
