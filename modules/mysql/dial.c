@@ -4,7 +4,8 @@
 #include "lookup/aside.h"
 #include <string.h>
 
-#define PACKET_MAX ((gsize) 16 * 1024 * 1024)      /* of one row */
+#define PACKET_MAX    ((gsize) 16 * 1024 * 1024)   /* of one row */
+#define ADDRESSES_MAX 8              /* of one name that are counted */
 
 typedef struct {                     /* copies of all that connecting needs */
   EkPool     *pool;                  /* owns this struct */
@@ -28,15 +29,34 @@ attempt_free (gpointer data)
   ek_pool_free (a->pool);
 }
 
-/* Seconds, as the library counts: never 0, which is for ever. */
+/* For each address, in seconds, as the library counts: one that drops everything leaves time for the others where connect_timeout has a
+ * second for each.  Never 0, which is for ever. */
 static guint
-seconds (EkTime time)
+seconds (EkTime time, guint n_addresses)
 {
-  return (guint) CLAMP ((time.us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC, 1, 3600);
+  gint64 all = (time.us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC;
+
+  return (guint) CLAMP (all / n_addresses, 1, 3600);
+}
+
+/* How many the library will try; 0 and *error: none. */
+static guint
+count_addresses (const EkHost *host, gint64 deadline, GError **error)
+{
+  guint n = 1;
+
+  if (host->is_unix || host->is_address)
+    return 1;
+  g_autofree char *list = ek_host_addresses (host, ADDRESSES_MAX, deadline, error);
+  if (list == NULL)
+    return 0;
+  for (const char *p = list; *p; p++)
+    n += *p == ',';
+  return n;
 }
 
 static Attempt *
-attempt_new (const EkSqlServer *self, const EkHost *host)
+attempt_new (const EkSqlServer *self, const EkHost *host, guint n_addresses)
 {
   EkPool *pool = ek_pool_new ();
   Attempt *a = ek_pool_new0 (pool, Attempt);
@@ -52,7 +72,7 @@ attempt_new (const EkSqlServer *self, const EkHost *host)
   a->ca_file = a->tls == EK_SQL_TLS_VERIFY ? ek_pool_strdup (pool, ek_sql_server_ca (self)) : NULL;
   a->cert_file = ek_pool_strdup (pool, self->cert_file);
   a->key_file = ek_pool_strdup (pool, self->key_file);
-  a->seconds = seconds (self->connect_timeout);
+  a->seconds = seconds (self->connect_timeout, n_addresses);
   return a;
 }
 
@@ -116,8 +136,11 @@ finalize (gpointer data)
 EkSqlLink *
 mysql_dial (EkSqlServer *self, const EkHost *host, bool writes, gint64 deadline, GError **error)
 {
-  Attempt *a = attempt_new (self, host);
+  guint n = count_addresses (host, deadline, error);
 
+  if (n == 0)
+    return NULL;
+  Attempt *a = attempt_new (self, host, n);
   if (!ek_aside (dial, a, attempt_free, "it", deadline, error))
     return NULL;
   MysqlLink *link = NULL;

@@ -39,12 +39,12 @@ listen_at (guint32 host, guint16 *port, int backlog)
 }
 
 static char *
-ask (const char *module, guint16 port, const char *host)
+ask (const char *module, guint16 port, const char *host, guint seconds)
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   g_autoptr (GError) error = NULL;
-  g_autofree char *rows = g_strdup_printf ("hosts = %s\nport = %u\ndatabase = mail\nuser = u\npassword = p\ntls = off\nconnect_timeout = 1s\n"
-                                           "timeout = 1s\nquery = \"SELECT :key\"\n", host, port);
+  g_autofree char *rows = g_strdup_printf ("hosts = %s\nport = %u\ndatabase = mail\nuser = u\npassword = p\ntls = off\nconnect_timeout = %us\n"
+                                           "timeout = 1s\nquery = \"SELECT :key\"\n", host, port, seconds);
   EkInstance *self = ek_test_instance (module, rows);
   EkLookup lookup = { .query.key = EK_STR ("x") };
 
@@ -67,9 +67,9 @@ hang_up (gpointer data)
   return NULL;
 }
 
-/* It leaves time for the one behind it. */
+/* It leaves time for the one behind it, whose `words` are told. */
 static void
-test_pgsql_addresses (void)
+test_addresses (const char *module, guint seconds, const char *words)
 {
   struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (0x7f000002) };
   guint16 port = 0;
@@ -81,8 +81,8 @@ test_pgsql_addresses (void)
     (void) connect (filling[i], (struct sockaddr *) &address, sizeof address);
   }
   GThread *thread = g_thread_new ("hang-up", hang_up, GINT_TO_POINTER (good));
-  g_autofree char *said = ask ("pgsql", port, "two.test");
-  if (!strstr (said, "closed the connection"))
+  g_autofree char *said = ask (module, port, "two.test", seconds);
+  if (!strstr (said, words))
     g_error ("%s", said);
   shutdown (good, SHUT_RDWR);
   g_thread_join (thread);
@@ -90,6 +90,19 @@ test_pgsql_addresses (void)
   close (full);
   for (guint i = 0; i < FILL; i++)
     close (filling[i]);
+}
+
+static void
+test_pgsql_addresses (void)
+{
+  test_addresses ("pgsql", 1, "closed the connection");
+}
+
+/* Its library counts in seconds. */
+static void
+test_mysql_addresses (void)
+{
+  test_addresses ("mysql", 2, "Lost connection");
 }
 
 /* ---- a server that greets, and that is all ---- */
@@ -129,7 +142,7 @@ test_mysql_handshake (void)
   guint16 port = 0;
   int listener = listen_at (0x7f000001, &port, 16);
   GThread *thread = g_thread_new ("greet", greet, GINT_TO_POINTER (listener));
-  g_autofree char *said = ask ("mysql", port, "127.0.0.1");
+  g_autofree char *said = ask ("mysql", port, "127.0.0.1", 1);
   int fd = GPOINTER_TO_INT (g_thread_join (thread));
 
   g_test_message ("%s", said);
@@ -148,7 +161,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_setenv ("EKIDEN_LOG_LEVEL", "error", TRUE);    /* warnings are what is tested here */
   signal (SIGPIPE, SIG_IGN);
-  g_test_add_func ("/sql/addresses", test_pgsql_addresses);
+  g_test_add_func ("/sql/addresses/pgsql", test_pgsql_addresses);
+  g_test_add_func ("/sql/addresses/mysql", test_mysql_addresses);
   g_test_add_func ("/sql/handshake", test_mysql_handshake);
   return g_test_run ();
 }
