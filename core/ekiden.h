@@ -67,6 +67,7 @@ EkStr ek_str_trim (EkStr s);                        /* without spaces, tabs, CR 
 bool  ek_str_u64 (EkStr s, guint64 max, guint64 *value);   /* digits only, all of s, <= max */
 bool  ek_str_same_secret (EkStr a, EkStr b);        /* constant time in the content */
 void  ek_wipe (gpointer p, gsize n);                /* zeros that the compiler keeps */
+void  ek_wipe_free (char *text);                     /* of g_malloc(); NULL is fine */
 
 /* ---- pools -------------------------------------------------------------------------------- */
 

@@ -51,10 +51,7 @@ free_likes (gpointer data)
   EkAuthLikes *likes = data;
 
   for (guint i = 0; i < EK_AUTH_LIKES; i++)
-    if (likes->stored[i]) {
-      ek_wipe (likes->stored[i], strlen (likes->stored[i]));
-      g_free (likes->stored[i]);
-    }
+    ek_wipe_free (likes->stored[i]);
   g_free (likes);
 }
 

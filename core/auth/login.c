@@ -188,9 +188,7 @@ remember (EkAuthRun *run, const EkInstance *passdb, EkStr stored)
     g_hash_table_insert (run->auth->likes, g_strdup (passdb->name), likes = g_new0 (EkAuthLikes, 1));
   if (likes->stored[at] && (likes->user[at] != user || ek_str_eq (stored, ek_str (likes->stored[at]))))
     return;
-  if (likes->stored[at])
-    ek_wipe (likes->stored[at], strlen (likes->stored[at]));
-  g_free (likes->stored[at]);
+  ek_wipe_free (likes->stored[at]);
   likes->stored[at] = g_strndup (stored.p, stored.n);
   likes->user[at] = user;
 }

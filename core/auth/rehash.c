@@ -107,8 +107,7 @@ make (EkJob *job, EkJobThread *thread)
   if (stored == NULL)
     return;
   r->made = ek_auth_copy_secret (r->pool, ek_str (stored));
-  ek_wipe (stored, strlen (stored));
-  g_free (stored);
+  ek_wipe_free (stored);
 }
 
 /* ---- is it worth it? ---- */

@@ -86,6 +86,14 @@ ek_wipe (gpointer p, gsize n)
     OPENSSL_cleanse (p, n);
 }
 
+void
+ek_wipe_free (char *text)
+{
+  if (text)
+    ek_wipe (text, strlen (text));
+  g_free (text);
+}
+
 guint64
 ek_hash64 (const void *bytes, gsize n)
 {

@@ -90,8 +90,7 @@ make (EkStr secret, GError **error)
   if (stored == NULL)
     return EK_EXIT_FAILED;
   write_hash (stored, NULL);
-  ek_wipe (stored, strlen (stored));
-  g_free (stored);
+  ek_wipe_free (stored);
   return EK_EXIT_OK;
 }
 

@@ -152,9 +152,7 @@ set_password (int argc, char **argv, bool add)
   if (stored && call_passdb (&target, run_set, ek_str (stored), &error) == EK_NOTFOUND)
     ek_fail (&error, EK_FAIL, ENOENT, "%s \"%s\" took no row for %s: the domain has to be in it, and to have room (mailboxes_max in our own "
              "schema)", target.passdb->module->name, target.passdb->name, target.name);
-  if (stored)
-    ek_wipe (stored, strlen (stored));
-  g_free (stored);
+  ek_wipe_free (stored);
   if (error == NULL && argv[2])
     (void) ek_cli_user_change (&target, argv + 2, &error);
   return error ? ek_cli_failed (error) : say (&target, add ? "added" : "password set");

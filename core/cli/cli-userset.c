@@ -158,8 +158,7 @@ change_password (EkCliUser *user, GError **error)
     return false;
   Change change = { .name = user->name, .value = ek_str (stored) };
   EkStatus status = ek_cli_call (self, user->pool, run_stored, &change, error);
-  ek_wipe (stored, strlen (stored));
-  g_free (stored);
+  ek_wipe_free (stored);
   if (status == EK_NOTFOUND)
     ek_fail (error, EK_FAIL, ENOENT, "%s \"%s\" took no password for %s", self->module->name, self->name, user->name);
   return status == EK_OK;

@@ -187,11 +187,12 @@ infer_uids (EkView *view, Box *box, GError **error)
   sqlite3_reset (st);
   bool good = next > 0;
   st = db_bind (db, ST_GONE_SINCE, "iii", BOX_FIRST (box), BOX_LAST (box), (gint64) -1);
-  while ((status = db_row (db, st, error)) == EK_OK) {
+  while ((status = good ? db_row (db, st, error) : EK_NOTFOUND) == EK_OK) {
     guint64 gone = row_uid (sqlite3_column_int64 (st, 0)), gone_last = (guint32) sqlite3_column_int64 (st, 1);
-    good = good && add_uids (view, box, next, MIN (gone - 1, last));
+    good = add_uids (view, box, next, MIN (gone - 1, last));
     next = MAX (next, gone_last + 1);
   }
+  sqlite3_reset (st);
   if (!good || status != EK_NOTFOUND || !add_uids (view, box, next, last) || view->n != box->messages)
     view->n = 0;
   return status == EK_NOTFOUND ? EK_OK : status;

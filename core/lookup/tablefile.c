@@ -38,6 +38,7 @@ struct EkTableFile {
   pthread_mutex_t    lock;           /* for what follows */
   Snapshot          *current;
   Snapshot          *held;           /* all that live, current first */
+  Snapshot          *left;           /* old ones that nobody holds: the next look frees them, since letting go may not take its time */
   gint64             looked;         /* monotonic; 0: never */
   bool               looking;        /* a thread is at it */
   char              *why;            /* there is no table: the reason, and its errno value */
@@ -92,16 +93,23 @@ snapshot_free (const EkTableFile *file, Snapshot *snap)
   g_free (snap);
 }
 
+static void
+free_list (const EkTableFile *file, Snapshot *list)
+{
+  while (list) {
+    Snapshot *snap = list;
+    list = snap->next;
+    snapshot_free (file, snap);
+  }
+}
+
 void
 ek_table_file_free (EkTableFile *file)
 {
   if (file == NULL)
     return;
-  while (file->held) {
-    Snapshot *snap = file->held;
-    file->held = snap->next;
-    snapshot_free (file, snap);
-  }
+  free_list (file, file->held);
+  free_list (file, file->left);
   if (file->fd >= 0)
     close (file->fd);
   pthread_mutex_destroy (&file->lock);
@@ -341,7 +349,9 @@ look_if_due (EkTableFile *file, bool now)
       look_and_swap (file, have, now);
       pthread_mutex_lock (&file->lock);
       file->looking = false;
+      Snapshot *left = g_steal_pointer (&file->left);
       pthread_mutex_unlock (&file->lock);
+      free_list (file, left);
     }
     if (mine || !now)
       return;
@@ -387,7 +397,9 @@ ek_table_file_release (EkTableFile *file, gconstpointer table)
     snap = snap->next;
   g_assert (snap != NULL);
   snap = drop (file, snap);
+  if (snap) {
+    snap->next = file->left;
+    file->left = snap;
+  }
   pthread_mutex_unlock (&file->lock);
-  if (snap)
-    snapshot_free (file, snap);
 }

@@ -32,9 +32,7 @@ certificate_free (gpointer data)
 {
   EkPlanCertificate *c = data;
 
-  if (c->key)
-    ek_wipe (c->key, strlen (c->key));
-  g_free (c->key);
+  ek_wipe_free (c->key);
   g_free (c->chain);
   g_free (c->name);
   g_free (c);

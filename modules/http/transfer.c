@@ -90,8 +90,7 @@ set_headers (const Http *self, Conn *conn)
   if (self->token.len) {
     char *line = g_strdup_printf ("Authorization: Bearer %.*s", (int) self->token.len, self->token.text);
     conn->headers = curl_slist_append (conn->headers, line);
-    ek_wipe (line, strlen (line));
-    g_free (line);
+    ek_wipe_free (line);
   }
   curl_easy_setopt (conn->easy, CURLOPT_HTTPHEADER, conn->headers);
 }

@@ -5,10 +5,14 @@
 #include "loop/job.h"
 #include "proc/channel.h"
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static EkLoop *loop;
@@ -127,6 +131,74 @@ test_job_end (void)
   }
   ek_job_pool_free (pool);
   g_assert_cmpint (done_n, ==, 50);              /* each is told, whether it ran or not */
+}
+
+/* ---- jobs that give way ---- */
+
+typedef struct {
+  EkJob job;
+  int   nice;
+  bool  done;
+} Priority;
+
+static void
+read_priority (EkJob *job, EkJobThread *thread)
+{
+  ((Priority *) job)->nice = getpriority (PRIO_PROCESS, 0);        /* Linux: of this thread */
+}
+
+static void
+priority_read (EkJob *job)
+{
+  ((Priority *) job)->done = true;
+}
+
+/* From now on the kernel refuses these calls to this process. */
+static void
+refuse (const int *calls, guint n)
+{
+  struct sock_filter code[16] = { BPF_STMT (BPF_LD | BPF_W | BPF_ABS, offsetof (struct seccomp_data, nr)) };
+  struct sock_fprog filter = { .filter = code };
+  guint at = 1;
+
+  for (guint i = 0; i < n; i++)
+    code[at++] = (struct sock_filter) BPF_JUMP (BPF_JMP | BPF_JEQ | BPF_K, (guint) calls[i], n - i, 0);
+  code[at++] = (struct sock_filter) BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  code[at++] = (struct sock_filter) BPF_STMT (BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+  filter.len = (gushort) at;
+  g_assert_cmpint (prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), ==, 0);
+  g_assert_cmpint (prctl (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), ==, 0);
+}
+
+static int
+nice_of_a_job (void)
+{
+  EkJobPool *pool = ek_job_pool_new (loop, 1, "test");
+  Priority p = { .job = { .run = read_priority, .done = priority_read }, .nice = -1 };
+
+  ek_job_pool_give_way (pool);
+  ek_job_submit (pool, &p.job);
+  TURN_UNTIL (p.done);
+  ek_job_pool_free (pool);
+  return p.nice;
+}
+
+/* Where the kernel refuses the long time slice there is nice, and where it refuses that too the work is done all the same. */
+static void
+test_give_way_refused (void)
+{
+  static const int calls[] = { SYS_sched_setattr, SYS_setpriority };
+
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  g_assert_cmpint (nice_of_a_job (), ==, 10);
+  refuse (calls, 1);
+  g_assert_cmpint (nice_of_a_job (), ==, 10);
+  refuse (calls, 2);
+  g_assert_cmpint (nice_of_a_job (), ==, 0);
 }
 
 /* ---- channels ---- */
@@ -371,6 +443,7 @@ main (int argc, char **argv)
   g_test_add_func ("/loop/timer", test_timer);
   g_test_add_func ("/loop/job", test_job);
   g_test_add_func ("/loop/job-end", test_job_end);
+  g_test_add_func ("/loop/give-way-refused", test_give_way_refused);
   g_test_add_func ("/channel/pack", test_pack);
   g_test_add_func ("/channel/socket", test_channel_socket);
   g_test_add_func ("/channel/memory", test_channel_memory);
