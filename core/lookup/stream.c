@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #define READ_SIZE 16384
-#define SLICE_MS  250                /* between two looks whether the question was given up */
 
 bool
 ek_stream_wrong (const EkStream *s, GError **error, int code, const char *fmt, ...)
@@ -53,21 +52,17 @@ ek_stream_close (EkStream *s)
 /* ---- moving bytes ---- */
 
 bool
+ek_stream_failed (const EkStream *s, int why, GError **error)
+{
+  return ek_stream_wrong (s, error, why, "%s", why == ETIMEDOUT ? "no answer in time" : why == ECANCELED ? "the question was given up" : g_strerror (why));
+}
+
+bool
 ek_stream_wait (const EkStream *s, short events, GError **error)
 {
-  for (;;) {
-    gint64 left = s->deadline - ek_now ();
-    if (s->call && s->call->cancelled)
-      return ek_stream_wrong (s, error, ECANCELED, "the question was given up");
-    if (left <= 0)
-      return ek_stream_wrong (s, error, ETIMEDOUT, "no answer in time");
-    struct pollfd p = { .fd = s->fd, .events = events };
-    int n = poll (&p, 1, (int) MIN ((left + 999) / 1000, SLICE_MS));
-    if (n > 0)
-      return true;
-    if (n < 0 && errno != EINTR)
-      return ek_stream_wrong (s, error, errno, "%s", g_strerror (errno));
-  }
+  int why = ek_dial_wait (s->fd, events, s->deadline, s->call);
+
+  return why == 0 || ek_stream_failed (s, why, error);
 }
 
 static EkMoved

@@ -1,19 +1,13 @@
 /* streamopen.c - where servers are, and connecting to the first one that answers
  * SPDX-License-Identifier: Apache-2.0 */
-#include "lookup/hosts.h"
 #include "lookup/network.h"
 #include "lookup/streamprivate.h"
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SERVERS_MAX   16
-#define ADDRESSES_MAX 8              /* of one name that are tried */
+#define SERVERS_MAX 16
 
 /* ---- settings ---- */
 
@@ -119,74 +113,28 @@ ek_stream_stop (EkInstance *base)
   self->n_servers = 0;
 }
 
-/* ---- addresses ---- */
+/* ---- connecting ---- */
 
-static void
-fill (const EkNetwork *a, guint16 port, struct sockaddr_storage *out)
-{
-  if (a->len == 4) {
-    *(struct sockaddr_in *) out = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = htons (port) };
-    memcpy (&((struct sockaddr_in *) out)->sin_addr, a->bytes, 4);
-  }
-  else {
-    *(struct sockaddr_in6 *) out = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = htons (port) };
-    memcpy (&((struct sockaddr_in6 *) out)->sin6_addr, a->bytes, 16);
-  }
-}
-
-/* How many there are; 0 and *error: none. */
 static guint
 addresses (const EkStream *s, struct sockaddr_storage *out, GError **error)
 {
   const EkStreamServer *server = s->server;
-  struct sockaddr_un *un = (struct sockaddr_un *) out;
-  EkNetwork a;
-  guint n = 0;
-
-  memset (out, 0, sizeof *out * ADDRESSES_MAX);
-  if (server->path) {
-    un->sun_family = AF_UNIX;
-    g_strlcpy (un->sun_path, server->path, sizeof un->sun_path);
-    return 1;
-  }
-  EkHost host = { .text = server->text, .name = server->host, .is_address = ek_network_parse_address (ek_str (server->host), &a) };
+  EkHost host = { .text = server->text, .name = server->path ? server->path : server->host, .port = server->port, .is_unix = server->path != NULL };
   g_autoptr (GError) why = NULL;
-  g_autofree char *text = ek_host_addresses (&host, ADDRESSES_MAX, s->deadline, &why);
-  g_auto (GStrv) words = g_strsplit (text ? text : "", ",", -1);
-  for (guint i = 0; words[i] && n < ADDRESSES_MAX; i++)
-    if (ek_network_parse_address (ek_str (words[i]), &a))
-      fill (&a, server->port, &out[n++]);
+  EkNetwork a;
+
+  host.is_address = server->host && ek_network_parse_address (ek_str (server->host), &a);
+  guint n = ek_dial_addresses (&host, s->deadline, out, &why);
   if (n == 0)
-    ek_stream_wrong (s, error, why ? why->code : ENOENT, "%s", why ? why->message : "it has no address that can be reached");
+    ek_stream_wrong (s, error, why->code, "%s", why->message);
   return n;
 }
-
-/* ---- connecting ---- */
 
 static bool
 connect_to (EkStream *s, const struct sockaddr_storage *to, GError **error)
 {
-  socklen_t n = to->ss_family == AF_UNIX ? sizeof (struct sockaddr_un) : to->ss_family == AF_INET ? sizeof (struct sockaddr_in)
-                                                                                                 : sizeof (struct sockaddr_in6);
-  int on = 1, why = 0;
-  socklen_t size = sizeof why;
-
-  s->fd = socket (to->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (s->fd < 0)
-    return ek_stream_wrong (s, error, errno, "%s", g_strerror (errno));
-  if (to->ss_family != AF_UNIX) {
-    setsockopt (s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt (s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  }
-  if (connect (s->fd, (const struct sockaddr *) to, n) == 0)
-    return true;
-  if (errno != EINPROGRESS)          /* a unix socket whose server does not accept is EAGAIN at once */
-    return ek_stream_wrong (s, error, errno, "%s", g_strerror (errno));
-  if (!ek_stream_wait (s, POLLOUT, error))
-    return false;
-  if (getsockopt (s->fd, SOL_SOCKET, SO_ERROR, &why, &size) < 0 || why)
-    return ek_stream_wrong (s, error, why ? why : errno, "%s", g_strerror (why ? why : errno));
-  return true;
+  s->fd = ek_dial (to, s->deadline, s->call);
+  return s->fd >= 0 || ek_stream_failed (s, errno, error);
 }
 
 static void
@@ -203,7 +151,7 @@ hang_up (EkStream *s)
 static bool
 try_server (EkStream *s, const EkStreamInstance *self, gint64 deadline, guint servers_left, GString *said)
 {
-  struct sockaddr_storage to[ADDRESSES_MAX];
+  struct sockaddr_storage to[EK_DIAL_MAX];
   g_autoptr (GError) why = NULL;
 
   s->deadline = ek_now () + (deadline - ek_now ()) / servers_left;

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "base/base.h"
+#include "lookup/dial.h"
 #include "lookup/stream.h"
 #include <openssl/ssl.h>
 
@@ -18,6 +19,8 @@ struct EkStream {
 
 typedef enum { EK_MOVED, EK_BLOCKED, EK_CLOSED, EK_BROKEN } EkMoved;
 
+/* Says why (an errno value, or one of ek_dial_wait()'s), and is false. */
+bool ek_stream_failed (const EkStream *s, int why, GError **error);
 /* Waits for one of the events; false at the deadline. */
 bool ek_stream_wait (const EkStream *s, short events, GError **error);
 
