@@ -169,13 +169,14 @@ take_entry (LdapConn *at, LDAPMessage *entry, gpointer data)
 {
   Ask *ask = data;
 
-  if (ask->self->exact && !ldapc_is_same (at->ld, entry, ask->question->filter, ask->query))
-    return EK_NOTFOUND;
+  EkStatus same = ask->self->exact ? ldapc_is_same (at, ask->call, entry, ask->question->filter, ask->query) : EK_OK;
+  if (same != EK_OK)
+    return same;
   char *dn = ldap_get_dn (at->ld, entry);
   ask->dn = ek_pool_strdup (ask->call->pool, dn ? dn : "");
   ldap_memfree (dn);
   ask->at = at->server;
-  return ldapc_rows_add (&ask->rows, at->ld, entry, &ask->call->error);
+  return ldapc_rows_add (&ask->rows, at, entry);
 }
 
 /* All that the question finds; NOTFOUND: nothing. */
@@ -197,6 +198,7 @@ ask_all (Ask *ask, guint limit, const char *option, EkAnswer *answer)
     .call = ask->call, .base = base, .filter = filter, .scope = self->scope_number, .attributes = ask->question->attributes,
     .limit = limit, .base_varies = self->base_template->n_params > 0, .entry = take_entry, .data = ask,
   };
+  ask->rows.call = ask->call;
   ask->rows.pool = pool;
   ask->rows.columns = ask->question->columns;
   ask->rows.user = ek_pool_strndup (pool, ask->query->key.p, ask->query->key.n);
@@ -377,9 +379,9 @@ static EkStatus
 tell_users (LdapConn *at, LDAPMessage *entry, gpointer data)
 {
   Each *e = data;
-  LdapRows rows = { .pool = e->pool, .columns = e->self->users.columns };
+  LdapRows rows = { .call = e->call, .pool = e->pool, .columns = e->self->users.columns };
   EkAnswer names;
-  EkStatus status = ldapc_rows_add (&rows, at->ld, entry, &e->call->error);
+  EkStatus status = ldapc_rows_add (&rows, at, entry);
 
   ldapc_rows_end (&rows, &names);
   for (guint i = 0; i < names.n_rows; i++)

@@ -131,6 +131,8 @@ struct LdapSearch {
 
 /* OK also when nothing was found.  NOTFOUND: see base_varies.  DEFER and call->error. */
 EkStatus ldapc_search (LdapConn *conn, LdapSearch *search);
+/* The same for the entry() of a search that is under way on this connection. */
+EkStatus ldapc_search_within (LdapConn *conn, LdapSearch *search);
 
 /* ---- changes (write.c) ---- */
 
@@ -149,9 +151,27 @@ EkStr    ldapc_stored (EkPool *pool, EkStr stored);
 /* What a command sets a column to, as an attribute holds it; empty: the attribute is taken away. */
 EkStr    ldapc_field (EkPool *pool, const char *column, EkStr value);
 
+/* ---- values (values.c) ---- */
+
+#define LDAPC_ROWS_MAX  10000        /* of an answer, and of one attribute's values */
+#define LDAPC_BYTES_MAX (4 * 1024 * 1024)
+
+typedef struct {
+  EkStr *values;
+  guint  n, room;
+  gsize  bytes;
+} LdapValues;
+
+/* A copy in the pool. */
+void     ldapc_values_add (LdapValues *values, EkPool *pool, EkStr value);
+/* Adds all values that the entry, just found by `call` at this server, has of the attribute; those that the server gives only in parts are asked
+ * for.  DEFER and call->error: never a part of them. */
+EkStatus ldapc_values_of (LdapValues *values, EkPool *pool, LdapConn *at, EkCall *call, LDAPMessage *entry, const char *attribute);
+
 /* ---- entries as rows (rows.c) ---- */
 
 typedef struct {
+  EkCall            *call;
   EkPool            *pool;
   const LdapColumns *columns;
   const char        *user;           /* for fixed values */
@@ -161,9 +181,9 @@ typedef struct {
   gsize              bytes;
 } LdapRows;
 
-/* OK, NOTFOUND: the entry has none of the attributes; DEFER and *error. */
-EkStatus ldapc_rows_add (LdapRows *rows, LDAP *ld, LDAPMessage *entry, GError **error);
+/* OK, NOTFOUND: the entry has none of the attributes; DEFER and call->error. */
+EkStatus ldapc_rows_add (LdapRows *rows, LdapConn *at, LDAPMessage *entry);
 /* In the pool; releases what it collected. */
 void     ldapc_rows_end (LdapRows *rows, EkAnswer *answer);
-/* Is the entry called as it was asked for?  A directory's comparison takes more for equal than we do: widths of letters, blanks. */
-bool     ldapc_is_same (LDAP *ld, LDAPMessage *entry, const LdapTemplate *filter, const EkQuery *query);
+/* Is the entry called as it was asked for?  A directory's comparison takes more for equal than we do: widths of letters, blanks.  NOTFOUND: no. */
+EkStatus ldapc_is_same (LdapConn *at, EkCall *call, LDAPMessage *entry, const LdapTemplate *filter, const EkQuery *query);

@@ -1,5 +1,5 @@
 EXTRA_LTLIBRARIES += %D%/ldap.la %D%/libbuiltin.la
-modules_ldap_ldap_la_SOURCES = %D%/ldap.c %D%/ldap.h %D%/check.c %D%/template.c %D%/template.h %D%/wire.c %D%/conn.c %D%/search.c %D%/rows.c %D%/write.c
+modules_ldap_ldap_la_SOURCES = %D%/ldap.c %D%/ldap.h %D%/check.c %D%/template.c %D%/template.h %D%/wire.c %D%/conn.c %D%/search.c %D%/values.c %D%/rows.c %D%/write.c
 modules_ldap_ldap_la_LDFLAGS = $(module_link)
 modules_ldap_ldap_la_CFLAGS = $(AM_CFLAGS) $(LDAP_CFLAGS)
 modules_ldap_ldap_la_LIBADD = libekiden.la $(LDAP_LIBS) $(CORE_LIBS)

@@ -6,75 +6,50 @@
 #include <errno.h>
 #include <string.h>
 
-#define ROWS_MAX  10000
-#define BYTES_MAX (4 * 1024 * 1024)
-
-typedef struct {                     /* a column's values in one entry */
-  EkStr *values;
-  guint  n;
-} Values;
-
 /* ---- values ---- */
-
-static void
-add_values (LdapRows *rows, Values *v, struct berval **from, guint n)
-{
-  EkStr *all = ek_pool_newv (rows->pool, EkStr, v->n + n);
-
-  if (v->n)
-    memcpy (all, v->values, sizeof *all * v->n);
-  for (guint i = 0; i < n; i++) {
-    all[v->n + i] = ek_pool_str (rows->pool, (EkStr) { from[i]->bv_val, from[i]->bv_len });
-    rows->bytes += from[i]->bv_len;
-  }
-  v->values = all;
-  v->n += n;
-}
 
 /* A fixed value of a record stands in for one that the entry has not. */
 static EkStatus
-add_literal (LdapRows *rows, Values *v, const char *column, const char *text, GError **error)
+add_literal (LdapRows *rows, LdapValues *v, const char *column, const char *text)
 {
   bool path = strcmp (column, "home") == 0 || strcmp (column, "mail") == 0;
 
   if (rows->record && v->n > 0)
     return EK_OK;
-  char *made = ek_template_expand (rows->pool, text, rows->user ? rows->user : "", path, error);
+  char *made = ek_template_expand (rows->pool, text, rows->user ? rows->user : "", path, &rows->call->error);
   if (made == NULL)
     return EK_DEFER;
-  struct berval value = { strlen (made), made }, *list[] = { &value };
-  add_values (rows, v, list, 1);
+  ldapc_values_add (v, rows->pool, ek_str (made));
   return EK_OK;
 }
 
 /* The values of each column; *n_rows: how many the longest of those with an attribute has. */
 static EkStatus
-gather (LdapRows *rows, LDAP *ld, LDAPMessage *entry, Values *of, guint *n_rows, GError **error)
+gather (LdapRows *rows, LdapConn *at, LDAPMessage *entry, LdapValues *of, guint *n_rows)
 {
   const LdapColumns *c = rows->columns;
+  EkStatus status = EK_OK;
   bool any = false;
 
   *n_rows = 0;
-  for (guint i = 0; i < c->n_sources; i++) {
+  for (guint i = 0; i < c->n_sources && status == EK_OK; i++) {
     const LdapSource *source = &c->sources[i];
-    Values *v = &of[source->column];
+    LdapValues *v = &of[source->column];
+    guint had = v->n;
     if (source->attribute == NULL) {
-      if (add_literal (rows, v, c->names[source->column], source->literal, error) != EK_OK)
-        return EK_DEFER;
+      status = add_literal (rows, v, c->names[source->column], source->literal);
       continue;
     }
-    struct berval **values = ldap_get_values_len (ld, entry, source->attribute);
-    int n = ldap_count_values_len (values);
+    status = ldapc_values_of (v, rows->pool, at, rows->call, entry, source->attribute);
     any = true;
-    if (n > 0)
-      add_values (rows, v, values, (guint) n);
-    ldap_value_free_len (values);
-    if (n > 0)
+    if (v->n > had)
       *n_rows = MAX (*n_rows, v->n);
   }
+  for (guint i = 0; i < c->n_columns; i++)
+    rows->bytes += of[i].bytes;
   if (!any)
     *n_rows = 1;
-  return EK_OK;
+  return status;
 }
 
 /* ---- rows ---- */
@@ -102,7 +77,7 @@ refuse_several (LDAP *ld, LDAPMessage *entry, const char *column, guint n, GErro
 
 /* A column's one cell of a record: several values of a column that we know nothing of are a list. */
 static EkStatus
-one_cell (LdapRows *rows, LDAP *ld, LDAPMessage *entry, const char *column, const Values *v, EkStr *cell, GError **error)
+one_cell (LdapRows *rows, LDAP *ld, LDAPMessage *entry, const char *column, const LdapValues *v, EkStr *cell)
 {
   EkBuf list = { 0 };
 
@@ -110,7 +85,7 @@ one_cell (LdapRows *rows, LDAP *ld, LDAPMessage *entry, const char *column, cons
   if (v->n < 2)
     return EK_OK;
   if (is_single (column))
-    return refuse_several (ld, entry, column, v->n, error);
+    return refuse_several (ld, entry, column, v->n, &rows->call->error);
   for (guint i = 0; i < v->n; i++) {
     if (i)
       ek_buf_appendc (&list, ',');
@@ -122,14 +97,14 @@ one_cell (LdapRows *rows, LDAP *ld, LDAPMessage *entry, const char *column, cons
 }
 
 static EkStatus
-add_record (LdapRows *rows, LDAP *ld, LDAPMessage *entry, const Values *of, GError **error)
+add_record (LdapRows *rows, LDAP *ld, LDAPMessage *entry, const LdapValues *of)
 {
   const LdapColumns *c = rows->columns;
   EkStatus status = EK_OK;
 
   for (guint i = 0; i < c->n_columns && status == EK_OK; i++) {
     EkStr cell;
-    status = one_cell (rows, ld, entry, c->names[i], &of[i], &cell, error);
+    status = one_cell (rows, ld, entry, c->names[i], &of[i], &cell);
     ek_buf_append (&rows->cells, &cell, sizeof cell);
   }
   rows->n_rows++;
@@ -138,11 +113,11 @@ add_record (LdapRows *rows, LDAP *ld, LDAPMessage *entry, const Values *of, GErr
 
 /* A column with one value has it in each row. */
 static void
-add_rows (LdapRows *rows, const Values *of, guint n_rows)
+add_rows (LdapRows *rows, const LdapValues *of, guint n_rows)
 {
   for (guint row = 0; row < n_rows; row++)
     for (guint i = 0; i < rows->columns->n_columns; i++) {
-      const Values *v = &of[i];
+      const LdapValues *v = &of[i];
       EkStr cell = v->n == 1 ? v->values[0] : row < v->n ? v->values[row] : (EkStr) { NULL, 0 };
       ek_buf_append (&rows->cells, &cell, sizeof cell);
     }
@@ -150,18 +125,19 @@ add_rows (LdapRows *rows, const Values *of, guint n_rows)
 }
 
 EkStatus
-ldapc_rows_add (LdapRows *rows, LDAP *ld, LDAPMessage *entry, GError **error)
+ldapc_rows_add (LdapRows *rows, LdapConn *at, LDAPMessage *entry)
 {
-  Values of[LDAPC_COLUMNS_MAX] = { 0 };
+  LdapValues of[LDAPC_COLUMNS_MAX] = { 0 };
   guint n_rows;
-  EkStatus status = gather (rows, ld, entry, of, &n_rows, error);
+  EkStatus status = gather (rows, at, entry, of, &n_rows);
 
   if (status != EK_OK)
     return status;
-  if (rows->bytes > BYTES_MAX || n_rows > ROWS_MAX - rows->n_rows)
-    return ek_fail (error, EK_DEFER, E2BIG, "the answer has more than %u rows or %u bytes: ask for less", ROWS_MAX, BYTES_MAX);
+  if (rows->bytes > LDAPC_BYTES_MAX || n_rows > LDAPC_ROWS_MAX - rows->n_rows)
+    return ek_fail (&rows->call->error, EK_DEFER, E2BIG, "the answer has more than %u rows or %u bytes: ask for less", LDAPC_ROWS_MAX,
+                    LDAPC_BYTES_MAX);
   if (rows->record)
-    return add_record (rows, ld, entry, of, error);
+    return add_record (rows, at->ld, entry, of);
   if (n_rows == 0)
     return EK_NOTFOUND;
   add_rows (rows, of, n_rows);
@@ -189,41 +165,51 @@ folded (EkStr name)
   return g_utf8_normalize (low, -1, G_NORMALIZE_NFC);
 }
 
-/* Has the attribute the value?  *shown becomes true when it has any. */
-static bool
-has_value (LDAP *ld, LDAPMessage *entry, const char *attribute, const char *want, bool *shown)
+typedef struct {                     /* an entry that was found */
+  LdapConn    *at;
+  EkCall      *call;
+  LDAPMessage *entry;
+} Found;
+
+/* Has the attribute the value?  NOTFOUND: no.  *shown becomes true when it has any. */
+static EkStatus
+has_value (const Found *f, const char *attribute, const char *want, bool *shown)
 {
-  struct berval **values = ldap_get_values_len (ld, entry, attribute);
+  LdapValues v = { 0 };
+  EkStatus status = ldapc_values_of (&v, f->call->pool, f->at, f->call, f->entry, attribute);
   bool found = false;
 
-  for (guint i = 0; values && values[i] && !found; i++) {
-    g_autofree char *have = folded ((EkStr) { values[i]->bv_val, values[i]->bv_len });
+  for (guint i = 0; i < v.n && !found; i++) {
+    g_autofree char *have = folded (v.values[i]);
     found = have && strcmp (have, want) == 0;
-    *shown = true;
   }
-  ldap_value_free_len (values);
-  return found;
+  *shown |= v.n > 0;
+  return status == EK_OK && !found ? EK_NOTFOUND : status;
 }
 
 /* One of the group's conditions is enough, and none counts whose attribute the entry does not show. */
-static bool
-is_same_in (LDAP *ld, LDAPMessage *entry, const LdapTemplate *filter, const EkQuery *query, guint group)
+static EkStatus
+is_same_in (const Found *f, const LdapTemplate *filter, const EkQuery *query, guint group)
 {
-  bool shown = false, found = false;
+  EkStatus status = EK_NOTFOUND;
+  bool shown = false;
 
-  for (guint i = 0; i < filter->n_equalities && !found; i++) {
+  for (guint i = 0; i < filter->n_equalities && status == EK_NOTFOUND; i++) {
     const LdapEquality *e = &filter->equalities[i];
     g_autofree char *want = e->group == group ? folded (ek_query_value (query, e->param)) : NULL;
-    found = want && has_value (ld, entry, e->attribute, want, &shown);
+    if (want)
+      status = has_value (f, e->attribute, want, &shown);
   }
-  return found || !shown;
+  return status == EK_NOTFOUND && !shown ? EK_OK : status;
 }
 
-bool
-ldapc_is_same (LDAP *ld, LDAPMessage *entry, const LdapTemplate *filter, const EkQuery *query)
+EkStatus
+ldapc_is_same (LdapConn *at, EkCall *call, LDAPMessage *entry, const LdapTemplate *filter, const EkQuery *query)
 {
-  for (guint i = 0; i < filter->n_equalities; i++)
-    if (!is_same_in (ld, entry, filter, query, filter->equalities[i].group))
-      return false;
-  return true;
+  Found f = { at, call, entry };
+  EkStatus status = EK_OK;
+
+  for (guint i = 0; i < filter->n_equalities && status == EK_OK; i++)
+    status = is_same_in (&f, filter, query, filter->equalities[i].group);
+  return status;
 }

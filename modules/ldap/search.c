@@ -243,11 +243,19 @@ search_at (LdapConn *conn, LdapSearch *s, guint hops)
   return status;
 }
 
+/* Each has its time, as a page has. */
+EkStatus
+ldapc_search_within (LdapConn *conn, LdapSearch *search)
+{
+  ldapc_begin (conn, search->call);
+  return search_at (conn, search, 0);
+}
+
 EkStatus
 ldapc_search (LdapConn *conn, LdapSearch *search)
 {
-  ldapc_begin (conn, search->call);
-  EkStatus status = search_at (conn, search, 0);
+  EkStatus status = ldapc_search_within (conn, search);
+
   ldapc_end (conn);
   return status;
 }

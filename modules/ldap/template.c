@@ -358,3 +358,43 @@ ldapc_attributes (EkPool *pool, const LdapColumns *columns, const LdapTemplate *
     list[n++] = (char *) "1.1";        /* none: RFC 4511 section 4.5.1.8 */
   return list;
 }
+
+/* ---- attributes that come in parts ---- */
+
+/* FIRST-LAST or FIRST-*. */
+static bool
+parse_range (EkStr text, LdapRange *range)
+{
+  const char *sign = text.n ? memchr (text.p, '-', text.n) : NULL;
+  gsize n = sign ? (gsize) (sign - text.p) : 0;
+  guint64 first, last = LDAPC_LAST;
+
+  if (sign == NULL || !ek_str_u64 ((EkStr) { text.p, n }, LDAPC_LAST - 1, &first))
+    return false;
+  EkStr rest = { sign + 1, text.n - n - 1 };
+  if (!ek_str_eq (rest, EK_STR ("*")) && !ek_str_u64 (rest, LDAPC_LAST - 1, &last))
+    return false;
+  *range = (LdapRange) { (guint) first, (guint) last };
+  return first <= last;
+}
+
+LdapShown
+ldapc_attribute_shown (EkStr name, EkStr attribute, LdapRange *range)
+{
+  const EkStr mark = EK_STR (";range=");
+  LdapShown shown = LDAPC_WHOLE;
+
+  *range = (LdapRange) { 0, LDAPC_LAST };
+  while (name.n > 0) {               /* piece by piece: the type, and each option with its semicolon */
+    const char *next = memchr (name.p + 1, ';', name.n - 1);
+    EkStr piece = { name.p, next ? (gsize) (next - name.p) : name.n };
+    name = (EkStr) { name.p + piece.n, name.n - piece.n };
+    if (piece.n >= mark.n && ek_str_ieq ((EkStr) { piece.p, mark.n }, mark))
+      shown = shown == LDAPC_WHOLE && parse_range ((EkStr) { piece.p + mark.n, piece.n - mark.n }, range) ? LDAPC_PART : LDAPC_NONSENSE;
+    else if (attribute.n >= piece.n && ek_str_ieq (piece, (EkStr) { attribute.p, piece.n }))
+      attribute = (EkStr) { attribute.p + piece.n, attribute.n - piece.n };
+    else
+      return LDAPC_OTHER;
+  }
+  return attribute.n == 0 ? shown : LDAPC_OTHER;
+}

@@ -61,5 +61,13 @@ typedef struct {
 
 /* Items are "attribute" (the column is called after it), "attribute=column" or "=column=text".  NULL and *error. */
 LdapColumns *ldapc_columns_parse (EkPool *pool, const char *option, char *const *items, GError **error);
+/* Is `name`, as an entry shows it, this attribute?  A server may give many values in parts: member;range=0-1499, and member;range=1500-* for the
+ * last of them ([MS-ADTS] section 3.1.1.3.1.3.3).  All other options belong to the name. */
+typedef enum { LDAPC_OTHER, LDAPC_WHOLE, LDAPC_PART, LDAPC_NONSENSE } LdapShown;
+typedef struct {
+  guint first, last;                 /* counted from 0; LDAPC_LAST: up to the last one */
+} LdapRange;
+#define LDAPC_LAST G_MAXUINT
+LdapShown    ldapc_attribute_shown (EkStr name, EkStr attribute, LdapRange *range);
 /* What has to be asked for, NULL-terminated, in the pool: the attributes of the columns and of the filter's equalities. */
 char       **ldapc_attributes (EkPool *pool, const LdapColumns *columns, const LdapTemplate *filter);

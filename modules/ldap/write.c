@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * RFC 4511 section 4.6.  An old value that has to go goes by its own words, so a change that somebody else has made meanwhile stays.  A server
- * that holds a copy to be read refers to the one that may be written, and the change is made there if it is one of `uris`.
+ * that holds a copy to be read refers to those that may be written, and the change is made at the first that is one of `uris` and answers.
  */
 #include "ldap.h"
 #include "auth/scheme.h"
@@ -71,32 +71,45 @@ change_elsewhere (LdapConn *from, const LdapChange *c, const LdapServer *server,
   return status;
 }
 
-static EkStatus
-change_there (LdapConn *from, const LdapChange *c, const LDAPURLDesc *url)
+/* The server that a referral names, and the entry there; NULL and *error: it is none that can be asked. */
+static const LdapServer *
+place_of (LdapConn *from, LdapChange *there, const char *referral, GError **error)
 {
-  const LdapServer *server = ldapc_server_of (from->self, c->call->pool, url, &c->call->error);
-  LdapChange there = *c;
+  LDAPURLDesc *url = NULL;
+  const LdapServer *server = NULL;
 
-  if (url->lud_dn && url->lud_dn[0])
-    there.dn = url->lud_dn;
-  return server ? change_elsewhere (from, &there, server, true) : EK_DEFER;
+  if (ldap_url_parse (referral, &url) != LDAP_URL_SUCCESS)
+    ek_fail (error, EK_DEFER, EINVAL, "%s refers to \"%.200s\", which is no LDAP URI", from->server->uri, referral);
+  else
+    server = ldapc_server_of (from->self, there->call->pool, url, error);
+  if (server && url->lud_dn && url->lud_dn[0])
+    there->dn = ek_pool_strdup (there->call->pool, url->lud_dn);
+  if (url)
+    ldap_free_urldesc (url);
+  return server;
 }
 
-/* The first of them that can be asked. */
+/* The first of them that can be asked.  What one of uris says counts more than that others are none: if it is away, the change is only put off. */
 static EkStatus
 follow (LdapConn *conn, const LdapChange *c, char **referrals)
 {
-  EkStatus status = ek_fail (&c->call->error, EK_DEFER, 0, "%s does not write, and says not who does", conn->server->uri);
+  GError **error = &c->call->error;
+  EkStatus status = ek_fail (error, EK_DEFER, 0, "%s does not write, and says not who does", conn->server->uri);
+  bool asked = false;
 
-  for (guint i = 0; referrals && referrals[i] && status == EK_DEFER; i++) {
-    LDAPURLDesc *url = NULL;
-    g_clear_error (&c->call->error);
-    if (ldap_url_parse (referrals[i], &url) == LDAP_URL_SUCCESS)
-      status = change_there (conn, c, url);
+  for (guint i = 0; referrals && referrals[i] && (!asked || status == EK_DEFER); i++) {
+    LdapChange there = *c;
+    g_autoptr (GError) why = NULL;
+    const LdapServer *server = place_of (conn, &there, referrals[i], &why);
+    bool own = server && ldapc_is_own (conn->self, server);
+    if (asked && !own)
+      continue;
+    g_clear_error (error);
+    if (server)
+      status = change_elsewhere (conn, &there, server, true);
     else
-      ek_fail (&c->call->error, EK_DEFER, EINVAL, "%s refers to \"%.200s\", which is no LDAP URI", conn->server->uri, referrals[i]);
-    if (url)
-      ldap_free_urldesc (url);
+      status = ek_fail (error, EK_DEFER, why->code, "%s", why->message);
+    asked |= own;
   }
   return status;
 }

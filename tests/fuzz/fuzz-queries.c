@@ -91,6 +91,31 @@ as_columns (EkPool *pool, const char *text)
   for (guint i = 0; c && i < c->n_sources; i++)
     g_assert (c->sources[i].column < c->n_columns);
 }
+
+/* An attribute that comes in parts is the one that was asked for, with an option that can be taken out again. */
+static void
+as_range (const char *text, EkStr name)
+{
+  g_autofree char *made = g_strdup_printf ("%s;RANGE=3-7", text), *last = g_strdup_printf ("%s;range=8-*", text);
+  EkStr attribute = ek_str (text), mark = EK_STR (";range=");
+  LdapRange range;
+  LdapShown shown = ldapc_attribute_shown (name, attribute, &range);
+  gsize at = 0;
+
+  g_assert ((shown == LDAPC_WHOLE) == (ek_str_ieq (name, attribute) && strcasestr (text, mark.p) == NULL));
+  if (shown == LDAPC_PART) {
+    while (!ek_str_ieq ((EkStr) { name.p + at, mark.n }, mark))
+      at++;
+    const char *end = memchr (name.p + at + 1, ';', name.n - at - 1);
+    gsize rest = end ? (gsize) (name.p + name.n - end) : 0;
+    g_assert (range.first <= range.last && at + rest == attribute.n && g_ascii_strncasecmp (name.p, text, at) == 0);
+    g_assert (rest == 0 || g_ascii_strncasecmp (end, text + at, rest) == 0);
+  }
+  if (text[0] == '\0' || strcasestr (text, mark.p))
+    return;
+  g_assert (ldapc_attribute_shown (ek_str (made), attribute, &range) == LDAPC_PART && range.first == 3 && range.last == 7);
+  g_assert (ldapc_attribute_shown (ek_str (last), attribute, &range) == LDAPC_PART && range.first == 8 && range.last == LDAPC_LAST);
+}
 #endif
 
 /* A path that a name is put into has no more folders than it had, and none that is hidden or leads up. */
@@ -131,7 +156,7 @@ as_params (EkPool *pool, const char *text, const EkQuery *query)
   ek_buf_release (&out);
 }
 
-/* A letter for the kind, a line as the admin writes it, and the key. */
+/* A letter for the kind, a line as the admin writes it, and the key; of ranges the name that a server gives. */
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -164,6 +189,9 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     break;
   case 'c':
     as_columns (pool, text);
+    break;
+  case 'r':
+    as_range (text, key);
     break;
 #endif
   default:

@@ -6,6 +6,7 @@
     slapd.start(certificate=(chain, key), ca=path)
     slapd.values("(mail=anna@example.test)", "userPassword")
     slapd.pause(); slapd.resume(); slapd.kill(); slapd.stop()
+    Slapd(folder, "dc=example", copy_of=slapd, refers=[slapd.uri])   follows the other one (copied=True), and refers who would write to these
 
 Everybody may read all but userPassword; `reader` (with `password`) may read that too.
 More than 700 entries are given only in pages.  The system's own server is never touched.
@@ -47,8 +48,9 @@ def entry(dn, classes, **values):
 class Slapd:
     password = "reader's own"
 
-    def __init__(self, folder, suffix, schema=""):
+    def __init__(self, folder, suffix, schema="", copied=False, copy_of=None, refers=()):
         self.dir, self.suffix, self.schema, self.process = folder, suffix, schema, None
+        self.copied, self.copy_of, self.refers = copied, copy_of, refers
         self.reader = f"cn=reader,{suffix}"
         self.port, self.tls_port = free_ports(2)
         self.secure = False
@@ -72,8 +74,18 @@ class Slapd:
         lines += ["modulepath /usr/lib/ldap", "moduleload back_mdb.la", "sizelimit size.soft=700 size.hard=700 size.prtotal=unlimited", "database mdb", f'suffix "{self.suffix}"',
                   f'rootdn "{self.reader}"', f'rootpw "{self.password}"', f"directory {self.dir}/db", "maxsize 67108864", "dbnosync",
                   "index objectClass,uid,mail eq", "access to attrs=userPassword by anonymous auth by * none", "access to * by * read"]
+        lines += self.replication()
         with open(f"{self.dir}/slapd.conf", "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")
+
+    def replication(self):
+        if self.copied:
+            return ["moduleload syncprov.la", "overlay syncprov"]
+        if not self.copy_of:
+            return []
+        other = self.copy_of
+        return [f'syncrepl rid=1 provider={other.uri} type=refreshAndPersist retry="1 +" searchbase="{other.suffix}" bindmethod=simple '
+                f'binddn="{other.reader}" credentials="{other.password}"'] + [f"updateref {uri}" for uri in self.refers]
 
     def load(self, ldif):
         self.configure()

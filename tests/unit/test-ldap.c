@@ -242,6 +242,50 @@ test_presets (void)
   }
 }
 
+/* ---- attributes as an entry shows them ---- */
+
+static void
+assert_shown (EkStr name, const char *attribute, LdapShown shown, guint first, guint last)
+{
+  LdapRange range;
+
+  g_assert_cmpint (ldapc_attribute_shown (name, ek_str (attribute), &range), ==, shown);
+  if (shown == LDAPC_PART || shown == LDAPC_WHOLE) {
+    g_assert_cmpuint (range.first, ==, first);
+    g_assert_cmpuint (range.last, ==, last);
+  }
+}
+
+static void
+test_shown (void)
+{
+  static const EkStr other[] = {
+    EK_STR (""), EK_STR ("membe"), EK_STR ("members"), EK_STR ("member;"), EK_STR ("member;lang-en"), EK_STR ("memberOf;range=0-9"),
+    EK_STR ("memb;range=0-9"), EK_STR (";range=0-9"), EK_STR ("member;ranges=0-9"), EK_STR ("member;lang-en;range=0-9"), EK_STR ("member\0"),
+  };
+  static const EkStr nonsense[] = {
+    EK_STR ("member;range="), EK_STR ("member;range=-"), EK_STR ("member;range=5"), EK_STR ("member;range=5-"), EK_STR ("member;range=-5"),
+    EK_STR ("member;range=*"), EK_STR ("member;range=*-5"), EK_STR ("member;range=9-5"), EK_STR ("member;range=0-9x"), EK_STR ("member;range= 0-9"),
+    EK_STR ("member;range=0-9-12"), EK_STR ("member;range=+0-9"), EK_STR ("member;range=0x0-9"), EK_STR ("member;range=0-**"),
+    EK_STR ("member;range=0-4294967295"), EK_STR ("member;range=4294967295-*"), EK_STR ("member;range=0-18446744073709551617"),
+    EK_STR ("member;range=0-9;range=10-19"), EK_STR ("member;range=0-9;range=0-9"), EK_STR ("member;range=x;range=0-9"), EK_STR ("member;range=0-9\0"),
+  };
+
+  assert_shown (EK_STR ("member"), "member", LDAPC_WHOLE, 0, LDAPC_LAST);
+  assert_shown (EK_STR ("MEMBER"), "member", LDAPC_WHOLE, 0, LDAPC_LAST);
+  assert_shown (EK_STR ("cn;lang-en"), "cn;Lang-EN", LDAPC_WHOLE, 0, LDAPC_LAST);
+  assert_shown (EK_STR ("member;range=0-1499"), "member", LDAPC_PART, 0, 1499);
+  assert_shown (EK_STR ("Member;Range=1500-*"), "mEMBER", LDAPC_PART, 1500, LDAPC_LAST);
+  assert_shown (EK_STR ("member;range=0-0"), "member", LDAPC_PART, 0, 0);
+  assert_shown (EK_STR ("member;range=4294967294-4294967294"), "member", LDAPC_PART, 4294967294, 4294967294);
+  assert_shown (EK_STR ("cn;lang-en;range=0-9"), "cn;lang-en", LDAPC_PART, 0, 9);
+  assert_shown (EK_STR ("cn;range=0-9;lang-en"), "cn;lang-en", LDAPC_PART, 0, 9);
+  for (guint i = 0; i < G_N_ELEMENTS (other); i++)
+    assert_shown (other[i], "member", LDAPC_OTHER, 0, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (nonsense); i++)
+    assert_shown (nonsense[i], "member", LDAPC_NONSENSE, 0, 0);
+}
+
 /* ---- servers that do not answer ---- */
 
 static int
@@ -408,6 +452,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ldap/parse", test_parse);
   g_test_add_func ("/ldap/expand", test_expand);
   g_test_add_func ("/ldap/columns", test_columns);
+  g_test_add_func ("/ldap/shown", test_shown);
   g_test_add_func ("/ldap/settings", test_settings);
   g_test_add_func ("/ldap/presets", test_presets);
   g_test_add_func ("/ldap/silence", test_silence);
