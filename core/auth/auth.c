@@ -129,6 +129,20 @@ ek_auth_copy_account (EkPool *pool, const EkAccount *account)
   return copy;
 }
 
+const EkParam *
+ek_auth_merge_fields (EkPool *pool, const EkParam *old, guint n_old, const EkParam *more, guint *n)
+{
+  EkParam *all = ek_pool_newv (pool, EkParam, n_old + *n + 1);
+  guint n_more = *n;
+
+  for (guint i = 0; i < n_more; i++)
+    all[i] = more[i];
+  for (guint i = 0; i < n_old; i++)
+    if (ek_param (more, n_more, old[i].name).p == NULL)
+      all[(*n)++] = old[i];
+  return all;
+}
+
 EkUser
 ek_auth_copy_user (EkPool *pool, const EkUser *user)
 {

@@ -50,16 +50,20 @@ extern const EkBlockType ek_auth_block;
 
 /* What a login is bound to; lists are NULL-terminated, borrowed until `done`.  Without userdbs, the user is made from
  * the account's userdb_ fields (Dovecot's prefetch).  The lists behind passdbs name some of them: after that answer of theirs
- * the next one is asked (docs/auth.md). */
+ * the next one is asked (docs/auth.md); `results` and `user_results` say the same in Dovecot's words, and more (result.h). */
 typedef struct {
   EkInstance *const *passdbs;
   EkInstance *const *userdbs;
   EkInstance *const *deny;           /* whom one of these knows is refused; NULL: none, as below */
   EkInstance *const *after_right, *const *after_wrong, *const *after_outage;
+  char *const       *results;        /* of passdbs; NULL: none, as for the next */
+  char *const       *user_results;   /* of userdbs */
+  bool               prefetch;       /* at a login: userdb_ fields of the account, where it has any, make the user, and no userdb is asked */
   /* A master's login: the lists above are about him, and when he is right, these give the record of the user whose mail he opens.
    * That user's password and nologin do not count; he has to exist, and neither of the two may be denied. */
   const char        *as;             /* the user's canonical name; NULL: a login as oneself */
   EkInstance *const *as_passdbs, *const *as_userdbs;
+  char *const       *as_user_results;
 } EkAuthChain;
 
 /* `jobs`: where secrets are compared whose hash is slow, and those of users who do not exist.  It should have no other work, and a

@@ -8,12 +8,14 @@ typedef struct {                     /* one question; all of it in the operation
   EkLogin   login;
   EkAccount account;
   bool      lookup;                  /* only what is kept of him */
+  bool      proven;                  /* he has shown his password to another one: this one has to know him */
   bool      deny;                    /* only whether he is known, by whomever it takes */
   bool      wrong;                   /* compared, and wrong */
   bool      right;                   /* compared, and right; neither: it is not compared yet, or is verified */
 } Ask;
 
 static void ask_passdb (EkAuthRun *run);
+static void chain_end (EkAuthRun *run);
 
 static const EkPassdbOps *
 ops_of (const EkInstance *self)
@@ -66,7 +68,7 @@ is_asked (const EkInstance *self, const Ask *ask)
 {
   const EkPassdbOps *ops = ops_of (self);
 
-  if (ask->lookup)
+  if (ask->lookup || (ask->proven && !(verifies (self) && ops->tokens == ask->login.token && ask->login.secret.n > 0)))
     return ops->lookup && !verifies (self) && !ops->tokens;
   return ops->tokens == ask->login.token;
 }
@@ -78,7 +80,8 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
   const EkPassdbOps *ops = ops_of (self);
 
   ask->account = (EkAccount) { 0 };    /* an operation may run twice */
-  ask->wrong = ask->right = false;
+  ask->wrong = false;
+  ask->right = ask->proven;
   if (ask->deny)                       /* one that cannot tell must not look like one that knows him not */
     return ops && ops->lookup ? ops->lookup (self, call, ask->login.name, &ask->account)
                               : ek_fail (&call->error, EK_DEFER, 0, "it cannot tell whom it knows");
@@ -90,7 +93,7 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
     return ek_fail (&call->error, EK_DEFER, 0, "it is no passdb");
   call->login = &ask->login;
   EkStatus status = ops->lookup (self, call, ask->login.name, &ask->account);
-  if (status != EK_OK || ask->lookup || (self->module->flags & EK_EVENTED) || ek_password_is_slow (ask->account.stored, "PLAIN"))
+  if (status != EK_OK || ask->lookup || ask->proven || (self->module->flags & EK_EVENTED) || ek_password_is_slow (ask->account.stored, "PLAIN"))
     return status;                     /* evented: we are on the loop, or the answer is yet to come */
   status = compare (&ask->login, &ask->account, &call->error);
   ask->wrong = status == EK_FAIL;
@@ -216,6 +219,24 @@ go_on (EkAuthRun *run)
   ask_passdb (run);
 }
 
+/* Of the passdb that was asked. */
+static EkChainAction
+action (const EkAuthRun *run, EkChainAnswer answer)
+{
+  return ek_auth_action (run->chain.results, run->chain.passdbs[run->at]->name, answer);
+}
+
+/* Sets the chain's state, and asks the next one or ends. */
+static void
+obey (EkAuthRun *run, EkChainAction action)
+{
+  run->right = ek_auth_state (action, run->right);
+  if (ek_auth_continues (action))
+    go_on (run);
+  else
+    chain_end (run);
+}
+
 /* A passdb that might have decided gave no answer. */
 static void
 end_outage (EkAuthRun *run)
@@ -230,28 +251,33 @@ static void
 wrong_password (EkAuthRun *run)
 {
   const EkInstance *passdb = run->chain.passdbs[run->at];
+  EkChainAction then = action (run, EK_ANSWER_WRONG);
 
   run->no_by |= place (run);
-  if (run->wrong_by == NULL)
+  if (then == EK_ACTION_DEFAULT)
+    then = is_one_of (run->chain.after_wrong, passdb) ? EK_ACTION_CONTINUE : EK_ACTION_RETURN_FAIL;
+  if (run->login.secret.n == 0)        /* a mechanism's proof, which can be shown to no other one */
+    then = EK_ACTION_RETURN_FAIL;
+  if (run->wrong_by == NULL || !ek_auth_continues (then))
     run->wrong_by = passdb->name;
-  if (is_one_of (run->chain.after_wrong, passdb) && run->login_done && run->login.secret.n > 0)
-    go_on (run);
-  else if (run->outage)                /* one that gave no answer might have let him in */
-    end_outage (run);
-  else
-    ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", passdb->name));
+  obey (run, then);
 }
 
-/* Nobody was found who decides. */
+/* Nobody else is asked.  Where all have to say right (after_right) one that does not, or gives no answer, counts. */
 static void
 chain_end (EkAuthRun *run)
 {
-  if (run->outage)
+  if (run->right && !(run->all && (run->outage || run->wrong_by))) {
+    run->account = run->good;
+    run->known = true;
+    ek_auth_accepted (run);
+  }
+  else if (run->outage)                /* one that gave no answer might have let him in */
     end_outage (run);
   else if (run->wrong_by)
     ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", run->wrong_by));
-  else if (run->right)
-    ek_auth_accepted (run);
+  else if (run->proven)
+    ek_auth_end_refused (run, "right password, but no passdb lets him in (results)");
   else
     nobody (run);
 }
@@ -261,26 +287,50 @@ no_answer (EkAuthRun *run, EkStatus status, const char *why)
 {
   const EkInstance *passdb = run->chain.passdbs[run->at];
 
+  EkChainAction then = action (run, EK_ANSWER_OUTAGE);
+
   run->broken |= status != EK_DEFER;
   run->outage = ek_pool_printf (run->pool, "%s: %s", passdb->name, why);
-  if (is_one_of (run->chain.after_outage, passdb))
+  if (then != EK_ACTION_DEFAULT)
+    obey (run, then);
+  else if (is_one_of (run->chain.after_outage, passdb))
     go_on (run);
   else
     end_outage (run);
+}
+
+/* What those say who say right counts together; of two that say something else under one name, the later. */
+static void
+add_account (EkAuthRun *run)
+{
+  EkAccount *good = &run->good;
+
+  if (run->proven)                     /* what was compared, for whoever makes it stronger */
+    run->account.stored = good->stored;
+  if (good->fields)
+    run->account.fields = ek_auth_merge_fields (run->pool, good->fields, good->n_fields, run->account.fields, &run->account.n_fields);
+  *good = run->account;
 }
 
 /* One passdb says that it is right. */
 static void
 right_password (EkAuthRun *run)
 {
-  run->right = true;
-  run->compared_by = compares (run->chain.passdbs[run->at]) ? run->chain.passdbs[run->at] : NULL;
+  EkInstance *passdb = run->chain.passdbs[run->at];
+  EkChainAction then = action (run, EK_ANSWER_SUCCESS);
+
+  if (!run->proven)
+    run->compared_by = compares (passdb) && run->login.secret.n > 0 ? passdb : NULL;
   run->right_by |= place (run);
   run->wrong_by = NULL;                /* of those before it, which did not decide */
-  if (is_one_of (run->chain.after_right, run->chain.passdbs[run->at]))
+  add_account (run);
+  if (is_one_of (run->chain.after_right, passdb)) {
+    run->right = run->all = true;
     go_on (run);
-  else
-    ek_auth_accepted (run);
+    return;
+  }
+  run->proven |= then != EK_ACTION_DEFAULT;
+  obey (run, then == EK_ACTION_DEFAULT ? EK_ACTION_RETURN_OK : then);
 }
 
 void
@@ -334,8 +384,9 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
 
   run->op = NULL;
   if (status == EK_NOTFOUND) {
+    EkChainAction then = action (run, EK_ANSWER_UNKNOWN);
     run->no_by |= place (run);
-    go_on (run);
+    obey (run, then == EK_ACTION_DEFAULT ? EK_ACTION_CONTINUE : then);
     return;
   }
   bool judged = verifies (passdb) && !ask->lookup;         /* it has looked at the secret itself */
@@ -361,8 +412,11 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
 static void
 ask_passdb (EkAuthRun *run)
 {
-  EkInstance *passdb = run->chain.passdbs[run->at];
+  EkInstance *const *list = run->chain.passdbs;
 
+  while (list[run->at] && ek_auth_skips (run->chain.results, list[run->at]->name, run->right))
+    run->at++;
+  EkInstance *passdb = list[run->at];
   if (passdb == NULL) {
     chain_end (run);
     return;
@@ -377,6 +431,7 @@ ask_passdb (EkAuthRun *run)
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->login = copy_login (pool, &run->login);
   ask->lookup = run->account_done != NULL;
+  ask->proven = run->proven;
   ek_op_reads (run->op);
   ek_op_start (run->op, 0, run->timeout, run_passdb, ask, passdb_done, run);
 }
@@ -480,7 +535,7 @@ ek_auth_accept (EkAuthRun *run, EkLoginDone done, gpointer data)
 {
   decided (run, done, data);
   if (run->known)
-    ek_auth_accepted (run);
+    right_password (run);
   else                                 /* not even a mechanism can vouch for somebody whom nobody knows */
     ek_auth_end_refused (run, why_unknown (run));
 }

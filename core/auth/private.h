@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 #include "auth/auth.h"
+#include "auth/result.h"
 #include "lookup/cache.h"
 #include <stdatomic.h>
 
@@ -44,7 +45,10 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   EkLoginDone login_done;            /* NULL: not a login */
   EkAccountDone account_done;        /* not NULL: the mechanism decides, and has not yet */
   bool        known;                 /* account is a user's */
-  bool        right;                 /* a passdb has said so, and the next shall say so too */
+  bool        right;                 /* the chain's state: he is let in (result.h) */
+  bool        all;                   /* after_right: each that knows him has to say right */
+  bool        proven;                /* a passdb has found his password right, and the next only have to know him */
+  EkAccount   good;                  /* of those who have said right, all together */
   guint64     right_by, no_by;       /* by place in the list: who says right; who says that it is wrong, or knows nobody of that name */
   EkInstance *compared_by;           /* the passdb whose secret the core found right; NULL: none, or others were asked */
   const char *rehash;
@@ -62,7 +66,9 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   guchar      memory_hmac[32];       /* of the secret, with memory_key */
 
   const char *name;                  /* the user looked for in the userdbs */
-  EkUser      user;
+  EkUser      user;                  /* of those userdbs that know him so far */
+  bool        found, any_user;       /* their chain's state; whether there is any */
+  const char *user_outage;           /* one gave no answer, and others were asked */
   EkUserDone  user_done;
   gpointer    data;
 };
@@ -86,6 +92,8 @@ void ek_auth_end_unavailable (EkAuthRun *run, const char *why);
 void ek_auth_end_away (EkAuthRun *run, const char *why);   /* a backend did not answer: what is remembered may count */
 
 EkAccount ek_auth_copy_account (EkPool *pool, const EkAccount *account);
+/* Those of `more` (*n of them, which becomes how many there are in all), and those of `old` under other names.  Texts are shared. */
+const EkParam *ek_auth_merge_fields (EkPool *pool, const EkParam *old, guint n_old, const EkParam *more, guint *n);
 EkUser    ek_auth_copy_user (EkPool *pool, const EkUser *user);
 EkStr     ek_auth_copy_secret (EkPool *pool, EkStr secret);      /* wiped with the pool */
 

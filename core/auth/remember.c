@@ -49,6 +49,14 @@ ek_auth_configure (EkAuth *auth, const EkAuthConf *conf)
                                                                 .entries_max = (guint) conf->cache_max });
 }
 
+static void
+add_texts (EkBuf *out, char *const *list)
+{
+  for (guint i = 0; list && list[i]; i++)
+    ek_buf_append (out, list[i], strlen (list[i]) + 1);
+  ek_buf_appendc (out, '\0');
+}
+
 /* The key, of the name and of who is asked about it, and how (another listener may bind others, and a reload make others of them), and
  * the secret's HMAC: made once a login. */
 static void
@@ -67,6 +75,9 @@ make_key (EkAuthRun *run)
   ek_fingerprints_append (&out, c->after_right);
   ek_fingerprints_append (&out, c->after_wrong);
   ek_fingerprints_append (&out, c->after_outage);
+  add_texts (&out, c->results);
+  add_texts (&out, c->as ? c->as_user_results : c->user_results);
+  ek_buf_appendc (&out, c->prefetch ? 'p' : '-');
   if (c->as) {                         /* a master's login is none of his own, nor of the user's */
     ek_buf_append (&out, c->as, strlen (c->as) + 1);
     ek_fingerprints_append (&out, c->as_passdbs);

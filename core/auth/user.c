@@ -10,6 +10,8 @@ typedef struct {                     /* one question; all of it in the operation
 } Ask;
 
 static void ask_userdb (EkAuthRun *run);
+static void userdbs_end (EkAuthRun *run);
+static void no_userdb (EkAuthRun *run);
 static void confirm (EkAuthRun *run);
 
 /* Who is asked about the user: in a master's login, his own backends. */
@@ -23,6 +25,12 @@ static EkInstance *const *
 userdbs_of (const EkAuthRun *run)
 {
   return run->chain.as ? run->chain.as_userdbs : run->chain.userdbs;
+}
+
+static char *const *
+results_of (const EkAuthRun *run)
+{
+  return run->chain.as ? run->chain.as_user_results : run->chain.user_results;
 }
 
 /* Has somebody proved that the user exists, as a login of his own does? */
@@ -100,6 +108,15 @@ prefetch (EkAuthRun *run, const EkAccount *account)
       others[run->user.n_fields++] = (EkParam) { ek_pool_strdup (run->pool, key), ek_pool_str (run->pool, value) };
   }
   return good;
+}
+
+static bool
+has_user_fields (const EkAccount *account)
+{
+  for (guint i = 0; i < account->n_fields; i++)
+    if (g_str_has_prefix (account->fields[i].name, "userdb_"))
+      return true;
+  return false;
 }
 
 static void
@@ -186,31 +203,82 @@ run_userdb (EkInstance *self, EkCall *call, gpointer data)
   return self->module->userdb->lookup (self, call, ask->name, &ask->user);
 }
 
+/* What several userdbs say of him counts together; of two that say something else, the later. */
+static void
+add_user (EkAuthRun *run, const EkUser *more)
+{
+  EkUser now = ek_auth_copy_user (run->pool, more), *user = &run->user;
+
+  if (!run->any_user) {
+    *user = now;
+    user->name = now.name ? now.name : run->name;
+    run->any_user = true;
+    return;
+  }
+  user->home = now.home ? now.home : user->home;
+  user->mail = now.mail ? now.mail : user->mail;
+  user->uid = now.uid >= 0 ? now.uid : user->uid;
+  user->gid = now.gid >= 0 ? now.gid : user->gid;
+  user->quota_bytes = now.quota_bytes ? now.quota_bytes : user->quota_bytes;
+  user->assumed &= now.assumed;
+  user->fields = ek_auth_merge_fields (run->pool, user->fields, user->n_fields, now.fields, &now.n_fields);
+  user->n_fields = now.n_fields;
+}
+
+static void
+obey (EkAuthRun *run, EkChainAction action)
+{
+  run->found = ek_auth_state (action, run->found);
+  if (ek_auth_continues (action)) {
+    run->at++;
+    ask_userdb (run);
+  }
+  else
+    userdbs_end (run);
+}
+
 static void
 userdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
 {
+  static const EkChainAction otherwise[] = {
+    [EK_ANSWER_SUCCESS] = EK_ACTION_RETURN_OK, [EK_ANSWER_UNKNOWN] = EK_ACTION_CONTINUE, [EK_ANSWER_OUTAGE] = EK_ACTION_DEFAULT,
+  };
   EkAuthRun *run = user;
   Ask *ask = data;
+  const EkInstance *userdb = userdbs_of (run)[run->at];
+  EkChainAnswer answer = status == EK_OK ? EK_ANSWER_SUCCESS : status == EK_NOTFOUND ? EK_ANSWER_UNKNOWN : EK_ANSWER_OUTAGE;
+  EkChainAction then = ek_auth_action (results_of (run), userdb->name, answer);
 
   run->op = NULL;
-  if (status == EK_NOTFOUND) {
-    run->at++;
-    ask_userdb (run);
+  if (then == EK_ACTION_DEFAULT)
+    then = otherwise[answer];
+  if (then == EK_ACTION_DEFAULT) {
+    end_failed (run, status, userdb, why);
     return;
   }
-  if (status != EK_OK) {
-    end_failed (run, status, userdbs_of (run)[run->at], why);
-    return;
-  }
-  run->user = ek_auth_copy_user (run->pool, &ask->user);
-  if (run->user.name == NULL)
-    run->user.name = run->name;
-  if (run->user.assumed && !is_proved (run)) {
+  if (answer == EK_ANSWER_SUCCESS)
+    add_user (run, &ask->user);
+  else if (answer == EK_ANSWER_OUTAGE)
+    run->user_outage = ek_pool_printf (run->pool, "%s: %s", userdb->name, why ? why->message : "no answer");
+  obey (run, then);
+}
+
+/* No further userdb is asked. */
+static void
+userdbs_end (EkAuthRun *run)
+{
+  if (run->found && run->any_user && run->user.assumed && !is_proved (run)) {
     run->at = 0;
     confirm (run);
-    return;
   }
-  end_user (run, EK_OK, NULL);
+  else if (run->found && run->any_user)
+    end_user (run, EK_OK, NULL);
+  else if (run->user_outage && run->login_done)
+    ek_auth_end_away (run, run->user_outage);
+  else if (run->user_outage)
+    end_user (run, EK_DEFER, run->user_outage);
+  else
+    no_userdb (run);
 }
 
 /* No userdb knows him, or there is none. */
@@ -230,10 +298,13 @@ no_userdb (EkAuthRun *run)
 static void
 ask_userdb (EkAuthRun *run)
 {
-  EkInstance *userdb = userdbs_of (run)[run->at];
+  EkInstance *const *list = userdbs_of (run);
 
+  while (list[run->at] && ek_auth_skips (results_of (run), list[run->at]->name, run->found))
+    run->at++;
+  EkInstance *userdb = list[run->at];
   if (userdb == NULL) {
-    no_userdb (run);
+    userdbs_end (run);
     return;
   }
   run->op = ek_op_new (userdb);
@@ -247,7 +318,10 @@ void
 ek_auth_run_users (EkAuthRun *run)
 {
   run->at = 0;
-  ask_userdb (run);
+  if (run->chain.prefetch && is_proved (run) && has_user_fields (&run->account))
+    end_prefetched (run, &run->account);
+  else
+    ask_userdb (run);
 }
 
 EkAuthRun *

@@ -1,6 +1,7 @@
 /* authrule.c - logins that are bound to other backends than their domain's: by listener, protocol, domain
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "auth/result.h"
 #include "flow/domain.h"
 #include "mail/address.h"
 #include "proc/blocks.h"
@@ -21,6 +22,11 @@ static const EkOption rows[] = {
              .allow = "passdb"),
   EK_OPTION (EkAuthRuleConf, after_outage, "[]", "Instances behind which the next ones are asked while they give no answer. When none of those "
              "lets the user in, he is put off, never refused.", .allow = "passdb"),
+  EK_OPTION (EkAuthRuleConf, results, "[]", "What an answer of one of auth leads to, in Dovecot's words, each as \"NAME ANSWER ACTION\". ANSWER: "
+             "success, failure (wrong or unknown), wrong, unknown, internalfail. ACTION: return, return-ok, return-fail, continue, continue-ok, "
+             "continue-fail. Who has shown his password to one that continues is not asked for it by the next. \"NAME skip authenticated\" or "
+             "\"... unauthenticated\": it is asked only where nobody, or somebody, has let him in."),
+  EK_OPTION (EkAuthRuleConf, user_results, "[]", "The same of users, whose fields go together where one continues. Empty: that of the domain."),
   EK_OPTION (EkAuthRuleConf, masters, "[]", "Passdbs of those who may log in as any of these users (USER*MASTER, or the authorization identity "
              "of PLAIN). Empty: those of auth { masters }.", .allow = "passdb"),
   EK_OPTIONS_END
@@ -33,6 +39,31 @@ is_among (EkInstance *const *list, const EkInstance *one)
     if (list[i] == one)
       return true;
   return false;
+}
+
+static bool
+has_name (EkInstance *const *list, EkStr name)
+{
+  for (guint i = 0; list[i]; i++)
+    if (ek_str_eq (ek_str (list[i]->name), name))
+      return true;
+  return false;
+}
+
+void
+ek_auth_results_check (char *const *results, EkInstance *const *list, const char *word, const EkConfBlock *block, EkProblems *problems)
+{
+  const EkConfSetting *setting = ek_conf_find_setting (block, word);
+  const EkConfPos *at = setting ? &setting->at : &block->at;
+
+  for (guint i = 0; results[i]; i++) {
+    EkStr name;
+    const char *why = ek_auth_result_check (results[i], &name);
+    if (why)
+      ek_problems_add (problems, at, "%s: \"%s\": %s", word, results[i], why);
+    else if (list[0] && !has_name (list, name))
+      ek_problems_add (problems, at, "%s: \"%s\": %.*s is none of those that are asked", word, results[i], EK_STR_ARG (name));
+  }
 }
 
 static bool
@@ -72,6 +103,8 @@ check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
   };
 
   check_scope (c, block, problems);
+  ek_auth_results_check (c->results, c->auth, "results", block, problems);
+  ek_auth_results_check (c->user_results, c->users, "user_results", block, problems);
   for (guint i = 0; c->deny[i]; i++)
     if (c->deny[i]->module && c->deny[i]->module->passdb && c->deny[i]->module->passdb->lookup == NULL)
       ek_problems_add (problems, &block->at, "auth_rule \"%s\": deny = %s: it only checks passwords and cannot tell whom it knows", name,

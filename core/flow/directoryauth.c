@@ -261,12 +261,16 @@ chain_of (Login *l, const EkName *name)
   const EkAuthRuleConf *rule = ek_auth_rule_find (l->generation, l->listener, l->service, name->domain_name);
 
   l->userdbs = ek_domain_userdbs (name->domain);
-  EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = l->userdbs };
+  EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = l->userdbs, .user_results = name->domain->user_results,
+                        .prefetch = name->domain->prefetch };
   if (rule && rule->auth[0])
     chain.passdbs = rule->auth;
   if (rule && rule->users[0])
     chain.userdbs = rule->users;
+  if (rule && rule->user_results[0])
+    chain.user_results = rule->user_results;
   if (rule) {
+    chain.results = rule->results;
     chain.deny = rule->deny;
     chain.after_right = rule->after_right;
     chain.after_wrong = rule->after_wrong;
@@ -293,7 +297,7 @@ make_master (Login *l, EkAuthChain *chain, const EkName *name)
   l->master_key = wrong ? "(malformed name)" : key.key.p;
   *chain = (EkAuthChain) {
     .passdbs = wrong ? nobody.passdbs : masters, .userdbs = nobody.userdbs, .deny = chain->deny,
-    .as = name->key, .as_passdbs = chain->passdbs, .as_userdbs = chain->userdbs,
+    .as = name->key, .as_passdbs = chain->passdbs, .as_userdbs = chain->userdbs, .as_user_results = chain->user_results,
   };
   return true;
 }

@@ -64,6 +64,8 @@ make_memory_key (Hunt *h)
   ek_buf_append (&out, h->name.key, strlen (h->name.key) + 1);
   ek_fingerprints_append (&out, h->dbs);
   ek_fingerprints_append (&out, h->name.domain->auth);
+  for (guint i = 0; h->name.domain->user_results[i]; i++)
+    ek_buf_append (&out, h->name.domain->user_results[i], strlen (h->name.domain->user_results[i]) + 1);
   h->memory_key = ek_pool_str (h->pool, ek_buf_str (&out));
   ek_buf_release (&out);
 }
@@ -135,7 +137,7 @@ named (EkStatus status, const EkName *name, gpointer data)
   h->dbs = ek_domain_userdbs (name->domain);
   make_memory_key (h);
   if (!from_cache (h, false)) {
-    EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = h->dbs };
+    EkAuthChain chain = { .passdbs = name->domain->auth, .userdbs = h->dbs, .user_results = name->domain->user_results };
     g_hash_table_add (u.hunts, h);
     h->run = ek_auth_user (ek_directory_auth_state (), ek_generation_values (h->generation, &ek_auth_block, NULL), &chain, name->key,
                            asked, h);

@@ -18,6 +18,10 @@ static const EkOption domain_rows[] = {
   EK_OPTION (EkDomainConf, auth, "[]", "Instances that check this domain's passwords, asked in this order.", .allow = "passdb"),
   EK_OPTION (EkDomainConf, users, "[]", "Instances that know this domain's users, asked in this order. Empty: those of auth "
              "that know users.", .allow = "userdb"),
+  EK_OPTION (EkDomainConf, user_results, "[]", "What an answer of one of users leads to, in Dovecot's words, each as \"NAME ANSWER ACTION\": "
+             "\"system success continue-ok\" asks the next one too, whose fields go over those of system. auth_rule's results tells the words."),
+  EK_OPTION (EkDomainConf, prefetch, "no", "At a login: where the password's backend gives userdb_ fields (userdb_home ...), they make the user, "
+             "and users are asked only for mail."),
   EK_OPTION (EkDomainConf, mailboxes, "", "The instance that keeps this domain's mailboxes.",
              .allow = "mailbox"),
   EK_OPTION (EkDomainConf, transport, "", "Takes this domain's mail elsewhere: then it has no mailboxes here, and mail for it is "
@@ -34,6 +38,7 @@ domain_check (gconstpointer values, const EkConfBlock *block, EkProblems *proble
 {
   const EkDomainConf *c = values;
 
+  ek_auth_results_check (c->user_results, c->users[0] ? c->users : c->auth, "user_results", block, problems);
   if (block->name == NULL)
     ek_problems_add (problems, &block->at, "a domain needs its name: domain \"example.com\" { ... }");
   if (c->transport && c->mailboxes)

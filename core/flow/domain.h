@@ -14,6 +14,8 @@ typedef struct {                     /* domain "example.com" { } */
   const char  *next_hop;
   const char  *tag_delimiters;
   bool         fold_case;
+  char       **user_results;         /* auth/result.h */
+  bool         prefetch;
 } EkDomainConf;
 
 typedef struct {                     /* routing { }: mail for other people's domains */
@@ -34,6 +36,7 @@ typedef struct {                     /* auth_rule "name" { }: what other logins 
   char      **listeners, **protocols, **domains;     /* which logins; empty: any */
   EkInstance **auth, **users;        /* empty: the domain's */
   EkInstance **deny, **after_right, **after_wrong, **after_outage;
+  char      **results, **user_results;               /* auth/result.h */
   EkInstance **masters;              /* empty: those of auth { } */
 } EkAuthRuleConf;
 
@@ -43,6 +46,8 @@ const EkAuthRuleConf *ek_auth_rule_find (EkGeneration *gen, const char *listener
 
 /* Whether a listener offers a mechanism that needs the secret itself (SCRAM, CRAM-MD5). */
 bool ek_auth_offers_proofs (EkGeneration *gen);
+/* Tells what is wrong with each of `results` (auth/result.h) of a block, whose passdbs or userdbs are `list` (empty: another block's). */
+void ek_auth_results_check (char *const *results, EkInstance *const *list, const char *word, const EkConfBlock *block, EkProblems *problems);
 /* Whether any rule has masters. */
 bool ek_auth_rules_have_masters (EkGeneration *gen);
 

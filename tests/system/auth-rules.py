@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 
-from ekiden import Server, listener
+from ekiden import Server, listener, wait_for
 from tap import Tap
 from wire import Imap, Smtp
 
@@ -29,6 +29,15 @@ auth_rule "moving" { domains = OLD.test
   auth = shared, away, people
   after_wrong = shared
   after_outage = away }
+domain "club.test" { auth = people
+  users = people, homes
+  user_results = "people success continue-ok"
+  mailboxes = mail }
+static "homes" { home = "${mail}/club/%n" }
+file "members" { path = "${dir}/members" }
+auth_rule "club" { domains = club.test
+  auth = people, members
+  results = "people success continue" }
 auth_rule "rest" { protocols = imap
   deny = blocked }
 auth { failure_delay = 10ms
@@ -50,8 +59,10 @@ def imap(s, user, password):
 for layout in ("apart", "merged"):
     site = Server(CONFIG, layout=layout, start=False)
     d = site.domain
-    site.set_users([("anna", "{PLAIN}own"), ("ben", "{PLAIN}own"), ("olga@old.test", "{PLAIN}old")])
-    for name, text in (("shared", f"anna@{d}:{{PLAIN}}all\nolga@old.test:{{PLAIN}}new\n"), ("blocked", f"ben@{d}:\n"), ("control", "notfound\n")):
+    site.set_users([("anna", "{PLAIN}own"), ("ben", "{PLAIN}own"), ("olga@old.test", "{PLAIN}old"),
+                    ("anna@club.test", "{PLAIN}own"), ("ben@club.test", "{PLAIN}own")])
+    for name, text in (("shared", f"anna@{d}:{{PLAIN}}all\nolga@old.test:{{PLAIN}}new\n"), ("blocked", f"ben@{d}:\n"), ("control", "notfound\n"),
+                       ("members", "anna@club.test:\n")):
         with open(f"{site.dir}/{name}", "w", encoding="ascii") as f:
             f.write(text)
         os.chmod(f"{site.dir}/{name}", 0o644)
@@ -65,6 +76,14 @@ for layout in ("apart", "merged"):
         t.ok(s.logged(r"denied \(blocked\)", 5), f"{layout}: which the log says")
         for password, word in (("new", "OK"), ("old", "OK"), ("no", "AUTHENTICATIONFAILED")):
             t.contains(imap(s, "olga@old.test", password), word, f"{layout}: either password while a domain moves: {password}")
+        t.equal([smtp(s, f"{n}@club.test", p, "other") for n, p in (("anna", "own"), ("anna", "no"), ("ben", "own"))], [235, 535, 535],
+                f"{layout}: who has shown his password has to be a member, too")
+        t.contains(imap(s, "anna@club.test", "own"), "OK", f"{layout}: she reads her mail")
+        with s.smtp() as c:
+            c.ehlo()
+            t.equal(c.mail("x@elsewhere.test", "anna@club.test", "Subject: x\r\n\r\nx\r\n").code, 250, f"{layout}: mail for her")
+        t.ok(wait_for(lambda: os.path.isdir(f"{s.mail}/club/anna/Maildir/new") and os.listdir(f"{s.mail}/club/anna/Maildir/new")),
+             f"{layout}: lies where the second of two userdbs says")
         with open(f"{s.dir}/control", "w", encoding="ascii") as f:
             f.write("defer\n")
         for password, word in (("new", "OK"), ("old", "OK"), ("no", "UNAVAILABLE")):
@@ -75,6 +94,9 @@ for layout in ("apart", "merged"):
         t.contains(s.ekiden("config", "check")[1], "it is none of auth", f"{layout}: a word that can mean nothing is told")
         for old, new, told in (("listeners = smtp\n", "listeners = smtpd\n", 'no listener is called "smtpd"'),
                                ("protocols = imap", "protocols = IMAP", "protocols: expected one of smtp, imap"),
+                               ("people success continue\"", "people failure return-ok\"", "it would let in whoever comes"),
+                               ("people success continue\"", "homes success continue\"", "homes is none of those that are asked"),
+                               ("people success continue-ok", "people success go", "the third word is one of return"),
                                ("domains = OLD.test", 'domains = "old..test"', 'domains = old..test: ')):
             s.replace_conf(good.replace(old, new))
             t.contains(s.ekiden("config", "check")[1], told, f"{layout}: a rule that fits nobody is told: {new.strip()}")

@@ -255,7 +255,7 @@ static const EkModule token_module = { .abi = EK_ABI, .build = EK_BUILD, .name =
 
 
 static const char users_one[] =
-  "anna@a.example:{PLAIN}geheim:1001:1001\nboth@a.example:{PLAIN}eins\nlocked@a.example:{PLAIN}x::::::nologin\n"
+  "anna@a.example:{PLAIN}geheim:1001:1001\nboth@a.example:{PLAIN}eins\nsplit@a.example:{PLAIN}x::::::allow_nets=10.0.0.0/8\nlocked@a.example:{PLAIN}x::::::nologin\n"
   "inside@a.example:{PLAIN}x::::::allow_nets=10.0.0.0/8,2001:db8::/32\ntypo@a.example:{PLAIN}x::::::allow_nets=10.0.0.0/33\n"
   "alias@a.example:{PLAIN}x::::::user=anna@a.example\nodd@a.example:{NOSUCH}x\nbroken@a.example:{SSHA}x\nempty@a.example:\n";
 
@@ -266,7 +266,7 @@ write_files (void)
   g_autofree char *slow = g_build_filename (folder, "slow", NULL);
   g_autofree char *zwei = ek_password_make ("SSHA256", EK_STR ("zwei"), 0, NULL);
   g_autofree char *rounds = ek_password_make ("SHA512-CRYPT", EK_STR ("x"), 200000, NULL);
-  g_autofree char *text_two = g_strdup_printf ("ben@b.example:%s\nboth@a.example:{PLAIN}zwei\n", zwei);
+  g_autofree char *text_two = g_strdup_printf ("ben@b.example:%s\nboth@a.example:{PLAIN}zwei\nsplit@a.example:\n", zwei);
   g_autofree char *text_slow = g_strdup_printf ("rounds@a.example:%s\n", rounds);
 
   test_write (one, users_one, -1);

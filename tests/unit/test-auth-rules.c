@@ -5,7 +5,7 @@
 
 /* ---- what answers lead to, where a rule says so ---- */
 
-typedef struct { const char *passdbs, *users, *deny, *right, *wrong, *outage; } Rule;
+typedef struct { const char *passdbs, *users, *deny, *right, *wrong, *outage, *results, *user_results; bool prefetch; } Rule;
 
 static Got
 log_in (Rule rule, const char *name, const char *secret)
@@ -14,7 +14,10 @@ log_in (Rule rule, const char *name, const char *secret)
   g_autofree EkInstance **pass = instances (rule.passdbs), **user = instances (rule.users ? rule.users : ""),
                         **d = instances (rule.deny ? rule.deny : ""), **r = instances (rule.right ? rule.right : ""),
                         **w = instances (rule.wrong ? rule.wrong : ""), **o = instances (rule.outage ? rule.outage : "");
-  EkAuthChain chain = { .passdbs = pass, .userdbs = user, .deny = d, .after_right = r, .after_wrong = w, .after_outage = o };
+  g_auto (GStrv) results = g_strsplit (rule.results ? rule.results : "", ",", -1),
+                 user_results = g_strsplit (rule.user_results ? rule.user_results : "", ",", -1);
+  EkAuthChain chain = { .passdbs = pass, .userdbs = user, .deny = d, .after_right = r, .after_wrong = w, .after_outage = o,
+                        .results = results, .user_results = user_results, .prefetch = rule.prefetch };
   EkLogin who = { .service = "imap", .name = name, .given = name, .secret = ek_str (secret), .client = "192.0.2.78" };
 
   start (&chain, &who, NULL, &got);
@@ -57,13 +60,136 @@ test_rules (void)
   g_assert_cmpuint (ek_password_n_dummies (), ==, before + 1);       /* and it costs what a wrong password does */
 }
 
+static Got
+by_results (const char *passdbs, const char *results, const char *name, const char *secret)
+{
+  return log_in ((Rule) { .passdbs = passdbs, .users = "one two", .results = results }, name, secret);
+}
+
+/* Dovecot's words.  both@ has another password in each; anna@ is in one alone, ben@b.example in two. */
+static void
+test_results (void)
+{
+  const char *both = "both@a.example", *anna = "anna@a.example", *unknown = "nobody@a.example";
+  const char *home = "/one/a.example/both";
+
+  /* the first one's password, and the second has to know him */
+  assert_ok (by_results ("one two", "one success continue", both, "eins"), both, home);
+  assert_refused (by_results ("one two", "one success continue", both, "zwei"), "wrong password (one)");
+  assert_refused (by_results ("one two", "one success continue", anna, "geheim"), "no passdb lets him in");
+  assert_ok (by_results ("one two", "one success continue-ok", anna, "geheim"), anna, "/one/a.example/anna");
+  assert_refused (by_results ("one two", "one success continue-ok,two unknown return-fail", anna, "geheim"), "no passdb lets him in");
+  assert_refused (by_results ("one two", "one success continue-ok,two unknown continue-fail", anna, "geheim"), "no passdb lets him in");
+  assert_ok (by_results ("one two", "one success continue-ok,two unknown return", anna, "geheim"), anna, "/one/a.example/anna");
+  assert_refused (by_results ("one two", "one success return-fail", anna, "geheim"), "no passdb lets him in");
+  assert_refused (by_results ("one two", "one success return", anna, "geheim"), "no passdb lets him in");
+  assert_refused (by_results ("one two", "one success continue-fail", anna, "geheim"), "no passdb lets him in");
+  assert_ok (by_results ("one two", "one success continue-fail", both, "eins"), both, home);
+  /* what is wrong, or unknown */
+  assert_ok (by_results ("one two", "one failure continue", both, "zwei"), both, home);
+  assert_ok (by_results ("one two", "one wrong continue-fail", both, "zwei"), both, home);
+  assert_refused (by_results ("one two", "one failure continue", both, "drei"), "wrong password (two)");
+  assert_refused (by_results ("one two", "one failure return-fail", "ben@b.example", "offen"), "unknown user");
+  assert_refused (by_results ("one two", "one unknown return", "ben@b.example", "offen"), "unknown user");
+  assert_refused (by_results ("one two", "one wrong continue", unknown, "x"), "unknown user");
+  /* an outage is later, and never lets in */
+  assert_ok (by_results ("down one", "down internalfail continue", anna, "geheim"), anna, "/one/a.example/anna");
+  assert_unavailable (by_results ("down one", "down internalfail continue", anna, "wrong"), "deferred on request");
+  assert_unavailable (by_results ("down one", "down internalfail return-fail", anna, "geheim"), "deferred on request");
+  assert_ok (by_results ("one down", "one success continue-ok,down internalfail continue", anna, "geheim"), anna, "/one/a.example/anna");
+  assert_unavailable (by_results ("one down", "one success continue,down internalfail return", anna, "geheim"), "deferred on request");
+  assert_unavailable (by_results ("one down", "one success continue-ok", anna, "geheim"), "deferred on request");
+  /* who is passed over */
+  assert_ok (by_results ("one down", "one success continue-ok,down skip authenticated", anna, "geheim"), anna, "/one/a.example/anna");
+  assert_unavailable (by_results ("one down", "one success continue,down skip authenticated", anna, "geheim"), "deferred on request");
+  assert_refused (by_results ("one down", "one wrong continue,down skip unauthenticated", anna, "wrong"), "wrong password (one)");
+  /* one that has to be shown the password is */
+  assert_ok (log_in ((Rule) { .passdbs = "binder one", .results = "binder success continue-ok" }, "bound@c.example", "bindpass"), "bound@c.example",
+             "/bound");
+  assert_refused (by_results ("one binder", "one success continue", anna, "geheim"), "no passdb lets him in");
+  assert_ok (by_results ("one evented", "one success continue", anna, "geheim"), anna, "/one/a.example/anna");
+  /* what the first says of him counts beside what the next ones say; a record that is not asked for a password needs none */
+  assert_refused (by_results ("one two", "one success continue", "split@a.example", "x"), "allow_nets");
+  /* an empty password never */
+  assert_refused (by_results ("one two", "one success continue", both, ""), "empty password");
+}
+
+/* What a fault of the words is told as; and that no word lets in whoever comes. */
+static void
+test_result_words (void)
+{
+  static const struct { const char *text, *why; } wrong[] = {
+    { "", "three words" }, { "one", "three words" }, { "one success", "three words" }, { "one success continue now", "three words" },
+    { "one right continue", "second word" }, { "one success go", "third word" }, { "one failure continue-ok", "whoever comes" },
+    { "one unknown return-ok", "whoever comes" }, { "one internalfail return-ok", "whoever comes" }, { "one skip always", "skip" },
+  };
+  EkStr name;
+
+  for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
+    const char *why = ek_auth_result_check (wrong[i].text, &name);
+    if (why == NULL || strstr (why, wrong[i].why) == NULL)
+      g_error ("\"%s\": %s", wrong[i].text, why ? why : "taken");
+  }
+  g_assert_null (ek_auth_result_check ("  one\tsuccess  continue-ok ", &name));
+  g_assert_true (ek_str_eq (name, EK_STR ("one")));
+  g_assert_null (ek_auth_result_check ("one skip unauthenticated", &name));
+}
+
+static Got
+by_users (const char *users, const char *user_results, const char *name)
+{
+  Got got = { 0 };
+  g_autofree EkInstance **pass = instances ("one two"), **user = instances (users);
+  g_auto (GStrv) results = g_strsplit (user_results, ",", -1);
+  EkAuthChain chain = { .passdbs = pass, .userdbs = user, .user_results = results };
+
+  start (&chain, NULL, name, &got);
+  while (got.n_done == 0)
+    ek_loop_turn (loop, true);
+  return got;
+}
+
+static void
+assert_user (Got got, EkStatus status, const char *home)
+{
+  g_assert_cmpint (got.status, ==, status);
+  if (status == EK_OK)
+    g_assert_cmpstr (got.home, ==, home);
+}
+
+/* Userdbs: their fields go together, the later over the earlier; outages are never "no". */
+static void
+test_user_results (void)
+{
+  const char *both = "both@a.example", *anna = "anna@a.example";
+
+  assert_user (by_users ("one two", "", both), EK_OK, "/one/a.example/both");
+  assert_user (by_users ("one two", "one success continue-ok", both), EK_OK, "/two/both");
+  assert_user (by_users ("one two", "one success continue-ok", anna), EK_OK, "/one/a.example/anna");
+  assert_user (by_users ("one two", "one success continue", anna), EK_NOTFOUND, NULL);
+  assert_user (by_users ("one two", "one unknown return-fail", "ben@b.example"), EK_NOTFOUND, NULL);
+  assert_user (by_users ("down one", "", anna), EK_DEFER, NULL);
+  assert_user (by_users ("down one", "down internalfail continue", anna), EK_OK, "/one/a.example/anna");
+  assert_user (by_users ("down one", "down internalfail continue", "nobody@a.example"), EK_DEFER, NULL);
+  assert_user (by_users ("one down", "one success continue-ok,down skip authenticated", anna), EK_OK, "/one/a.example/anna");
+  Got got = log_in ((Rule) { .passdbs = "looks", .users = "one two" }, "anna@e.example", "looked-up");
+  assert_unavailable (got, "no userdb does");
+  got = log_in ((Rule) { .passdbs = "looks", .users = "down one", .prefetch = true }, "anna@e.example", "looked-up");
+  assert_ok (got, "anna@e.example", "/either");    /* no userdb is asked */
+  got = log_in ((Rule) { .passdbs = "one", .users = "one two", .prefetch = true }, anna, "geheim");
+  assert_ok (got, anna, "/one/a.example/anna");    /* nothing is prefetched: they are */
+}
+
+static const char *mechanism_results = "";
+
 /* A login that a mechanism decides: its account, then what it says. */
 static Got
 decide_by_rule (const char *passdbs, const char *userdbs, const char *right, const char *name, const char *expected, bool accept)
 {
   Got got = { 0 };
   g_autofree EkInstance **pass = instances (passdbs), **user = instances (userdbs), **r = instances (right);
-  EkAuthChain chain = { .passdbs = pass, .userdbs = user, .after_right = r };
+  g_auto (GStrv) results = g_strsplit (mechanism_results, ",", -1);
+  EkAuthChain chain = { .passdbs = pass, .userdbs = user, .after_right = r, .results = results };
   EkLogin who = { .service = "imap", .name = name, .given = name, .secret = EK_STR (""), .client = "192.0.2.1" };
   Start s = { .task.func = start_now, .chain = &chain, .login = &who, .lookup = true, .got = &got };
 
@@ -110,6 +236,26 @@ test_account (void)
   assert_refused (decide_by_rule ("binder one", "one", "binder", "anna@a.example", NULL, true), "after_right");
   assert_ok (decide_by_rule ("one two", "one", "two", "both@a.example", "{PLAIN}eins", true), "both@a.example", "/one/a.example/both");
   assert_unavailable (decide ("one", "down", "anna@a.example", "{PLAIN}geheim", true), "deferred on request");
+}
+
+/* Where the first continues, the others only have to know whom the mechanism has let in. */
+static void
+test_account_results (void)
+{
+  const char *both = "both@a.example", *anna = "anna@a.example";
+
+  mechanism_results = "one success continue";
+  assert_ok (decide ("one two", "one", both, "{PLAIN}eins", true), both, "/one/a.example/both");
+  assert_refused (decide ("one two", "one", both, "{PLAIN}eins", false), "wrong password (one)");
+  assert_refused (decide ("one two", "one", anna, "{PLAIN}geheim", true), "no passdb lets him in");
+  assert_refused (decide ("one binder", "one", anna, "{PLAIN}geheim", true), "no passdb lets him in");   /* it cannot tell without a password */
+  assert_unavailable (decide ("one down", "one", anna, "{PLAIN}geheim", true), "deferred on request");
+  mechanism_results = "one success continue-ok";
+  assert_ok (decide ("one two", "one", anna, "{PLAIN}geheim", true), anna, "/one/a.example/anna");
+  mechanism_results = "one wrong continue,one success return-fail";
+  assert_refused (decide ("one two", "one", both, "{PLAIN}eins", false), "wrong password (one)");       /* its proof is for one secret */
+  assert_refused (decide ("one two", "one", both, "{PLAIN}eins", true), "no passdb lets him in");
+  mechanism_results = "";
 }
 
 static Got
@@ -298,6 +444,10 @@ int
 main (int argc, char **argv)
 {
   rig_begin (&argc, &argv);
+  g_test_add_func ("/auth-rules/results", test_results);
+  g_test_add_func ("/auth-rules/result-words", test_result_words);
+  g_test_add_func ("/auth-rules/account-results", test_account_results);
+  g_test_add_func ("/auth-rules/user-results", test_user_results);
   g_test_add_func ("/auth-rules/account", test_account);
   g_test_add_func ("/auth-rules/rules", test_rules);
   g_test_add_func ("/auth-rules/tokens", test_tokens);
