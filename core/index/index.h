@@ -324,6 +324,10 @@ struct EkView {
   bool      pending, called;         /* something changed since the last sync; and that was told */
 };
 
+/* uids.c: all of them, when it is opened; those from a UID on; one more. */
+EkStatus view_load_uids (EkView *view, Box *box, GError **error);
+EkStatus view_read_uids (EkView *view, Box *box, guint32 from, GError **error);
+void     view_add_uid (EkView *view, guint32 uid);
 EkStatus view_box (EkView *view, Box **box, GError **error);   /* NOTFOUND: it is gone */
 void     fetch_pause (EkFetch *fetch);
 

@@ -136,79 +136,6 @@ take_recent (EkView *view, Box *box, GError **error)
 
 /* ---- opening ---- */
 
-static void
-add_uid (EkView *view, guint32 uid)
-{
-  if (view->n == view->cap) {
-    view->cap = view->cap ? view->cap + view->cap / 4 + 16 : 16;
-    view->uids = g_renew (guint32, view->uids, view->cap);
-  }
-  view->uids[view->n++] = uid;
-}
-
-static EkStatus
-load_uids (EkView *view, Box *box, guint32 from, GError **error)
-{
-  sqlite3_stmt *st
-      = db_bind (box->ix->db, ST_MSG_UIDS, "ii", row_id (box->id, from), BOX_LAST (box));
-  EkStatus status;
-
-  while ((status = db_row (box->ix->db, st, error)) == EK_OK)
-    add_uid (view, row_uid (sqlite3_column_int64 (st, 0)));
-  return status == EK_NOTFOUND ? EK_OK : status;
-}
-
-/* Adds them from first to last; false: those would be more than the mailbox counts. */
-static bool
-add_uids (EkView *view, const Box *box, guint64 first, guint64 last)
-{
-  if (first > last)
-    return true;
-  if (last - first >= box->messages - view->n)
-    return false;
-  for (guint64 uid = first; uid <= last; uid++)
-    add_uid (view, (guint32) uid);
-  return true;
-}
-
-/* The UIDs without a look at their rows, which lie all over the index: from the first to the last, but for those that the log of
- * expunged ones tells.  When these are not as many as the mailbox counts there are none: the log was cut, or UIDs were never given (an
- * unclean end, mail taken over from another server). */
-static EkStatus
-infer_uids (EkView *view, Box *box, GError **error)
-{
-  Db *db = box->ix->db;
-  sqlite3_stmt *st = db_bind (db, ST_MSG_ENDS, "ii", BOX_FIRST (box), BOX_LAST (box));
-  EkStatus status = db_row (db, st, error);
-
-  if (status != EK_OK)
-    return status;
-  guint64 next = row_uid (sqlite3_column_int64 (st, 0)), last = row_uid (sqlite3_column_int64 (st, 1));
-  sqlite3_reset (st);
-  bool good = next > 0;
-  st = db_bind (db, ST_GONE_SINCE, "iii", BOX_FIRST (box), BOX_LAST (box), (gint64) -1);
-  while ((status = good ? db_row (db, st, error) : EK_NOTFOUND) == EK_OK) {
-    guint64 gone = row_uid (sqlite3_column_int64 (st, 0)), gone_last = (guint32) sqlite3_column_int64 (st, 1);
-    good = add_uids (view, box, next, MIN (gone - 1, last));
-    next = MAX (next, gone_last + 1);
-  }
-  sqlite3_reset (st);
-  if (!good || status != EK_NOTFOUND || !add_uids (view, box, next, last) || view->n != box->messages)
-    view->n = 0;
-  return status == EK_NOTFOUND ? EK_OK : status;
-}
-
-/* A whole picture has as many messages as the mailbox counts, in order: a page that holds junk shows here. */
-static EkStatus
-check_uids (const EkView *view, const Box *box, GError **error)
-{
-  bool good = view->n == box->messages;
-
-  for (guint32 i = 0; i < view->n && good; i++)
-    good = view->uids[i] > (i > 0 ? view->uids[i - 1] : 0) && view->uids[i] < box->uidnext;
-  return good ? EK_OK : db_damaged (box->ix->db, "UIDs are missing or out of order", error);
-}
-
 static EkStatus
 look (Box *box, bool readonly, GError **error)
 {
@@ -243,11 +170,7 @@ ek_view_open (EkIndex *ix, const char *name, EkViewMode mode, EkView **out, GErr
   view->cap = box->messages + 1;
   view->uids = g_new (guint32, view->cap);
   g_strlcpy (view->guid, box->guid, sizeof view->guid);
-  status = box->messages > 0 ? infer_uids (view, box, error) : EK_OK;
-  if (status == EK_OK && view->n == 0)
-    status = load_uids (view, box, 0, error);
-  if (status == EK_OK)
-    status = check_uids (view, box, error);
+  status = view_load_uids (view, box, error);
   if (status == EK_OK)
     status = take_recent (view, box, error);
   if (status != EK_OK) {             /* and what could not be written has left the box as it is on disk: without keywords */
@@ -403,7 +326,7 @@ report_new (EkView *view, Box *box, EkChangeFunc func, gpointer data, GError **e
   EkStatus status = EK_OK;
 
   if (box->uidnext > view->uidnext) {
-    status = load_uids (view, box, view->uidnext, error);
+    status = view_read_uids (view, box, view->uidnext, error);
     if (status != EK_OK) {
       view->n = before;
       return status;

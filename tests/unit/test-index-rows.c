@@ -131,6 +131,78 @@ test_rows_lost (void)
   mail_free (&m);
 }
 
+/* What one statement says of the index, which is not open meanwhile. */
+static gint64
+ask_index (Mail *m, const char *sql)
+{
+  g_autofree char *index = g_build_filename (m->root, "ekiden.index", NULL);
+  sqlite3 *h = NULL;
+  sqlite3_stmt *st = NULL;
+
+  mail_close (m);
+  g_assert_cmpint (sqlite3_open (index, &h), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_prepare_v2 (h, sql, -1, &st, NULL), ==, SQLITE_OK);
+  gint64 answer = sqlite3_step (st) == SQLITE_ROW ? sqlite3_column_int64 (st, 0) : sqlite3_changes (h);
+  sqlite3_finalize (st);
+  sqlite3_close (h);
+  mail_open (m);
+  return answer;
+}
+
+static void
+expunge (Mail *m, guint32 first, guint32 last)
+{
+  EkView *view = mail_view (m, "INBOX", EK_VIEW_RW);
+
+  g_assert_cmpint (ek_view_expunge (view, (EkRange[]) { { first, last } }, 1, true, NULL), ==, EK_OK);
+  ek_view_free (view);
+}
+
+static void
+assert_uids (Mail *m, EkViewMode mode)
+{
+  EkView *view = mail_view (m, "INBOX", mode);
+  guint32 seq = 0;
+
+  g_assert_cmpuint (ek_view_count (view), ==, 40 - 5 - 3 - 1);
+  for (guint32 uid = 1; uid <= 40; uid++)
+    if (!(uid >= 10 && uid <= 14) && !(uid >= 20 && uid <= 22) && uid != 30)
+      g_assert_cmpuint (ek_view_uid (view, ++seq), ==, uid);
+  ek_view_free (view);
+}
+
+/* UIDs that are missing and that no log tells of are noted when a session has had to read all rows: the next one need not.  No client
+ * hears that they went. */
+static void
+test_gaps (void)
+{
+  static const char all[] = "SELECT count(*) FROM gone";
+  Mail m;
+
+  mail_new (&m);
+  for (guint n = 1; n <= 40; n++)
+    mail_append (&m, "INBOX", n, 0, NULL);
+  expunge (&m, 10, 14);
+  expunge (&m, 20, 22);
+  expunge (&m, 30, 30);
+  g_assert_cmpint (ask_index (&m, all), ==, 3);
+  g_assert_cmpint (ask_index (&m, "DELETE FROM gone WHERE last <> 22"), ==, 2);
+  assert_uids (&m, EK_VIEW_RO);                    /* who only reads notes nothing */
+  g_assert_cmpint (ask_index (&m, all), ==, 1);
+  assert_uids (&m, EK_VIEW_RW);
+  g_assert_cmpint (ask_index (&m, all), ==, 3);
+  g_assert_cmpint (ask_index (&m, "SELECT count(*) FROM gone WHERE modseq = 0 AND last IN (14, 30)"), ==, 2);
+  assert_uids (&m, EK_VIEW_RW);
+  g_assert_cmpint (ask_index (&m, all), ==, 3);
+  g_assert_cmpint (ask_index (&m, "UPDATE gone SET last = 21 WHERE last = 22"), ==, 1);      /* a part of a gap */
+  assert_uids (&m, EK_VIEW_RW);
+  g_assert_cmpint (ask_index (&m, "SELECT count(*) FROM gone WHERE modseq = 0 AND last = 22"), ==, 1);
+  /* and then the rows are not read: those that are lost are not missed */
+  g_assert_cmpint (ask_index (&m, "DELETE FROM msg WHERE (id & 255) BETWEEN 5 AND 9"), ==, 5);
+  assert_uids (&m, EK_VIEW_RO);
+  mail_free (&m);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -138,5 +210,6 @@ main (int argc, char **argv)
   g_test_add_func ("/index-rows/uids", test_uids);
   g_test_add_func ("/index-rows/gone-meanwhile", test_gone_meanwhile);
   g_test_add_func ("/index-rows/lost", test_rows_lost);
+  g_test_add_func ("/index-rows/gaps", test_gaps);
   return g_test_run ();
 }
