@@ -118,7 +118,8 @@ void       ek_auth_refuse (EkAuthRun *run, EkLoginDone done, gpointer data);
 
 /* ---- a user without a login: mail for him, the CLI ---- */
 
-/* OK with *user, NOTFOUND, or DEFER; `why` is for the log.  Whom a userdb assumes exists only if a
+/* OK with *user, NOTFOUND, or DEFER; `why` is for the log: with OK, which userdb gave no answer, so that its part of the record is
+ * missing (user_results), or NULL.  Whom a userdb assumes exists only if a
  * passdb knows him. */
 typedef void (*EkUserDone) (EkStatus status, const EkUser *user, const char *why, gpointer data);
 

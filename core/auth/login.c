@@ -159,6 +159,7 @@ nobody (EkAuthRun *run)
 {
   const EkInstance *like = NULL;
 
+  run->known = false;
   for (guint i = 0; run->chain.passdbs[i] && like == NULL; i++)
     if (compares (run->chain.passdbs[i]))
       like = run->chain.passdbs[i];
@@ -276,7 +277,7 @@ chain_end (EkAuthRun *run)
     end_outage (run);
   else if (run->wrong_by)
     ek_auth_end_refused (run, ek_pool_printf (run->pool, "wrong password (%s)", run->wrong_by));
-  else if (run->proven)
+  else if (run->right_by)
     ek_auth_end_refused (run, "right password, but no passdb lets him in (results)");
   else
     nobody (run);
@@ -322,7 +323,8 @@ right_password (EkAuthRun *run)
   if (!run->proven)
     run->compared_by = compares (passdb) && run->login.secret.n > 0 ? passdb : NULL;
   run->right_by |= place (run);
-  run->wrong_by = NULL;                /* of those before it, which did not decide */
+  if (!run->all)
+    run->wrong_by = NULL;              /* of those before it, which did not decide */
   add_account (run);
   if (is_one_of (run->chain.after_right, passdb)) {
     run->right = run->all = true;
@@ -424,6 +426,10 @@ ask_passdb (EkAuthRun *run)
   if (run->account_done && is_one_of (run->chain.after_right, passdb)) {
     run->halted_by = passdb->name;     /* the next ones have to say right as well, and one proof is for one secret */
     nobody (run);
+    return;
+  }
+  if (run->proven && verifies (passdb) && (run->login.secret.n == 0 || run->login.token)) {
+    ek_auth_end_refused (run, ek_pool_printf (run->pool, "right, but %s has to be shown the password, and this mechanism has none", passdb->name));
     return;
   }
   run->op = ek_op_new (passdb);

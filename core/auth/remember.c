@@ -130,7 +130,7 @@ ek_auth_remember (EkAuthRun *run)
 {
   char before[sizeof ((Remembered *) NULL)->services] = "";
 
-  if (run->recalled || !may_keep (run))
+  if (run->recalled || run->user_outage || !may_keep (run))
     return;
   const Remembered *old = find (run, true);
   if (old)

@@ -76,6 +76,25 @@ ek_auth_result_check (const char *text, EkStr *name)
   return NULL;
 }
 
+bool
+ek_auth_result_hides (const char *earlier, const char *later)
+{
+  bool more, any = false;
+  Words a = split (earlier, &more), b = split (later, &more);
+  bool skips = ek_str_eq (a.answer, EK_STR ("skip")), other = ek_str_eq (b.answer, EK_STR ("skip"));
+
+  if (!ek_str_eq (a.name, b.name) || skips != other)
+    return false;
+  if (skips)
+    return ek_str_eq (a.action, b.action);
+  for (EkChainAnswer answer = EK_ANSWER_SUCCESS; answer <= EK_ANSWER_OUTAGE; answer++) {
+    if (is_of (b.answer, answer) && !is_of (a.answer, answer))
+      return false;
+    any |= is_of (b.answer, answer);
+  }
+  return any;
+}
+
 EkChainAction
 ek_auth_action (char *const *results, const char *name, EkChainAnswer answer)
 {

@@ -27,6 +27,8 @@ typedef enum {
 
 /* What is wrong with one of the texts, NULL: nothing; *name is the block that it names, borrowed. */
 const char  *ek_auth_result_check (const char *text, EkStr *name);
+/* Does the earlier text say all that the later would? */
+bool         ek_auth_result_hides (const char *earlier, const char *later);
 /* The first text that fits; `results` is NULL-terminated, NULL is fine. */
 EkChainAction ek_auth_action (char *const *results, const char *name, EkChainAnswer answer);
 bool         ek_auth_skips (char *const *results, const char *name, bool let_in);

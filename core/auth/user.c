@@ -263,6 +263,15 @@ userdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
   obey (run, then);
 }
 
+/* A record that lacks what a userdb gave no answer about: a whole one that is remembered is better. */
+static void
+end_found (EkAuthRun *run)
+{
+  if (run->login_done && run->user_outage && ek_auth_recall (run, true))
+    ek_log (EK_INFO, "auth", "%s: %s: what was known of him at the last login counts", run->login.name, run->user_outage);
+  end_user (run, EK_OK, run->user_outage);
+}
+
 /* No further userdb is asked. */
 static void
 userdbs_end (EkAuthRun *run)
@@ -272,7 +281,7 @@ userdbs_end (EkAuthRun *run)
     confirm (run);
   }
   else if (run->found && run->any_user)
-    end_user (run, EK_OK, NULL);
+    end_found (run);
   else if (run->user_outage && run->login_done)
     ek_auth_end_away (run, run->user_outage);
   else if (run->user_outage)

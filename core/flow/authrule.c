@@ -50,6 +50,27 @@ has_name (EkInstance *const *list, EkStr name)
   return false;
 }
 
+/* Whether any domain binds it: a rule without a list of its own is about those. */
+static bool
+is_bound (const EkConfBlock *block, EkStr name)
+{
+  static const char *const keys[] = { "auth", "users" };
+
+  for (const EkConfBlock *b = block->parent ? block->parent->blocks : NULL; b; b = b->next)
+    for (guint k = 0; strcmp (b->kind, "domain") == 0 && k < G_N_ELEMENTS (keys); k++) {
+      const EkConfSetting *s = ek_conf_find_setting (b, keys[k]);
+      for (guint i = 0; s && i < s->n_items; i++) {
+        EkStr text = s->items[i].text;
+        const char *colon = text.n ? memchr (text.p, ':', text.n) : NULL;        /* file:staff */
+        if (colon)
+          text = (EkStr) { colon + 1, text.n - (gsize) (colon + 1 - text.p) };
+        if (ek_str_eq (text, name))
+          return true;
+      }
+    }
+  return false;
+}
+
 void
 ek_auth_results_check (char *const *results, EkInstance *const *list, const char *word, const EkConfBlock *block, EkProblems *problems)
 {
@@ -61,8 +82,11 @@ ek_auth_results_check (char *const *results, EkInstance *const *list, const char
     const char *why = ek_auth_result_check (results[i], &name);
     if (why)
       ek_problems_add (problems, at, "%s: \"%s\": %s", word, results[i], why);
-    else if (list[0] && !has_name (list, name))
+    else if (list[0] ? !has_name (list, name) : !is_bound (block, name))
       ek_problems_add (problems, at, "%s: \"%s\": %.*s is none of those that are asked", word, results[i], EK_STR_ARG (name));
+    for (guint k = 0; k < i && why == NULL; k++)
+      if (ek_auth_result_hides (results[k], results[i]))
+        ek_problems_add (problems, at, "%s: \"%s\" says nothing: \"%s\" before it counts", word, results[i], results[k]);
   }
 }
 

@@ -13,6 +13,7 @@ typedef struct {                     /* what became of a user lookup; borrowed u
   const char         *domain_name;
   const char         *key;           /* canonical name */
   const EkUser       *user;          /* with OK and a local domain */
+  EkGeneration       *generation;    /* whose domain it is: who keeps that holds it */
 } EkUserFound;
 
 typedef void (*EkUserFunc) (const EkUserFound *found, gpointer data);
@@ -71,6 +72,7 @@ typedef void (*EkNamed) (EkStatus status, const EkName *name, gpointer data);
 /* NULL: func ran already.  Strings live in the pool. */
 EkNaming *ek_directory_name (EkPool *pool, EkStr address, EkNamed func, gpointer data);
 void  ek_directory_name_cancel (EkNaming *naming);         /* func will not run; NULL: nothing */
+const char *ek_directory_default_domain (void);            /* NULL: there is none */
 bool  ek_directory_is_default (const char *domain);        /* the one that names without a domain are in */
 /* The block that it is of; NULL: of an earlier generation. */
 const EkBlockValues *ek_directory_block (const EkDomainConf *domain);

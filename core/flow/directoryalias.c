@@ -96,6 +96,14 @@ hold (Expansion *x)
   x->generation = ek_generation_ref (now);
 }
 
+/* Of an answer, whose domain may be one of a later generation than the question's. */
+static void
+hold_too (Expansion *x, EkGeneration *generation)
+{
+  if (generation && generation != x->generation)
+    ek_pool_cleanup (x->pool, let_go, ek_generation_ref (generation));
+}
+
 static bool
 is_first (const Expansion *x)
 {
@@ -131,8 +139,8 @@ ek_directory_rcpts_configure (EkGeneration *gen)
 {
   const EkRoutingConf *routing = ek_generation_values (gen, &ek_routing_block, NULL);
 
-  g_autofree char *names = g_strdup_printf ("%s %s", routing->default_domain ? routing->default_domain : "",
-                                            routing->postmaster ? routing->postmaster : "");
+  const char *domain = ek_directory_default_domain ();
+  g_autofree char *names = g_strdup_printf ("%s %s", domain ? domain : "", routing->postmaster ? routing->postmaster : "");
 
   known.cache = ek_cache_renew (known.cache, &(EkCacheConf) { .stale = routing->cache_stale, .entries_max = CACHE_MAX });
   if (g_strcmp0 (known.names, names) != 0)
@@ -376,6 +384,7 @@ user_found (const EkUserFound *f, gpointer data)
 {
   Expansion *x = data;
 
+  hold_too (x, f->generation);
   if (f->domain_name && *f->domain_name)
     meet (x, f->domain_name, f->domain);
   if (is_first (x)) {                /* postmaster's may be another one than his name says */

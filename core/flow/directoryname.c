@@ -87,6 +87,12 @@ ek_directory_is_default (const char *domain)
   return d.default_domain && strcmp (d.default_domain, domain) == 0;
 }
 
+const char *
+ek_directory_default_domain (void)
+{
+  return d.default_domain;
+}
+
 const EkBlockValues *
 ek_directory_block (const EkDomainConf *domain)
 {

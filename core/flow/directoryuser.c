@@ -86,6 +86,7 @@ hunt_end (Hunt *h, EkStatus status, const EkUser *user)
 {
   EkUserFound found = {
     .status = status, .domain = h->name.domain, .domain_name = h->name.domain_name, .key = h->name.key, .user = user,
+    .generation = h->generation,
   };
 
   g_hash_table_remove (u.hunts, h);
@@ -115,10 +116,13 @@ asked (EkStatus status, const EkUser *user, const char *why, gpointer data)
 {
   Hunt *h = data;
 
+  bool whole = status == EK_NOTFOUND || (status == EK_OK && why == NULL);      /* else somebody did not tell his part */
+
   h->run = NULL;
-  if (status == EK_DEFER && from_cache (h, true))
+  if (!whole && from_cache (h, true))
     return;
-  remember (h, status, user);
+  if (whole)
+    remember (h, status, user);
   hunt_end (h, status, user);
 }
 

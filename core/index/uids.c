@@ -130,7 +130,8 @@ read_log (const Box *box, GArray *log, GError **error)
   return status == EK_NOTFOUND ? EK_OK : status;
 }
 
-/* A courtesy to the next who opens it: where it fails, he reads again. */
+/* A courtesy to the next who opens it: where it fails, he reads again, and what is known of the mailbox in memory is not read anew for
+ * that, as index_abort() would: nothing of it was changed. */
 static void
 note_gaps (const EkView *view, Box *box)
 {
@@ -138,16 +139,14 @@ note_gaps (const EkView *view, Box *box)
   EkStatus status = read_log (box, log, NULL);
   g_autoptr (GArray) gaps = find_gaps (view, log);
 
-  if (status != EK_OK || gaps->len == 0 || gaps->len > GAPS_MAX || index_begin_cache (box->ix, NULL) != EK_OK)
+  if (status != EK_OK || gaps->len == 0 || gaps->len > GAPS_MAX || box->ix->active || db_begin (box->ix->db, false, NULL) != EK_OK)
     return;
   for (guint i = 0; i < gaps->len && status == EK_OK; i++) {
     const EkRange *gap = &g_array_index (gaps, EkRange, i);
     status = db_run (box->ix->db, NULL, ST_GONE_ADD, "iii", row_id (box->id, gap->first), (gint64) gap->last, (gint64) 0);
   }
-  if (status == EK_OK)
-    (void) index_commit (box->ix, NULL);
-  else
-    index_abort (box->ix);
+  if (status != EK_OK || db_commit (box->ix->db, NULL) != EK_OK)
+    db_rollback (box->ix->db);
 }
 
 /* ---- both ---- */

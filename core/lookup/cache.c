@@ -7,7 +7,7 @@
 typedef struct {
   EkCached cached;                   /* first: what callers see */
   EkStr    key;                      /* in its pool, as this struct is */
-  gint64   made, fresh_until, until;
+  gint64   made;
   GList    link;                     /* of the order of use */
 } Entry;
 
@@ -78,22 +78,29 @@ ek_cache_age (EkCache *cache, gint64 now)
   cache->aged = now;
 }
 
-static bool
-same (const EkCacheConf *a, const EkCacheConf *b)
-{
-  return a->fresh.us == b->fresh.us && a->fresh_negative.us == b->fresh_negative.us && a->stale.us == b->stale.us
-         && a->entries_max == b->entries_max;
-}
-
 EkCache *
 ek_cache_renew (EkCache *cache, const EkCacheConf *conf)
 {
-  if (cache && same (&cache->conf, conf)) {
-    ek_cache_age (cache, ek_now ());
-    return cache;
-  }
-  ek_cache_free (cache);
-  return ek_cache_new (conf);
+  if (cache == NULL)
+    return ek_cache_new (conf);
+  cache->conf = *conf;
+  ek_cache_age (cache, ek_now ());
+  while (ek_cache_n (cache) > conf->entries_max)
+    drop (cache, cache->used.tail->data);
+  return cache;
+}
+
+/* How long an answer is fresh, and how much longer it may bridge an outage: which is "later", never "no". */
+static gint64
+fresh_time (const EkCache *cache, EkStatus status)
+{
+  return status == EK_OK ? cache->conf.fresh.us : cache->conf.fresh_negative.us;
+}
+
+static gint64
+stale_time (const EkCache *cache, EkStatus status)
+{
+  return status == EK_OK ? cache->conf.stale.us : 0;
 }
 
 guint
@@ -109,11 +116,12 @@ ek_cache_find (EkCache *cache, EkStr key, gint64 now)
 
   if (e == NULL)
     return NULL;
-  if (now >= e->until) {
+  gint64 fresh = fresh_time (cache, e->cached.status), stale = stale_time (cache, e->cached.status);
+  if (now >= e->made + fresh + stale) {
     drop (cache, e);
     return NULL;
   }
-  e->cached.fresh = now < e->fresh_until && e->made > cache->aged;
+  e->cached.fresh = now < e->made + fresh && e->made > cache->aged;
   g_queue_unlink (&cache->used, &e->link);
   g_queue_push_head_link (&cache->used, &e->link);
   return &e->cached;
@@ -122,19 +130,17 @@ ek_cache_find (EkCache *cache, EkStr key, gint64 now)
 EkCached *
 ek_cache_put (EkCache *cache, EkStr key, EkStatus status, gint64 now)
 {
-  gint64 fresh = status == EK_OK ? cache->conf.fresh.us : cache->conf.fresh_negative.us;
-  gint64 stale = status == EK_OK ? cache->conf.stale.us : 0;      /* an outage is "later", never "no" */
   EkPool *pool;
 
   ek_cache_remove (cache, key);
-  if (fresh + stale <= 0 || cache->conf.entries_max == 0)
+  if (fresh_time (cache, status) + stale_time (cache, status) <= 0 || cache->conf.entries_max == 0)
     return NULL;
   if (ek_cache_n (cache) >= cache->conf.entries_max)
     drop (cache, cache->used.tail->data);
   pool = ek_pool_new ();
   Entry *e = ek_pool_new0 (pool, Entry);
   *e = (Entry) { .cached = { .status = status, .pool = pool, .fresh = true }, .key = ek_pool_str (pool, key),
-                 .made = now, .fresh_until = now + fresh, .until = now + fresh + stale };
+                 .made = now };
   e->link.data = e;
   g_hash_table_insert (cache->entries, &e->key, e);
   g_queue_push_head_link (&cache->used, &e->link);

@@ -32,7 +32,7 @@ void     ek_cache_free (EkCache *cache);           /* NULL is fine */
 void     ek_cache_clear (EkCache *cache);
 /* From now on nothing that is in it is fresh. */
 void     ek_cache_age (EkCache *cache, gint64 now);
-/* For a reload: the same cache, aged, or, where `conf` is another one (or `cache` NULL), a new one in its place. */
+/* For a reload: the same cache, aged, and from now on with these times, which count for what is in it, too; NULL: a new one. */
 EkCache *ek_cache_renew (EkCache *cache, const EkCacheConf *conf);
 guint    ek_cache_n (const EkCache *cache);
 

@@ -43,7 +43,8 @@ void         ek_table_file_free (EkTableFile *file);       /* NULL is fine; nobo
 /* The newest good table, held until ek_table_file_release(); NULL and *error: there never was one
  * (the code is an errno value: ENOENT, EINVAL for a wrong line). */
 gconstpointer ek_table_file_hold (EkTableFile *file, GError **error);
-/* Never takes its time: an old table whose last holder this was is freed by who looks at the file next. */
+/* Never takes its time: an old table whose last holder this was is freed (a secret
+ * one: wiped) by who looks at the file next, or with the file. */
 void          ek_table_file_release (EkTableFile *file, gconstpointer table);
 /* Looks at the file now, even when it has just been looked at, and reads it if it has changed. */
 void          ek_table_file_reload (EkTableFile *file);

@@ -27,6 +27,18 @@ add_count (GChecksum *sum, guint n)
   add_bytes (sum, &n, sizeof n);
 }
 
+/* Settings that change no answer, but how it is come by and how long it counts. */
+static bool
+is_beside (const char *key)
+{
+  static const char *const keys[] = { "connections", "cache", "cache_negative", "cache_stale", "cache_max", "timeout", "connect_timeout" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (strcmp (key, keys[i]) == 0)
+      return true;
+  return false;
+}
+
 static void
 add_block (GChecksum *sum, const EkConfBlock *block)
 {
@@ -34,7 +46,10 @@ add_block (GChecksum *sum, const EkConfBlock *block)
 
   add_text (sum, block->kind);
   add_text (sum, block->name);
-  for (const EkConfSetting *s = block->settings; s; s = s->next, n++) {
+  for (const EkConfSetting *s = block->settings; s; s = s->next) {
+    if (is_beside (s->key))
+      continue;
+    n++;
     add_text (sum, s->key);
     add_count (sum, s->n_items);
     for (guint i = 0; i < s->n_items; i++) {
@@ -166,8 +181,8 @@ ek_answers_inherit (EkGeneration *gen, EkGeneration *old)
     EkFingerprint print = ek_instance_fingerprint (old->order->pdata[i]);
     EkInstanceCore *to = g_hash_table_lookup (heirs, &print);
     if (to && to->answers == NULL) {
-      to->answers = g_steal_pointer (&from->answers);
-      ek_cache_age (to->answers, ek_now ());
+      EkCacheConf conf = ek_answers_conf (to);
+      to->answers = ek_cache_renew (g_steal_pointer (&from->answers), &conf);
     }
   }
 }

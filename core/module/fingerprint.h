@@ -11,7 +11,8 @@
 #include "module/generation.h"
 #include <string.h>
 
-/* Of its module, its name, the settings of its block as they read, and the same of all that it refers to.  A remote one is its name. */
+/* Of its module, its name, the settings of its block as they read (but for time-outs, connections and what is remembered for how
+ * long), and the same of all that it refers to.  A remote one is its name. */
 EkFingerprint ek_instance_fingerprint (const EkInstance *self);
 /* Of the block's settings and of all that they refer to. */
 EkFingerprint ek_block_fingerprint (const EkBlockValues *values);

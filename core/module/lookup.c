@@ -46,14 +46,23 @@ ek_answer_copy (EkPool *pool, EkAnswer *to, const EkAnswer *from)
 
 /* ---- the cache ---- */
 
+EkCacheConf
+ek_answers_conf (const EkInstanceCore *core)
+{
+  const EkCommon *c = &core->common;
+
+  return (EkCacheConf) { .fresh = c->cache, .fresh_negative = c->cache_negative, .stale = c->cache_stale, .entries_max = (guint) c->cache_max };
+}
+
 static EkCache *
 cache_of (EkInstance *map)
 {
   EkInstanceCore *core = ek_instance_core (map);
-  const EkCommon *c = &core->common;
 
-  if (core->answers == NULL && c->cache_max > 0)
-    core->answers = ek_cache_new (&(EkCacheConf) { c->cache, c->cache_negative, c->cache_stale, (guint) c->cache_max });
+  if (core->answers == NULL && core->common.cache_max > 0) {
+    EkCacheConf conf = ek_answers_conf (core);
+    core->answers = ek_cache_new (&conf);
+  }
   return core->answers;
 }
 

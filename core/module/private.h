@@ -1,6 +1,7 @@
 /* private.h - what generation.c, instance.c, blocks.c and call.c share; others see generation.h
  * SPDX-License-Identifier: Apache-2.0 */
 #pragma once
+#include "lookup/cache.h"
 #include "module/fingerprint.h"
 
 typedef enum { EK_NEW, EK_VISITING, EK_ORDERED } EkMark;
@@ -91,6 +92,9 @@ void ek_blocks_check_asked (EkGeneration *gen);    /* maps that other roles ask 
 void ek_blocks_roles (EkGeneration *gen);          /* which roles get which block, and who may ask maps */
 EkConfBlock *ek_blocks_find (const EkGeneration *gen, const char *kind, const char *name);
 void ek_block_unknown (EkGeneration *gen, const EkConfBlock *block, const char *why);
+
+/* ---- lookup.c ---- */
+EkCacheConf ek_answers_conf (const EkInstanceCore *core);
 
 /* ---- call.c ---- */
 void ek_calls_init (EkInstance *self);

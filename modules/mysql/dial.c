@@ -12,7 +12,7 @@ typedef struct {                     /* copies of all that connecting needs */
   const char *host, *socket, *user, *password, *database;
   const char *ca_file, *cert_file, *key_file;
   guint16     port;
-  guint       seconds;
+  guint       seconds, write_seconds;
   EkSqlTls    tls;
   MYSQL      *db;                    /* NULL: it failed */
   char       *why;
@@ -73,6 +73,7 @@ attempt_new (const EkSqlServer *self, const EkHost *host, guint n_addresses)
   a->cert_file = ek_pool_strdup (pool, self->cert_file);
   a->key_file = ek_pool_strdup (pool, self->key_file);
   a->seconds = seconds (self->connect_timeout, n_addresses);
+  a->write_seconds = seconds (self->connect_timeout, 1);
   return a;
 }
 
@@ -84,7 +85,7 @@ set_options (const Attempt *a)
   const gsize packet = PACKET_MAX;
 
   mysql_options (a->db, MYSQL_OPT_CONNECT_TIMEOUT, &a->seconds);
-  mysql_options (a->db, MYSQL_OPT_WRITE_TIMEOUT, &a->seconds);     /* for a goodbye to a server that takes none */
+  mysql_options (a->db, MYSQL_OPT_WRITE_TIMEOUT, &a->write_seconds);     /* for a goodbye to a server that takes none */
   mysql_options (a->db, MYSQL_OPT_PROTOCOL, &protocol);
   mysql_options (a->db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
   mysql_options (a->db, MYSQL_OPT_RECONNECT, &no);                 /* the core makes new connections */

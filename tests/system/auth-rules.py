@@ -96,6 +96,9 @@ for layout in ("apart", "merged"):
                                ("protocols = imap", "protocols = IMAP", "protocols: expected one of smtp, imap"),
                                ("people success continue\"", "people failure return-ok\"", "it would let in whoever comes"),
                                ("people success continue\"", "homes success continue\"", "homes is none of those that are asked"),
+                               ('results = "people success continue"', 'results = ["people failure continue", "people wrong return-fail"]',
+                                'says nothing: "people failure continue" before it counts'),
+                               ('  auth = people, members\n  results = "people', '  results = "members', "members is none of those that are asked"),
                                ("people success continue-ok", "people success go", "the third word is one of return"),
                                ("domains = OLD.test", 'domains = "old..test"', 'domains = old..test: ')):
             s.replace_conf(good.replace(old, new))

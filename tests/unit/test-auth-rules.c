@@ -46,6 +46,7 @@ test_rules (void)
   assert_refused (by_rule ("one two", "", "one", "", "", both, "eins"), "wrong password (two)");        /* both have to say right */
   assert_ok (by_rule ("one two", "", "one", "", "", anna, "geheim"), anna, "/one/a.example/anna");      /* the other does not know her */
   assert_ok (by_rule ("one one", "", "one", "", "", anna, "geheim"), anna, "/one/a.example/anna");
+  assert_refused (by_rule ("one two one", "", "one", "two", "", both, "eins"), "wrong password (two)");
   assert_ok (by_rule ("down one", "", "", "", "down", anna, "geheim"), anna, "/one/a.example/anna");
   assert_unavailable (by_rule ("down one", "", "", "", "down", anna, "wrong"), "deferred on request");  /* never refused */
   assert_unavailable (by_rule ("down one", "", "", "", "down", "nobody@a.example", "x"), "deferred on request");
@@ -110,6 +111,11 @@ test_results (void)
   assert_ok (by_results ("one evented", "one success continue", anna, "geheim"), anna, "/one/a.example/anna");
   /* what the first says of him counts beside what the next ones say; a record that is not asked for a password needs none */
   assert_refused (by_results ("one two", "one success continue", "split@a.example", "x"), "allow_nets");
+  /* a right password costs what a wrong one does, wherever the chain ends */
+  guint64 before = ek_password_n_dummies ();
+  assert_refused (log_in ((Rule) { .passdbs = "one two", .users = "one", .right = "one", .results = "two unknown return-fail" }, anna, "geheim"),
+                  "no passdb lets him in");
+  g_assert_cmpuint (ek_password_n_dummies (), ==, before);
   /* an empty password never */
   assert_refused (by_results ("one two", "one success continue", both, ""), "empty password");
 }
@@ -172,7 +178,11 @@ test_user_results (void)
   assert_user (by_users ("down one", "down internalfail continue", anna), EK_OK, "/one/a.example/anna");
   assert_user (by_users ("down one", "down internalfail continue", "nobody@a.example"), EK_DEFER, NULL);
   assert_user (by_users ("one down", "one success continue-ok,down skip authenticated", anna), EK_OK, "/one/a.example/anna");
-  Got got = log_in ((Rule) { .passdbs = "looks", .users = "one two" }, "anna@e.example", "looked-up");
+  /* half a record is served, and not remembered: a whole one that is remembered is better */
+  Got got = by_users ("one down", "one success continue-ok,down internalfail continue", anna);
+  assert_user (got, EK_OK, "/one/a.example/anna");
+  g_assert_true (test_has (got.why, "deferred on request"));
+  got = log_in ((Rule) { .passdbs = "looks", .users = "one two" }, "anna@e.example", "looked-up");
   assert_unavailable (got, "no userdb does");
   got = log_in ((Rule) { .passdbs = "looks", .users = "down one", .prefetch = true }, "anna@e.example", "looked-up");
   assert_ok (got, "anna@e.example", "/either");    /* no userdb is asked */
@@ -248,8 +258,12 @@ test_account_results (void)
   assert_ok (decide ("one two", "one", both, "{PLAIN}eins", true), both, "/one/a.example/both");
   assert_refused (decide ("one two", "one", both, "{PLAIN}eins", false), "wrong password (one)");
   assert_refused (decide ("one two", "one", anna, "{PLAIN}geheim", true), "no passdb lets him in");
-  assert_refused (decide ("one binder", "one", anna, "{PLAIN}geheim", true), "no passdb lets him in");   /* it cannot tell without a password */
+  assert_refused (decide ("one binder", "one", anna, "{PLAIN}geheim", true), "binder has to be shown the password");
   assert_unavailable (decide ("one down", "one", anna, "{PLAIN}geheim", true), "deferred on request");
+  mechanism_results = "one success continue-ok";
+  assert_refused (decide ("one binder", "one", anna, "{PLAIN}geheim", true), "binder has to be shown the password");    /* it may know better */
+  mechanism_results = "one success continue-ok,binder skip authenticated";
+  assert_ok (decide ("one binder", "one", anna, "{PLAIN}geheim", true), anna, "/one/a.example/anna");
   mechanism_results = "one success continue-ok";
   assert_ok (decide ("one two", "one", anna, "{PLAIN}geheim", true), anna, "/one/a.example/anna");
   mechanism_results = "one wrong continue,one success return-fail";

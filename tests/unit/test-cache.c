@@ -99,7 +99,18 @@ test_renew (void)
   assert_is (cache, "a", now, "(1)");
   put (cache, "a", "2", ek_now () + 1);
   assert_is (cache, "a", ek_now () + 1, "2");
+  put (cache, "c", "3", ek_now ());
+  other.fresh = S (0);
+  other.stale = S (7200);
+  other.entries_max = 2;
+  cache = ek_cache_renew (cache, &other);          /* the new times are for what is in it, too */
+  g_assert_cmpuint (ek_cache_n (cache), ==, 2);
+  assert_is (cache, "c", now + AT (7199), "(3)");
+  assert_is (cache, "a", now + AT (7199), "(2)");
   other.stale = S (60);
+  cache = ek_cache_renew (cache, &other);
+  assert_is (cache, "c", now + AT (3600), "");
+  other.entries_max = 0;
   cache = ek_cache_renew (cache, &other);
   g_assert_cmpuint (ek_cache_n (cache), ==, 0);
   ek_cache_free (cache);
@@ -241,7 +252,7 @@ static void
 test_inherit (void)
 {
   static const char before[] = "db \"one\" { cache = 1h }\ndb \"two\" { cache = 1h }\nchain \"both\" { maps = one }\n",
-                    after[] = "db \"three\" { }\ndb \"two\" { cache = 1h\n  connections = 2 }\ndb \"one\" { cache = 1h }\n";
+                    after[] = "db \"three\" { }\ndb \"two\" { cache = 1h\n  rows_max = 2 }\ndb \"one\" { cache = 1h\n  connections = 2\n  cache_stale = 2h }\n";
   EkGeneration *old = generation (before), *gen = NULL;
   Got got;
 
@@ -274,9 +285,9 @@ static void
 test_fingerprint (void)
 {
   static const char *const texts[] = {
-    "db \"a\" { cache = 1h }\nchain \"it\" { maps = a }\n", "db \"a\" { cache = 2h }\nchain \"it\" { maps = a }\n",
+    "db \"a\" { cache = 1h }\nchain \"it\" { maps = a }\n", "db \"a\" { cache = 1h\n result = x }\nchain \"it\" { maps = a }\n",
     "db \"b\" { cache = 1h }\nchain \"it\" { maps = b }\n", "db \"a\" { cache = 1h }\nchain \"it\" { maps = a, a }\n",
-    "db \"a\" { cache = 1h\n connections = 4 }\nchain \"it\" { maps = a }\n",
+    "db \"a\" { cache = 1h\n only_domains = a.test }\nchain \"it\" { maps = a }\n",
   };
   EkFingerprint prints[G_N_ELEMENTS (texts)];
 

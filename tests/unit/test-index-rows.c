@@ -1,7 +1,9 @@
 /* test-index-rows.c - pictures and rows of the index where one has what the other lacks
  * SPDX-License-Identifier: Apache-2.0 */
 #include "unit/mailbox.h"
+#include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 /* Takes a part of the log of expunged messages away, as pruning does. */
 static void
@@ -203,6 +205,34 @@ test_gaps (void)
   mail_free (&m);
 }
 
+/* The disk is full: the mailbox opens all the same, and nothing is noted. */
+static void
+test_gaps_unwritten (void)
+{
+  struct rlimit before, none;
+  Mail m;
+
+  mail_new (&m);
+  for (guint n = 1; n <= 40; n++)
+    mail_append (&m, "INBOX", n, 0, NULL);
+  ek_view_free (mail_view (&m, "INBOX", EK_VIEW_RW));
+  expunge (&m, 10, 14);
+  expunge (&m, 20, 22);
+  expunge (&m, 30, 30);
+  g_assert_cmpint (ask_index (&m, "DELETE FROM gone"), ==, 3);
+  getrlimit (RLIMIT_FSIZE, &before);
+  none = before;
+  none.rlim_cur = 1;
+  signal (SIGXFSZ, SIG_IGN);
+  setrlimit (RLIMIT_FSIZE, &none);
+  assert_uids (&m, EK_VIEW_RW);
+  setrlimit (RLIMIT_FSIZE, &before);
+  g_assert_cmpint (ask_index (&m, "SELECT count(*) FROM gone"), ==, 0);
+  assert_uids (&m, EK_VIEW_RW);
+  g_assert_cmpint (ask_index (&m, "SELECT count(*) FROM gone"), ==, 3);
+  mail_free (&m);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -211,5 +241,6 @@ main (int argc, char **argv)
   g_test_add_func ("/index-rows/gone-meanwhile", test_gone_meanwhile);
   g_test_add_func ("/index-rows/lost", test_rows_lost);
   g_test_add_func ("/index-rows/gaps", test_gaps);
+  g_test_add_func ("/index-rows/gaps-unwritten", test_gaps_unwritten);
   return g_test_run ();
 }
