@@ -12,7 +12,8 @@ static const EkOption options[] = {
              ":domain (what is before and behind its @), and others that a question brings, as :client. 204, and 404 without "
              "an HTML page, are \"not found\"; everything else but 200 puts the question off."),
   EK_OPTION (Http, password_url, "", "As a passdb: gives an object with the member password, and others that the login obeys (nologin, "
-             "allow_nets, user, userdb_...): \"https://api.example.com/users/:user/login\"."),
+             "allow_nets, user, userdb_...): \"https://api.example.com/users/:user/login?from=:client\". Of a login there are "
+             ":service (smtp, imap) and :client (its address), too; both are empty when a user is only looked for."),
   EK_OPTION (Http, user_url, "", "As a userdb: gives an object with home, mail, uid, gid, quota_rule and whatever else is known of a "
              "user."),
   EK_OPTION (Http, post, "[]", "Parameters that are sent as a JSON object by POST: user, domain. Empty: the question is a GET."),
@@ -75,28 +76,42 @@ set_url (Http *self, const char *option, const char *text, HttpUrl *url, GError 
   return wrong == NULL;
 }
 
-/* A login's question has a name and nothing else. */
+/* The question has a user's name and `more` (or NULL), and nothing else. */
 static bool
-set_login_url (Http *self, const char *option, const char *text, HttpUrl *url, GError **error)
+set_user_url (Http *self, const char *option, const char *text, const char *more, HttpUrl *url, GError **error)
 {
   if (!set_url (self, option, text, url, error))
     return false;
   for (guint i = 0; url->rest && i < url->rest->n_parts; i++)
-    if (url->rest->parts[i].param && !ek_param_is_known (option, url->rest->parts[i].param, NULL, error))
+    if (url->rest->parts[i].param && !ek_param_is_known (option, url->rest->parts[i].param, more, error))
       return false;
   for (guint i = 0; text && self->post[i]; i++)
-    if (!ek_param_is_known ("post", self->post[i], NULL, error))
+    if (!ek_param_is_known ("post", self->post[i], more, error))
       return false;
   return true;
+}
+
+static const char *
+login_part (const EkParamText *text)
+{
+  for (guint i = 0; text && i < text->n_parts; i++) {
+    const EkTextPart *part = &text->parts[i];
+    if (part->literal.n && memchr (part->literal.p, '?', part->literal.n))
+      return NULL;
+    if (part->param && !ek_param_is_known ("", part->param, NULL, NULL))
+      return part->param;
+  }
+  return NULL;
 }
 
 static bool
 set_urls (Http *self, GError **error)
 {
   if (!set_url (self, "url", self->url, &self->map_url, error)
-      || !set_login_url (self, "password_url", self->password_url, &self->pass_url, error)
-      || !set_login_url (self, "user_url", self->user_url, &self->people_url, error))
+      || !set_user_url (self, "password_url", self->password_url, EK_LOGIN_HAS, &self->pass_url, error)
+      || !set_user_url (self, "user_url", self->user_url, NULL, &self->people_url, error))
     return false;
+  self->pass_url.in_path = login_part (self->pass_url.rest);
   if (self->url || self->password_url || self->user_url)
     return true;
   ek_fail (error, EK_FAIL, EINVAL, "set url (map), password_url (passdb) or user_url (userdb)");
@@ -177,8 +192,14 @@ static EkStatus
 pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *account)
 {
   const Http *self = (Http *) base;
+  EkParam params[EK_LOGIN_PARAMS];
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (call->login, params) };
   EkAnswer answer;
-  EkStatus status = ask (base, call, &self->pass_url, &(EkQuery) { .key = ek_str (name) }, &answer);
+
+  if (call->login == NULL && self->pass_url.in_path)     /* an empty one would ask for another resource, and nobody shall be unknown by that */
+    return ek_fail (&call->error, EK_DEFER, EINVAL, "password_url: nobody logs in, so there is no :%s for its path: write it behind a ?, where it "
+                    "may be empty", self->pass_url.in_path);
+  EkStatus status = ask (base, call, &self->pass_url, &query, &answer);
 
   return status == EK_OK ? ek_record_account (call->pool, &answer, &self->defaults, account, &call->error) : status;
 }

@@ -11,6 +11,7 @@ typedef struct {                     /* one of the URLs */
   const char  *option;               /* the setting that it came from */
   const char  *base;                 /* "https://host:port": nothing of a question gets in there */
   EkParamText *rest;                 /* path and query */
+  const char  *in_path;              /* what of the path only a login has; NULL: nothing */
 } HttpUrl;
 
 typedef struct {

@@ -144,6 +144,60 @@ run_pass (EkInstance *self, EkCall *call, gpointer data)
   return self->module->passdb->lookup (self, call, "anna@a.test", data);
 }
 
+static EkStatus
+run_login (EkInstance *self, EkCall *call, gpointer data)
+{
+  EkAccount account;
+
+  call->login = data;
+  return self->module->passdb->lookup (self, call, "anna@a.test", &account);
+}
+
+/* The status of a login's question, or of one that no login asks. */
+static EkStatus
+ask_login (EkInstance *self, const char *client)
+{
+  EkLogin login = { .service = "imap", .name = "anna@a.test", .given = "anna@a.test", .secret = EK_STR ("x"), .client = client };
+  g_autoptr (GError) error = NULL;
+  EkStatus status = ek_op_call (self, pool, 0, run_login, client ? &login : NULL, &error);
+
+  g_free (why);
+  why = g_strdup (error ? error->message : "");
+  return status;
+}
+
+/* What only a login has, in the path, behind the ? and in JSON; escaped as all else. */
+static void
+test_http_login (void)
+{
+  const char *yes = json ("{\"password\":\"{PLAIN}x\"}"), *const answers[] = { yes, yes, yes, yes, yes, yes, NULL };
+  Peer peer;
+
+  peer_start (&peer, answers, true, NULL);
+  EkInstance *self = make_http (&peer, "password_url = \"URL/:user?s=:service&c=:client\"\n");
+  g_assert_cmpint (ask_login (self, "fe80::1%a/&x=y"), ==, EK_OK);
+  assert_lines (&peer, "GET /anna%40a.test?s=imap&c=fe80%3A%3A1%25a%2F%26x%3Dy HTTP/1.1\r\n", "");
+  g_assert_cmpint (ask_login (self, NULL), ==, EK_OK);
+  assert_lines (&peer, "GET /anna%40a.test?s=&c= HTTP/1.1\r\n", "");
+  ek_test_instance_free (self);
+  self = make_http (&peer, "password_url = \"URL/:client/:user\"\nuser_url = \"URL/:user\"\n");
+  g_assert_cmpint (ask_login (self, "192.0.2.1"), ==, EK_OK);
+  assert_lines (&peer, "GET /192.0.2.1/anna%40a.test HTTP/1.1\r\n", "");
+  g_assert_cmpint (ask_login (self, "../../x"), ==, EK_OK);
+  assert_lines (&peer, "GET /..%2F..%2Fx/anna%40a.test HTTP/1.1\r\n", "");
+  g_assert_cmpint (ask_login (self, ".."), ==, EK_NOTFOUND);
+  g_assert_cmpint (ask_login (self, NULL), ==, EK_DEFER);            /* nobody is unknown because of it */
+  assert_why ("nobody logs in, so there is no :client for its path");
+  ek_test_instance_free (self);
+  self = make_http (&peer, "password_url = \"URL/p\"\npost = user, service, client\n");
+  g_assert_cmpint (ask_login (self, "a\"b"), ==, EK_OK);
+  assert_lines (&peer, "POST /p HTTP/1.1\r\n", "{\"user\":\"anna@a.test\",\"service\":\"imap\",\"client\":\"a\\\"b\"}");
+  g_assert_cmpint (ask_login (self, NULL), ==, EK_OK);
+  assert_lines (&peer, "POST /p HTTP/1.1\r\n", "{\"user\":\"anna@a.test\",\"service\":\"\",\"client\":\"\"}");
+  ek_test_instance_free (self);
+  peer_stop (&peer);
+}
+
 static void
 test_http_users (void)
 {
@@ -181,7 +235,10 @@ test_settings (void)
     { "http \"t\" { url = \"https://me:pw@x/:key\" }", "see token" },
     { "http \"t\" { url = \"https://x/all\" }", "it has no parameter" },
     { "http \"t\" { user_url = \"https://x/:usr\" }", "user_url: here is no parameter :usr" },
-    { "http \"t\" { password_url = \"https://x/\"\npost = user, service }", "post: here is no parameter :service" },
+    { "http \"t\" { user_url = \"https://x/:user?:service\" }", "user_url: here is no parameter :service: there are :user, :local and :domain" },
+    { "http \"t\" { password_url = \"https://x/:helo\" }", "password_url: here is no parameter :helo: there are :user, :local and :domain, and :service and :client" },
+    { "http \"t\" { password_url = \"https://x/\"\npost = user, helo }", "post: here is no parameter :helo" },
+    { "http \"t\" { password_url = \"https://x/\"\nuser_url = \"https://x/u\"\npost = user, service }", "post: here is no parameter :service" },
     { "http \"t\" { url = \"https://x/:key#a\" }", "has a #" },
     { "http \"t\" { url = \"http://api.example.com/:key\" }", "in the clear" },
     { "http \"t\" { url = \"https://x/:key\"\ntls_key = /x }", "set both or none" },
@@ -208,6 +265,7 @@ main (int argc, char **argv)
   g_test_add_func ("/http/post", test_http_post);
   g_test_add_func ("/http/answers", test_http_answers);
   g_test_add_func ("/http/slow", test_http_slow);
+  g_test_add_func ("/http/login", test_http_login);
   g_test_add_func ("/http/users", test_http_users);
   g_test_add_func ("/http/settings", test_settings);
   return run_tests ();
