@@ -296,17 +296,24 @@ test_shown (void)
 /* ---- servers that do not answer ---- */
 
 static int
-listen_at (guint16 *port)
+listen_on (guint32 host, guint16 *port, int backlog)
 {
-  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (host), .sin_port = htons (*port) };
   socklen_t size = sizeof address;
   int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
   g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
-  g_assert_cmpint (listen (fd, 16), ==, 0);
+  g_assert_cmpint (listen (fd, backlog), ==, 0);
   g_assert_cmpint (getsockname (fd, (struct sockaddr *) &address, &size), ==, 0);
   *port = ntohs (address.sin_port);
   return fd;
+}
+
+static int
+listen_at (guint16 *port)
+{
+  *port = 0;
+  return listen_on (INADDR_LOOPBACK, port, 16);
 }
 
 static EkStatus
@@ -442,6 +449,10 @@ getaddrinfo (const char *node, const char *service, const struct addrinfo *hints
   int (*real) (const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym (RTLD_NEXT, "getaddrinfo");
   struct timespec patience;
 
+  if (g_strcmp0 (node, "two.test") == 0) {         /* of which nothing answers at the first */
+    g_assert_cmpint (real ("127.0.0.2", service, hints, list), ==, 0);
+    return real ("127.0.0.1", service, hints, &(*list)->ai_next);
+  }
   if (g_strcmp0 (node, "hangs.test") != 0)
     return real (node, service, hints, list);
   clock_gettime (CLOCK_REALTIME, &patience);
@@ -468,6 +479,26 @@ test_resolver (void)
   while (!resolver_over)
     pthread_cond_wait (&resolver_cond, &resolver_lock);
   pthread_mutex_unlock (&resolver_lock);
+}
+
+/* A name's first address that drops all that comes leaves time for the second. */
+static void
+test_two (void)
+{
+  guint16 port;
+  int silent = listen_at (&port), full = listen_on (INADDR_LOOPBACK + 1, &port, 0), fds[4];
+  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK + 1), .sin_port = htons (port) };
+  g_autofree char *rows = g_strdup_printf ("uris = ldap://two.test:%u\ntls = off", port);
+
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {           /* its queue of connections is full from now on */
+    fds[i] = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void) connect (fds[i], (struct sockaddr *) &address, sizeof address);
+  }
+  assert_deferred (rows, "no answer in time");
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    close (fds[i]);
+  close (full);
+  close (silent);
 }
 
 static void
@@ -504,6 +535,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ldap/no_login", test_no_login);
   g_test_add_func ("/ldap/silence", test_silence);
   g_test_add_func ("/ldap/babble", test_babble);
+  g_test_add_func ("/ldap/two", test_two);
   g_test_add_func ("/ldap/resolver", test_resolver);
   return g_test_run ();
 }
