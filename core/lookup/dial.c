@@ -4,6 +4,7 @@
 #include "base/base.h"
 #include "lookup/network.h"
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -43,15 +44,26 @@ unix_address (const EkHost *host, struct sockaddr_un *un, GError **error)
   return 0;
 }
 
+/* "fe80::1%eth0": the address alone, and the number of its interface; 0: it names none. */
+static guint
+split_scope (EkStr *text)
+{
+  const char *sign = memchr (text->p, '%', text->n);
+
+  if (sign)
+    text->n = (gsize) (sign - text->p);
+  return sign ? if_nametoindex (sign + 1) : 0;
+}
+
 static void
-fill (const EkNetwork *a, guint16 port, struct sockaddr_storage *out)
+fill (const EkNetwork *a, guint16 port, guint scope, struct sockaddr_storage *out)
 {
   if (a->len == 4) {
     *(struct sockaddr_in *) out = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = htons (port) };
     memcpy (&((struct sockaddr_in *) out)->sin_addr, a->bytes, 4);
   }
   else {
-    *(struct sockaddr_in6 *) out = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = htons (port) };
+    *(struct sockaddr_in6 *) out = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = htons (port), .sin6_scope_id = scope };
     memcpy (&((struct sockaddr_in6 *) out)->sin6_addr, a->bytes, 16);
   }
 }
@@ -69,9 +81,11 @@ ek_dial_addresses (const EkHost *host, gint64 deadline, struct sockaddr_storage 
     return 0;
   g_auto (GStrv) words = g_strsplit (text, ",", -1);
   for (guint i = 0; words[i] && n < EK_DIAL_MAX; i++) {
+    EkStr word = ek_str (words[i]);
+    guint scope = split_scope (&word);
     EkNetwork a;
-    if (ek_network_parse_address (ek_str (words[i]), &a))
-      fill (&a, host->port, &out[n++]);
+    if (ek_network_parse_address (word, &a))
+      fill (&a, host->port, scope, &out[n++]);
   }
   if (n == 0)
     ek_fail (error, EK_DEFER, ENOENT, "it has no address that can be reached");

@@ -57,6 +57,14 @@ ek_param_is_known (const char *option, const char *name, const char *more, GErro
   return false;
 }
 
+guint
+ek_login_params (const EkLogin *login, EkParam params[EK_LOGIN_PARAMS])
+{
+  params[0] = (EkParam) { "service", ek_str (login ? login->service : "") };
+  params[1] = (EkParam) { "client", ek_str (login ? login->client : "") };
+  return EK_LOGIN_PARAMS;
+}
+
 static bool
 begins_param (const char *text, const char *p)
 {

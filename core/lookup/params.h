@@ -18,6 +18,12 @@ EkStatus ek_query_needs (const EkQuery *query, const char *option, const char *n
  * False and *error. */
 bool  ek_param_is_known (const char *option, const char *name, const char *more, GError **error);
 
+/* What the question of a login has beside its name, as `more`, and what these are: NULL, where a user is only looked for, makes both
+ * empty.  The number of params. */
+#define EK_LOGIN_HAS    "service and :client"
+#define EK_LOGIN_PARAMS 2
+guint ek_login_params (const EkLogin *login, EkParam params[EK_LOGIN_PARAMS]);
+
 typedef struct {
   EkStr       literal;
   const char *param;                 /* behind the literal; NULL: none */

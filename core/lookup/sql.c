@@ -100,12 +100,6 @@ ek_sql_rows_changed (EkSqlRows *rows, guint64 n)
 /* ANY: a map's question, which may bring parameters of its own; LOGIN: a name, and where its login comes from. */
 typedef enum { ABOUT_ANY, ABOUT_NAME, ABOUT_LOGIN, ABOUT_ALL } About;
 
-static bool
-is_of_login (const char *param)
-{
-  return strcmp (param, "service") == 0 || strcmp (param, "client") == 0;
-}
-
 /* A query without the name, as one with another program's '%s' in it, would find nobody, or everybody, whoever was asked for. */
 static bool
 check_params (const EkSql *sql, About about, const char *more, const char *text, GError **error)
@@ -117,7 +111,7 @@ check_params (const EkSql *sql, About about, const char *more, const char *text,
     return false;
   }
   for (guint i = 0; (about == ABOUT_NAME || about == ABOUT_LOGIN) && i < sql->n_params; i++)
-    if (!(about == ABOUT_LOGIN && is_of_login (sql->params[i])) && !ek_param_is_known (sql->option, sql->params[i], more, error))
+    if (!ek_param_is_known (sql->option, sql->params[i], about == ABOUT_LOGIN ? EK_LOGIN_HAS : more, error))
       return false;
   return true;
 }
@@ -273,9 +267,8 @@ static EkStatus
 pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *account)
 {
   EkSqlInstance *self = (EkSqlInstance *) base;
-  const EkLogin *login = call->login;
-  EkParam params[] = { { "service", ek_str (login ? login->service : "") }, { "client", ek_str (login ? login->client : "") } };
-  EkQuery query = { .key = ek_str (name), .params = params, .n_params = G_N_ELEMENTS (params) };
+  EkParam params[EK_LOGIN_PARAMS];
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (call->login, params) };
   EkAnswer answer;
   EkStatus status = select_rows (self, call, self->queries->password_query, "password_query", &query, &answer);
 

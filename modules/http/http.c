@@ -7,13 +7,15 @@
 #include <string.h>
 
 static const EkOption options[] = {
-  EK_OPTION (Http, url, "", "As a map: what is asked, and the JSON that comes back is the answer: "
+  EK_OPTION (Http, url, "[]", "As a map: what is asked, and the JSON that comes back is the answer: "
              "\"https://api.example.com/aliases/:address\". Parameters are escaped: :key (also :user or :address), :local and "
              ":domain (what is before and behind its @), and others that a question brings, as :client. 204, and 404 without "
-             "an HTML page, are \"not found\"; everything else but 200 puts the question off."),
-  EK_OPTION (Http, password_url, "", "As a passdb: gives an object with the member password, and others that the login obeys (nologin, "
-             "allow_nets, user, userdb_...): \"https://api.example.com/users/:user/login\"."),
-  EK_OPTION (Http, user_url, "", "As a userdb: gives an object with home, mail, uid, gid, quota_rule and whatever else is known of a "
+             "an HTML page, are \"not found\"; everything else but 200 puts the question off. Of several URLs, which all have to know the "
+             "same, each is asked in turn, and where one cannot be reached or answers 5xx the next one, within the same timeout."),
+  EK_OPTION (Http, password_url, "[]", "As a passdb: gives an object with the member password, and others that the login obeys (nologin, "
+             "allow_nets, user, userdb_...): \"https://api.example.com/users/:user/login?from=:client\". Of a login there are "
+             ":service (smtp, imap) and :client (its address), too; both are empty when a user is only looked for."),
+  EK_OPTION (Http, user_url, "[]", "As a userdb: gives an object with home, mail, uid, gid, quota_rule and whatever else is known of a "
              "user."),
   EK_OPTION (Http, post, "[]", "Parameters that are sent as a JSON object by POST: user, domain. Empty: the question is a GET."),
   EK_OPTION (Http, token, "", "Sent as `Authorization: Bearer`: file(\"/etc/ekiden/api.token\")."),
@@ -37,9 +39,9 @@ static const EkOption options[] = {
 
 /* ---- settings ---- */
 
-/* NULL, or what is wrong. */
+/* NULL, or what is wrong; *where is "host:port", in the pool. */
 static const char *
-parse_url (Http *self, const char *text, HttpUrl *url)
+parse_url (Http *self, const char *text, HttpUrl *url, char **where)
 {
   bool tls = g_ascii_strncasecmp (text, "https://", 8) == 0;
 
@@ -58,6 +60,7 @@ parse_url (Http *self, const char *text, HttpUrl *url)
       return "behind its host there is more than a port; parameters may stand in the path and behind ? alone";
   if (!tls && !self->allow_plain && self->unix_socket == NULL && !ek_network_is_loopback (name))
     return "what is said would leave this machine in the clear: write https://, or allow_plain = yes";
+  *where = ek_pool_strndup (self->pool, host, (gsize) (end - host));
   url->base = ek_pool_strndup (self->pool, text, (gsize) (end - text));
   url->rest = ek_param_text_new (self->pool, end);
   if (url->rest->n_params == 0 && self->post[0] == NULL)
@@ -66,38 +69,74 @@ parse_url (Http *self, const char *text, HttpUrl *url)
 }
 
 static bool
-set_url (Http *self, const char *option, const char *text, HttpUrl *url, GError **error)
+set_urls (Http *self, const char *option, char **texts, HttpUrls *urls, GError **error)
 {
-  url->option = option;
-  const char *wrong = text ? parse_url (self, text, url) : NULL;
-  if (wrong)
-    ek_fail (error, EK_FAIL, EINVAL, "%s: %s: %s", option, text, wrong);
-  return wrong == NULL;
+  guint n = g_strv_length (texts);
+  char **hosts = ek_pool_newv (self->pool, char *, n + 1);
+
+  urls->option = option;
+  urls->urls = ek_pool_newv (self->pool, HttpUrl, n + 1);
+  for (guint i = 0; i < n; i++) {
+    const char *wrong = parse_url (self, texts[i], &urls->urls[i], &hosts[i]);
+    if (wrong) {
+      ek_fail (error, EK_FAIL, EINVAL, "%s: %s: %s", option, texts[i], wrong);
+      return false;
+    }
+  }
+  urls->n = n;
+  urls->hosts = n ? ek_hosts_new (hosts, 443, error) : NULL;
+  if (n && urls->hosts == NULL)
+    g_prefix_error (error, "%s: ", option);
+  return n == 0 || urls->hosts;
 }
 
-/* A login's question has a name and nothing else. */
 static bool
-set_login_url (Http *self, const char *option, const char *text, HttpUrl *url, GError **error)
+check_params (const EkParamText *text, const char *option, const char *more, GError **error)
 {
-  if (!set_url (self, option, text, url, error))
-    return false;
-  for (guint i = 0; url->rest && i < url->rest->n_parts; i++)
-    if (url->rest->parts[i].param && !ek_param_is_known (option, url->rest->parts[i].param, NULL, error))
-      return false;
-  for (guint i = 0; text && self->post[i]; i++)
-    if (!ek_param_is_known ("post", self->post[i], NULL, error))
+  for (guint i = 0; i < text->n_parts; i++)
+    if (text->parts[i].param && !ek_param_is_known (option, text->parts[i].param, more, error))
       return false;
   return true;
 }
 
+/* The question has a user's name and `more` (or NULL), and nothing else. */
 static bool
-set_urls (Http *self, GError **error)
+set_user_urls (Http *self, const char *option, char **texts, const char *more, HttpUrls *urls, GError **error)
 {
-  if (!set_url (self, "url", self->url, &self->map_url, error)
-      || !set_login_url (self, "password_url", self->password_url, &self->pass_url, error)
-      || !set_login_url (self, "user_url", self->user_url, &self->people_url, error))
+  if (!set_urls (self, option, texts, urls, error))
     return false;
-  if (self->url || self->password_url || self->user_url)
+  for (guint i = 0; i < urls->n; i++)
+    if (!check_params (urls->urls[i].rest, option, more, error))
+      return false;
+  for (guint i = 0; urls->n && self->post[i]; i++)
+    if (!ek_param_is_known ("post", self->post[i], more, error))
+      return false;
+  return true;
+}
+
+static const char *
+login_part (const EkParamText *text)
+{
+  for (guint i = 0; i < text->n_parts; i++) {
+    const EkTextPart *part = &text->parts[i];
+    if (part->literal.n && memchr (part->literal.p, '?', part->literal.n))
+      return NULL;
+    if (part->param && !ek_param_is_known ("", part->param, NULL, NULL))
+      return part->param;
+  }
+  return NULL;
+}
+
+static bool
+set_all_urls (Http *self, GError **error)
+{
+  if (!set_urls (self, "url", self->url, &self->map_urls, error)
+      || !set_user_urls (self, "password_url", self->password_url, EK_LOGIN_HAS, &self->pass_urls, error)
+      || !set_user_urls (self, "user_url", self->user_url, NULL, &self->user_urls, error))
+    return false;
+  for (guint i = 0; i < self->pass_urls.n && self->pass_urls.in_path == NULL; i++)
+    self->pass_urls.in_path = login_part (self->pass_urls.urls[i].rest);
+  if (self->map_urls.n + self->pass_urls.n + self->user_urls.n > 0)
     return true;
   ek_fail (error, EK_FAIL, EINVAL, "set url (map), password_url (passdb) or user_url (userdb)");
   return false;
@@ -124,10 +163,10 @@ lacks (const EkInstance *base, const char *table)
   const Http *self = (const Http *) base;
 
   if (strcmp (table, "map") == 0)
-    return self->url ? NULL : "url is not set";
+    return self->url[0] ? NULL : "url is not set";
   if (strcmp (table, "passdb") == 0)
-    return self->password_url ? NULL : "password_url is not set";
-  return self->user_url || strcmp (table, "userdb") != 0 ? NULL : "user_url is not set";
+    return self->password_url[0] ? NULL : "password_url is not set";
+  return self->user_url[0] || strcmp (table, "userdb") != 0 ? NULL : "user_url is not set";
 }
 
 static void
@@ -135,6 +174,9 @@ stop (EkInstance *base)
 {
   Http *self = (Http *) base;
 
+  ek_hosts_free (self->map_urls.hosts);
+  ek_hosts_free (self->pass_urls.hosts);
+  ek_hosts_free (self->user_urls.hosts);
   ek_pool_free (self->pool);
   self->pool = NULL;
   curl_global_cleanup ();
@@ -147,7 +189,7 @@ init (EkInstance *base, GError **error)
 
   curl_global_init (CURL_GLOBAL_DEFAULT);          /* counted by libcurl */
   self->pool = ek_pool_new ();
-  if (set_urls (self, error) && check_secrets (self, error)
+  if (set_all_urls (self, error) && check_secrets (self, error)
       && ek_record_defaults (&self->defaults, self->scheme, self->home, self->mail, self->uid, self->gid, error))
     return TRUE;
   stop (base);
@@ -157,28 +199,34 @@ init (EkInstance *base, GError **error)
 /* ---- questions ---- */
 
 static EkStatus
-ask (EkInstance *base, EkCall *call, const HttpUrl *url, const EkQuery *query, EkAnswer *answer)
+ask (EkInstance *base, EkCall *call, const HttpUrls *urls, const EkQuery *query, EkAnswer *answer)
 {
   EkStr body;
 
-  if (url->base == NULL)
-    return ek_fail (&call->error, EK_DEFER, EINVAL, "%s is not set", url->option);
-  EkStatus status = http_ask ((Http *) base, call, url, query, &body);
+  if (urls->n == 0)
+    return ek_fail (&call->error, EK_DEFER, EINVAL, "%s is not set", urls->option);
+  EkStatus status = http_ask ((Http *) base, call, urls, query, &body);
   return status == EK_OK ? http_answer (body, call->pool, answer, &call->error) : status;
 }
 
 static EkStatus
 map_lookup (EkInstance *base, EkCall *call, const EkQuery *query, EkAnswer *answer)
 {
-  return ask (base, call, &((Http *) base)->map_url, query, answer);
+  return ask (base, call, &((Http *) base)->map_urls, query, answer);
 }
 
 static EkStatus
 pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *account)
 {
   const Http *self = (Http *) base;
+  EkParam params[EK_LOGIN_PARAMS];
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (call->login, params) };
   EkAnswer answer;
-  EkStatus status = ask (base, call, &self->pass_url, &(EkQuery) { .key = ek_str (name) }, &answer);
+
+  if (call->login == NULL && self->pass_urls.in_path)     /* an empty one would ask for another resource, and nobody shall be unknown by that */
+    return ek_fail (&call->error, EK_DEFER, EINVAL, "password_url: nobody logs in, so there is no :%s for its path: write it behind a ?, where it "
+                    "may be empty", self->pass_urls.in_path);
+  EkStatus status = ask (base, call, &self->pass_urls, &query, &answer);
 
   return status == EK_OK ? ek_record_account (call->pool, &answer, &self->defaults, account, &call->error) : status;
 }
@@ -188,7 +236,7 @@ user_lookup (EkInstance *base, EkCall *call, const char *name, EkUser *user)
 {
   const Http *self = (Http *) base;
   EkAnswer answer;
-  EkStatus status = ask (base, call, &self->people_url, &(EkQuery) { .key = ek_str (name) }, &answer);
+  EkStatus status = ask (base, call, &self->user_urls, &(EkQuery) { .key = ek_str (name) }, &answer);
 
   return status == EK_OK ? ek_record_user (call->pool, &answer, &self->defaults, name, user, &call->error) : status;
 }

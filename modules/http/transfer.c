@@ -177,20 +177,47 @@ broke (const Conn *conn, const char *where, CURLcode rc, GError **error)
                   conn->why[0] ? conn->why : curl_easy_strerror (rc));
 }
 
+/* What each of several servers said, as one error. */
+static void
+tell_all (GString *said, const char *why)
+{
+  g_string_append_printf (said, "%s%s", said->len ? "; " : "", why);
+}
+
+static bool
+probe (const Http *self, const char *where, GString *said)
+{
+  g_autoptr (GError) why = NULL;
+  Conn *conn = conn_new (self);
+
+  curl_easy_setopt (conn->easy, CURLOPT_URL, where);
+  curl_easy_setopt (conn->easy, CURLOPT_CONNECT_ONLY, 1L);
+  CURLcode rc = perform (conn, NULL, ek_now () + self->connect_timeout.us);
+  if (rc != CURLE_OK) {
+    broke (conn, where, rc, &why);
+    tell_all (said, why->message);
+  }
+  http_disconnect ((EkInstance *) &self->base, conn);
+  return rc == CURLE_OK;
+}
+
 gpointer
 http_connect (EkInstance *base, GError **error)
 {
   const Http *self = (Http *) base;
-  const char *where = self->map_url.base ? self->map_url.base : self->pass_url.base ? self->pass_url.base : self->people_url.base;
-  Conn *probe = conn_new (self);
+  const HttpUrls *urls = self->map_urls.n ? &self->map_urls : self->pass_urls.n ? &self->pass_urls : &self->user_urls;
+  g_autoptr (GString) said = g_string_new (NULL);
+  guint order[EK_HOSTS_MAX];
 
-  curl_easy_setopt (probe->easy, CURLOPT_URL, where);
-  curl_easy_setopt (probe->easy, CURLOPT_CONNECT_ONLY, 1L);
-  CURLcode rc = perform (probe, NULL, ek_now () + self->connect_timeout.us);
-  if (rc != CURLE_OK)
-    broke (probe, where, rc, error);
-  http_disconnect (base, probe);
-  return rc == CURLE_OK ? conn_new (self) : NULL;
+  ek_hosts_order (urls->hosts, order);
+  for (guint i = 0; i < urls->n; i++) {
+    bool up = probe (self, urls->urls[order[i]].base, said);
+    ek_hosts_mark (urls->hosts, order[i], up);
+    if (up)
+      return conn_new (self);
+  }
+  ek_fail (error, EK_DEFER, 0, "%s", said->str);
+  return NULL;
 }
 
 /* ---- questions ---- */
@@ -271,39 +298,91 @@ answered (Conn *conn, const char *where, EkStr *body, GError **error)
                   code == 401 || code == 403 ? ": is token right?" : code / 100 == 4 ? ": the question is not what it expects" : "");
 }
 
-EkStatus
-http_ask (const Http *self, EkCall *call, const HttpUrl *url, const EkQuery *query, EkStr *body)
+/* OK; NOTFOUND: such a key can be nowhere; DEFER and *error: the question lacks a parameter. */
+static EkStatus
+can_ask (const Http *self, EkCall *call, const HttpUrls *urls, const EkQuery *query)
 {
-  Conn *conn = call->conn;
-  gint64 deadline = ek_now () + self->timeout.us;
-  EkBuf text = { 0 };
-
-  if (ek_param_text_needs (url->rest, query, url->option, &call->error) != EK_OK)
-    return EK_DEFER;
+  for (guint i = 0; i < urls->n; i++)
+    if (ek_param_text_needs (urls->urls[i].rest, query, urls->option, &call->error) != EK_OK)
+      return EK_DEFER;
   for (guint i = 0; self->post[i]; i++)
     if (ek_query_needs (query, "post", self->post[i], &call->error) != EK_OK)
       return EK_DEFER;
-  if (!ek_param_text_fits (url->rest, query, true) || !stays_in_path (url->rest, query))
-    return EK_NOTFOUND;
-  char *post = self->post[0] ? make_body (self, query) : NULL;
-  if (self->post[0] && post == NULL)
-    return EK_NOTFOUND;
+  for (guint i = 0; i < urls->n; i++)
+    if (!ek_param_text_fits (urls->urls[i].rest, query, true) || !stays_in_path (urls->urls[i].rest, query))
+      return EK_NOTFOUND;
+  return EK_OK;
+}
+
+/* One server.  *away: it cannot be reached, or is at fault (5xx), so that another one may know more. */
+static EkStatus
+ask_one (Conn *conn, EkCall *call, const HttpUrl *url, const EkQuery *query, gint64 deadline, bool *away, EkStr *body)
+{
+  EkBuf text = { 0 };
+  long code = 0;
+
+  *away = false;
   ek_buf_appends (&text, url->base);
   ek_param_text_append (url->rest, query, escape, &text);
   bool fits = ek_buf_len (&text) <= URL_MAX;
   ek_buf_appendc (&text, '\0');
   curl_easy_setopt (conn->easy, CURLOPT_URL, ek_buf_at (&text));       /* copied */
   ek_buf_release (&text);
+  if (!fits)
+    return EK_NOTFOUND;
+  CURLcode rc = perform (conn, call, deadline);
+  call->conn_works = rc == CURLE_OK;
+  *away = rc != CURLE_OK && !conn->too_large;
+  if (rc != CURLE_OK)
+    return broke (conn, url->base, rc, &call->error);
+  *away = curl_easy_getinfo (conn->easy, CURLINFO_RESPONSE_CODE, &code) == CURLE_OK && code / 100 == 5;
+  return answered (conn, url->base, body, &call->error);
+}
+
+/* Each server has its share of the time that is left, so that one that says nothing leaves some to the others. */
+static EkStatus
+ask_in_turn (Conn *conn, EkCall *call, const HttpUrls *urls, const EkQuery *query, gint64 deadline, EkStr *body)
+{
+  g_autoptr (GString) said = g_string_new (NULL);
+  EkStatus status = EK_DEFER;
+  guint order[EK_HOSTS_MAX];
+  bool away = true;
+
+  ek_hosts_order (urls->hosts, order);
+  for (guint i = 0; i < urls->n && away && (i == 0 || !call->cancelled); i++) {
+    gint64 now = ek_now ();
+    g_clear_error (&call->error);
+    status = ask_one (conn, call, &urls->urls[order[i]], query, now + MAX (deadline - now, 0) / (urls->n - i), &away, body);
+    if (!call->cancelled)
+      ek_hosts_mark (urls->hosts, order[i], !away);
+    if (away)
+      tell_all (said, call->error->message);
+  }
+  if (!away || urls->n == 1)
+    return status;
+  g_clear_error (&call->error);
+  return ek_fail (&call->error, EK_DEFER, EIO, "%s", said->str);
+}
+
+EkStatus
+http_ask (const Http *self, EkCall *call, const HttpUrls *urls, const EkQuery *query, EkStr *body)
+{
+  Conn *conn = call->conn;
+  gint64 deadline = ek_now () + self->timeout.us;
+  EkStatus status = can_ask (self, call, urls, query);
+
+  if (status != EK_OK)
+    return status;
+  char *post = self->post[0] ? make_body (self, query) : NULL;
+  if (self->post[0] && post == NULL)
+    return EK_NOTFOUND;
   if (post) {
     curl_easy_setopt (conn->easy, CURLOPT_POSTFIELDSIZE, (long) strlen (post));
     curl_easy_setopt (conn->easy, CURLOPT_POSTFIELDS, post);
   }
   if (call->deadline)
     deadline = MIN (deadline, call->deadline);
-  CURLcode rc = fits ? perform (conn, call, deadline) : CURLE_OK;
+  status = ask_in_turn (conn, call, urls, query, deadline, body);
   free (post);
-  if (!fits)
-    return EK_NOTFOUND;
-  call->conn_works = rc == CURLE_OK;
-  return rc == CURLE_OK ? answered (conn, url->base, body, &call->error) : broke (conn, url->base, rc, &call->error);
+  return status;
 }

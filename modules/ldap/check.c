@@ -21,14 +21,29 @@ read_template (Ldap *self, LdapTemplate **t, const char *option, LdapPlace place
   return *t != NULL;
 }
 
-/* Names that a map's question alone may have would find nobody at each login. */
+/* Names that a map's question alone may have would find nobody.  `more` is what it has beside the user's name. */
 static bool
-check_params (const LdapTemplate *t, GError **error)
+check_params (const LdapTemplate *t, const char *more, GError **error)
 {
   for (guint i = 0; t && i < t->n_params; i++)
-    if (!ek_param_is_known (t->option, t->pieces[i].param, NULL, error))
+    if (!ek_param_is_known (t->option, t->pieces[i].param, more, error))
       return false;
   return true;
+}
+
+/* Who is only looked for has no service and no client. */
+static bool
+is_for_logins (const LdapTemplate *t)
+{
+  return t && check_params (t, EK_LOGIN_HAS, NULL) && !check_params (t, NULL, NULL);
+}
+
+bool
+ldapc_is_for_logins (const char *filter)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+
+  return filter && is_for_logins (ldapc_template_parse (pool, "", LDAPC_FILTER, filter, NULL));
 }
 
 static bool
@@ -58,7 +73,8 @@ read_questions (Ldap *self, GError **error)
       || !read_question (self, &self->password, password_from, password, "password_attributes", self->password_attributes, error)
       || !read_question (self, &self->user, user_from, user, "user_attributes", self->user_attributes, error)
       || !read_question (self, &self->users, "users_filter", self->users_filter, "users_attributes", self->users_attributes, error)
-      || !check_params (self->password.filter, error) || !check_params (self->user.filter, error))
+      || !check_params (self->password.filter, self->password_filter ? EK_LOGIN_HAS : NULL, error)
+      || !check_params (self->user.filter, self->user_filter ? NULL : EK_LOGIN_HAS, error))
     return false;
   if (self->map.filter && self->map.columns->n_columns == 0)
     return wrong (error, "attributes is empty: name the attributes whose values are the answer to filter");
@@ -69,13 +85,28 @@ read_questions (Ldap *self, GError **error)
   return true;
 }
 
+/* The entry of a password, where nobody logs in: mail, a command, a hash that is made anew. */
+static bool
+read_no_login (Ldap *self, GError **error)
+{
+  self->no_login = self->password;
+  if (!is_for_logins (self->password.filter))
+    return true;
+  if (self->user_filter)
+    return read_question (self, &self->no_login, "user_filter", self->user_filter, "password_attributes", self->password_attributes, error);
+  self->no_login.filter = self->user.filter = NULL;
+  return true;
+}
+
 static bool
 read_names (Ldap *self, GError **error)
 {
   bool searches = self->map.filter || self->password.filter || self->user.filter || self->users.filter;
 
   if (!read_template (self, &self->base_template, "base", LDAPC_DN, self->base ? self->base : "", error)
-      || !read_template (self, &self->dn_template, "user_dn", LDAPC_DN, self->user_dn, error) || !check_params (self->dn_template, error))
+      || !read_template (self, &self->dn_template, "user_dn", LDAPC_DN, self->user_dn, error)
+      || !check_params (self->dn_template, EK_LOGIN_HAS, error)
+      || ((self->password.filter || self->user.filter) && !check_params (self->base_template, NULL, error)))      /* it is for users, too */
     return false;
   if (self->dn_template && !self->auth_bind)
     return wrong (error, "user_dn is for binds: set auth_bind = yes, or take it out");
@@ -101,6 +132,6 @@ check_rest (Ldap *self, GError **error)
 bool
 ldapc_check (Ldap *self, GError **error)
 {
-  return ldapc_servers_parse (self, error) && read_questions (self, error) && read_names (self, error)
+  return ldapc_servers_parse (self, error) && read_questions (self, error) && read_names (self, error) && read_no_login (self, error)
          && ek_record_defaults (&self->defaults, self->scheme, self->home, self->mail, self->uid, self->gid, error) && check_rest (self, error);
 }

@@ -1,6 +1,7 @@
 /* ldap.c - maps, passwords and users in a directory: the block and its three tables
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
+#include "lookup/params.h"
 #include <errno.h>
 #include <string.h>
 
@@ -23,11 +24,13 @@ static const EkOption options[] = {
              "question brings, as :service or :client."),
   EK_OPTION (Ldap, attributes, "[]", "As a map: the attributes whose values are the answer: \"attribute\", \"attribute=column\", or "
              "\"=column=text\" for a fixed one. Each value is a row of its own."),
-  EK_OPTION (Ldap, password_filter, "", "As a passdb: finds the entry of :user. Empty: user_filter."),
+  EK_OPTION (Ldap, password_filter, "", "As a passdb: finds the entry of :user. Of a login there are :service (smtp, imap) and :client (its "
+             "address), too: \"(&(mail=:user)(authorizedService=:service))\"; then user_filter finds users where nobody logs in. Empty: "
+             "user_filter."),
   EK_OPTION (Ldap, password_attributes, "\"userPassword=password\"", "As a passdb: what of the entry a login obeys: the column password, and "
              "nologin, allow_nets, user, userdb_..."),
   EK_OPTION (Ldap, user_filter, "", "As a userdb: finds the entry of :user: \"(&(objectClass=posixAccount)(mail=:user))\". Empty: "
-             "password_filter."),
+             "password_filter, if that is not for logins alone."),
   EK_OPTION (Ldap, user_attributes, "[]", "As a userdb: the attributes that give home, mail, uid, gid, quota_rule, or what else is to be known "
              "of a user: \"homeDirectory=home\", \"uidNumber=uid\", \"=quota_rule=1G\"."),
   EK_OPTION (Ldap, users_filter, "", "Finds the entries of all users: \"(objectClass=posixAccount)\"."),
@@ -35,7 +38,7 @@ static const EkOption options[] = {
   EK_OPTION (Ldap, auth_bind, "no", "As a passdb: the server itself checks passwords, by a bind as the user's entry, so that bind_dn need not "
              "read them."),
   EK_OPTION (Ldap, user_dn, "", "With auth_bind: the name of the user's entry, so that it is not searched for first: "
-             "\"uid=:local,ou=people,dc=example,dc=com\"."),
+             "\"uid=:local,ou=people,dc=example,dc=com\". May hold :service and :client, too."),
   EK_OPTION (Ldap, writable, "no", "Entries may be changed, as bind_dn: their password by auth.rehash and `ekiden user passwd`, the attributes of "
              "user_attributes by `ekiden user set`. They are made and deleted with the directory's own tools."),
   EK_OPTION (Ldap, exact, "yes", "An entry whose attribute differs from the name that was asked for in more than the case of letters is none: "
@@ -58,6 +61,7 @@ lacks (const EkInstance *base, const char *table)
 {
   const Ldap *self = (const Ldap *) base;
   bool searches = self->user_filter || self->password_filter;
+  bool logins = self->user_filter == NULL && ldapc_is_for_logins (self->password_filter);
 
   if (strcmp (table, "map") == 0)
     return self->filter ? NULL : "filter is not set";
@@ -65,6 +69,8 @@ lacks (const EkInstance *base, const char *table)
     return searches || (self->auth_bind && self->user_dn) ? NULL : "neither password_filter nor user_filter is set, nor auth_bind and user_dn";
   if (strcmp (table, "change") == 0)
     return self->writable ? NULL : "writable is not set";
+  if (logins && strcmp (table, "userdb") == 0)
+    return "user_filter is not set, and password_filter is for logins alone: it has :service or :client";
   return searches || strcmp (table, "userdb") != 0 ? NULL : "neither user_filter nor password_filter is set";
 }
 
@@ -157,6 +163,7 @@ done (Ldap *self, const EkCall *call, EkStatus status)
 typedef struct {                     /* one question under way */
   Ldap               *self;
   EkCall             *call;
+  const EkLogin      *login;         /* that it is for; NULL: none */
   const LdapQuestion *question;
   const EkQuery      *query;
   LdapRows            rows;
@@ -241,7 +248,8 @@ bound_account (EkPool *pool, const EkAnswer *answer, const EkRecordDefaults *def
 static EkStatus
 find_entry (Ask *ask, const LdapQuestion *question, const char *option, const char *name, EkAnswer *answer)
 {
-  EkQuery query = { .key = ek_str (name) };
+  EkParam params[EK_LOGIN_PARAMS];
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (ask->login, params) };
 
   ask->question = question;
   ask->query = &query;
@@ -251,12 +259,31 @@ find_entry (Ask *ask, const LdapQuestion *question, const char *option, const ch
   return status;
 }
 
+static const char no_login[] = "nobody logs in, so there is no :service and no :client: set user_filter, which finds users without them";
+
+static bool
+needs_login (const Ldap *self)
+{
+  return self->password.filter && self->no_login.filter == NULL;
+}
+
+/* The entry that holds his password.  Nobody is unknown because a question could not be asked. */
+static EkStatus
+find_password_entry (Ask *ask, const char *name, EkAnswer *answer)
+{
+  const Ldap *self = ask->self;
+
+  if (ask->login == NULL && needs_login (self))
+    return ek_fail (&ask->call->error, EK_DEFER, EINVAL, "%s", no_login);
+  return find_entry (ask, ask->login ? &self->password : &self->no_login, "password_filter", name, answer);
+}
+
 static EkStatus
 find_account (Ask *ask, const char *name, EkAccount *account)
 {
   Ldap *self = ask->self;
   EkAnswer answer;
-  EkStatus status = find_entry (ask, &self->password, "password_filter", name, &answer);
+  EkStatus status = find_password_entry (ask, name, &answer);
 
   if (status != EK_OK)
     return status;
@@ -271,7 +298,7 @@ find_account (Ask *ask, const char *name, EkAccount *account)
 static EkStatus
 pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *account)
 {
-  Ask ask = { .self = (Ldap *) base, .call = call };
+  Ask ask = { .self = (Ldap *) base, .call = call, .login = call->login };
 
   return done (ask.self, call, find_account (&ask, name, account));
 }
@@ -323,7 +350,8 @@ static EkStatus
 verify_by_bind (Ask *ask, const EkLogin *login, EkAccount *account)
 {
   const LdapServer *at = ((Conn *) ask->call->conn)->main->server;
-  EkQuery query = { .key = ek_str (login->name) };
+  EkParam params[EK_LOGIN_PARAMS];
+  EkQuery query = { .key = ek_str (login->name), .params = params, .n_params = ek_login_params (login, params) };
   bool templated = ask->self->dn_template != NULL;
   EkStatus status;
 
@@ -341,7 +369,7 @@ verify_by_bind (Ask *ask, const EkLogin *login, EkAccount *account)
 static EkStatus
 pass_verify (EkInstance *base, EkCall *call, const EkLogin *login, EkAccount *account)
 {
-  Ask ask = { .self = (Ldap *) base, .call = call };
+  Ask ask = { .self = (Ldap *) base, .call = call, .login = login };
 
   return done (ask.self, call, verify_by_bind (&ask, login, account));
 }
@@ -453,13 +481,17 @@ read_only (EkCall *call)
 static const char *
 password_attribute (const Ldap *self, EkCall *call)
 {
-  const char *attribute = self->writable ? attribute_of (self->password.columns, "password") : NULL;
+  const char *attribute = attribute_of (self->password.columns, "password");
 
+  if (self->writable && attribute && !needs_login (self))
+    return attribute;
   if (!self->writable)
     (void) read_only (call);
   else if (attribute == NULL)
     ek_fail (&call->error, EK_FAIL, EROFS, "password_attributes names no one attribute for the password: add \"userPassword=password\"");
-  return attribute;
+  else
+    ek_fail (&call->error, EK_FAIL, EROFS, "%s", no_login);
+  return NULL;
 }
 
 static EkStatus
@@ -479,7 +511,7 @@ find_password (Ask *ask, const char *name, const char **attribute, EkStr *is)
   *attribute = password_attribute (ask->self, ask->call);
   if (*attribute == NULL)
     return EK_FAIL;
-  EkStatus status = find_entry (ask, &ask->self->password, "password_filter", name, &answer);
+  EkStatus status = find_password_entry (ask, name, &answer);
   *is = status == EK_OK ? ek_answer_column (&answer, "password") : (EkStr) { NULL, 0 };
   return status;
 }
@@ -526,7 +558,7 @@ user_set (EkInstance *base, EkCall *call, const char *name, const char *field, E
   if (!self->writable)
     return read_only (call);
   if (attribute == NULL && (attribute = attribute_of (self->password.columns, column)))
-    from = &self->password;
+    from = &self->no_login;
   if (attribute == NULL || strcmp (column, "password") == 0)
     return ek_fail (&call->error, EK_FAIL, EINVAL, "it has no field \"%s\": those that can be set are the columns of user_attributes and "
                     "password_attributes that one attribute gives", field);

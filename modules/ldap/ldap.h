@@ -73,6 +73,7 @@ typedef struct {
   int              scope_number;
   LdapTemplate    *base_template, *dn_template;
   LdapQuestion     map, password, user, users;
+  LdapQuestion     no_login;         /* as password, where nobody logs in; no filter: there is none for that */
   EkRecordDefaults defaults;
 
   pthread_mutex_t  lock;
@@ -110,6 +111,8 @@ const LdapServer *ldapc_server_of (const Ldap *self, EkPool *pool, const LDAPURL
 bool      ldapc_is_own (const Ldap *self, const LdapServer *server);       /* is it one of uris? */
 /* Makes of the block's rows what init() makes (check.c).  False and *error. */
 bool      ldapc_check (Ldap *self, GError **error);
+/* Does the text of a filter ask for what only a login has? */
+bool      ldapc_is_for_logins (const char *filter);
 /* Reads uris into servers. */
 bool      ldapc_servers_parse (Ldap *self, GError **error);
 

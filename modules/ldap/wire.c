@@ -1,22 +1,13 @@
 /* wire.c - the socket below the LDAP library: connecting, TLS, and waits that end
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ldap.h"
-#include "lookup/hosts.h"
+#include "lookup/dial.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#define ADDRESSES_MAX 8              /* of one name that are tried */
-#define SLICE_US ((gint64) 100000)   /* between two looks at whether anybody still waits */
 
 /* ---- waiting ---- */
 
@@ -28,121 +19,34 @@ ldapc_wire_is_late (const LdapWire *w)
 
 /* False, and errno: the time is over. */
 static bool
-await_socket (const LdapWire *w, int fd, short events, gint64 until)
+await_socket (const LdapWire *w, short events)
 {
-  for (;;) {
-    gint64 left = MIN (until, w->deadline) - g_get_monotonic_time ();
-    struct pollfd p = { .fd = fd, .events = events };
-    if (left <= 0 || (w->call && w->call->cancelled)) {
-      errno = ETIMEDOUT;
-      return false;
-    }
-    int n = poll (&p, 1, (int) (MIN (left, SLICE_US) / 1000 + 1));
-    if (n > 0 || (n < 0 && errno != EINTR))
-      return n > 0;
-  }
+  int why = ek_dial_wait (w->fd, events, w->deadline, w->call);
+
+  errno = why == ECANCELED ? ETIMEDOUT : why;
+  return why == 0;
 }
 
 /* ---- connecting ---- */
 
-/* A connected socket, or -1 and errno. */
-static int
-connect_to (const LdapWire *w, const struct sockaddr *address, socklen_t len, gint64 until)
-{
-  int fd = socket (address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, err = 0;
-  socklen_t size = sizeof err;
-
-  if (fd < 0)
-    return -1;
-  if (address->sa_family != AF_UNIX) {
-    setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-  }
-  if (connect (fd, address, len) < 0) {
-    if (errno != EINPROGRESS || !await_socket (w, fd, POLLOUT, until))
-      err = errno;
-    else if (getsockopt (fd, SOL_SOCKET, SO_ERROR, &err, &size) < 0)
-      err = errno;
-  }
-  if (err == 0)
-    return fd;
-  close (fd);
-  errno = err;
-  return -1;
-}
-
-static int
-connect_path (const LdapWire *w, const char *path)
-{
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-  if (strlen (path) >= sizeof address.sun_path) {
-    errno = ENAMETOOLONG;
-    return -1;
-  }
-  strcpy (address.sun_path, path);
-  return connect_to (w, (struct sockaddr *) &address, sizeof address, w->deadline);
-}
-
-/* One address, as text. */
-static int
-connect_address (const LdapWire *w, const char *address, guint port, gint64 until)
-{
-  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV }, *list = NULL;
-  char number[16];
-
-  g_snprintf (number, sizeof number, "%u", port);
-  if (getaddrinfo (address, number, &hints, &list) != 0) {
-    errno = EAFNOSUPPORT;
-    return -1;
-  }
-  int fd = connect_to (w, list->ai_addr, list->ai_addrlen, until), err = errno;
-  freeaddrinfo (list);
-  errno = err;
-  return fd;
-}
-
-/* The addresses one after the other; one that does not answer leaves time for the others. */
-static int
-connect_addresses (const LdapWire *w, char *const *addresses, guint port)
-{
-  guint n = g_strv_length ((char **) addresses);
-  int fd = -1;
-
-  for (guint i = 0; i < n && fd < 0; i++) {
-    gint64 now = g_get_monotonic_time ();
-    fd = connect_address (w, addresses[i], port, now + MAX (w->deadline - now, 0) / (n - i));
-  }
-  return fd;
-}
-
-/* A name is asked for aside: the system's resolver knows no deadline. */
-static bool
-connect_host (LdapWire *w, const LdapServer *server, GError **error)
-{
-  guchar bytes[16];
-  EkHost host = { .text = server->uri, .name = server->host,
-                  .is_address = inet_pton (AF_INET, server->host, bytes) == 1 || inet_pton (AF_INET6, server->host, bytes) == 1 };
-  g_autoptr (GError) why = NULL;
-  g_autofree char *text = ek_host_addresses (&host, ADDRESSES_MAX, w->deadline, &why);
-
-  if (text == NULL) {
-    ek_fail (error, EK_DEFER, why->code, "%s: %s", server->uri, why->message);
-    return false;
-  }
-  g_auto (GStrv) addresses = g_strsplit (text, ",", -1);
-  w->fd = connect_addresses (w, addresses, server->port);
-  return true;
-}
-
+/* One address after the other; one that does not answer leaves time for the others. */
 bool
 ldapc_wire_connect (LdapWire *w, const LdapServer *server, GError **error)
 {
-  if (server->port == 0)
-    w->fd = connect_path (w, server->host);
-  else if (!connect_host (w, server, error))
-    return false;
-  if (w->fd < 0)
+  guchar bytes[16];
+  EkHost host = { .text = server->uri, .name = server->host, .port = (guint16) server->port, .is_unix = server->port == 0,
+                  .is_address = inet_pton (AF_INET, server->host, bytes) == 1 || inet_pton (AF_INET6, server->host, bytes) == 1 };
+  struct sockaddr_storage to[EK_DIAL_MAX];
+  g_autoptr (GError) why = NULL;
+  guint n = ek_dial_addresses (&host, w->deadline, to, &why);
+
+  for (guint i = 0; i < n && w->fd < 0; i++) {
+    gint64 now = g_get_monotonic_time ();
+    w->fd = ek_dial (&to[i], now + MAX (w->deadline - now, 0) / (n - i), w->call);
+  }
+  if (n == 0)
+    ek_fail (error, EK_DEFER, why->code, "%s: %s", server->uri, why->message);
+  else if (w->fd < 0)
     ek_fail (error, EK_DEFER, errno, "%s: %s", server->uri, g_strerror (errno));
   return w->fd >= 0;
 }
@@ -213,7 +117,7 @@ after (LdapWire *w, int n, bool wait)
   if (error != SSL_ERROR_WANT_READ && !write)
     return -1;
   if (wait || write)
-    return await_socket (w, w->fd, write ? POLLOUT : POLLIN, G_MAXINT64) ? 1 : 0;
+    return await_socket (w, write ? POLLOUT : POLLIN) ? 1 : 0;
   errno = EWOULDBLOCK;
   return 0;
 }
@@ -308,7 +212,7 @@ io_write (Sockbuf_IO_Desc *desc, void *bytes, ber_len_t len)
     if (w->ssl)
       next = after (w, n, true);
     else
-      next = errno == EINTR || ((errno == EAGAIN || errno == EWOULDBLOCK) && await_socket (w, w->fd, POLLOUT, G_MAXINT64));
+      next = errno == EINTR || ((errno == EAGAIN || errno == EWOULDBLOCK) && await_socket (w, POLLOUT));
   } while (next > 0);
   if (errno == 0 || errno == EAGAIN || errno == EWOULDBLOCK)         /* which the library would try again */
     errno = ECONNRESET;

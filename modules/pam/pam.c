@@ -122,11 +122,14 @@ ask (const EkCall *call, int fd, const EkStr text[PAM_N_TEXTS])
   return ok;
 }
 
-/* PAM's modules make file names and arguments of a name, as root: what no system calls a user is not shown to them. */
+/* PAM's modules make file names, lines and arguments of a name, as root: what no system calls a user is not shown to them. */
 static bool
 is_user (EkStr name)
 {
-  return name.n > 0 && name.p[0] != '-' && memchr (name.p, '/', name.n) == NULL;
+  for (gsize i = 0; i < name.n; i++)
+    if (name.p[i] == '/' || g_ascii_iscntrl (name.p[i]))
+      return false;
+  return name.n > 0 && name.p[0] != '-' && !ek_str_eq (name, EK_STR (".")) && !ek_str_eq (name, EK_STR (".."));
 }
 
 static EkStatus

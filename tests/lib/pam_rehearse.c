@@ -36,6 +36,27 @@ note (const char *path, const char *user)
   fclose (f);
 }
 
+/* A path, a file's name that means a folder, a command's option, or what breaks a line. */
+static int
+no_user (const char *user)
+{
+  for (const char *p = user; *p; p++)
+    if (*p == '/' || (unsigned char) *p < ' ' || *p == 127)
+      return 1;
+  return *user == '\0' || *user == '-' || strcmp (user, ".") == 0 || strcmp (user, "..") == 0;
+}
+
+static int
+is_known (const char *user)
+{
+  static const char *const names[] = { "anna", "expired", "inactive", "down", "crash", "exit", "hang", NULL };
+
+  for (int i = 0; names[i]; i++)
+    if (strcmp (user, names[i]) == 0)
+      return 1;
+  return 0;
+}
+
 PAM_EXTERN int pam_sm_authenticate (pam_handle_t *pam, int flags, int argc, const char **argv);
 PAM_EXTERN int pam_sm_setcred (pam_handle_t *pam, int flags, int argc, const char **argv);
 PAM_EXTERN int pam_sm_acct_mgmt (pam_handle_t *pam, int flags, int argc, const char **argv);
@@ -50,10 +71,10 @@ pam_sm_authenticate (pam_handle_t *pam, int flags, int argc, const char **argv)
     return PAM_SYSTEM_ERR;
   if (argc > 0)
     note (argv[0], user);
-  if (strcmp (user, "unknown") == 0)
-    return PAM_USER_UNKNOWN;
-  if (strchr (user, '/') || *user == '-')
+  if (no_user (user))
     return PAM_SUCCESS;                /* a name that no system has: it should not come here */
+  if (!is_known (user))
+    return PAM_USER_UNKNOWN;
   if (strcmp (user, "down") == 0)
     return PAM_AUTHINFO_UNAVAIL;
   if (strcmp (user, "crash") == 0)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# backend-net.py - domains, aliases, passwords and users in Redis and behind HTTP: served, put off while one is away, served again
+# backend-net.py - domains, aliases, passwords and users in Redis and behind HTTP: served, hostile names, put off while one is away, served again
 # SPDX-License-Identifier: Apache-2.0
 # part: backends
 # needs: redis-server
@@ -10,6 +10,7 @@ import re
 
 from urllib.parse import quote
 
+import badnames
 from ekiden import BUILD, Server, listener, wait_for
 from server_json import JsonServer
 from server_redis import Redis
@@ -90,8 +91,8 @@ def send(server, to, subject="x"):
         return c.data(f"Subject: {subject}\r\n\r\nx\r\n".encode()) if said.code == 250 else said
 
 
-def gets(server, to, boxes):
-    subject = f"to {to}"
+def gets(server, to, boxes, more=""):
+    subject = f"to {to}{more}"
     said = send(server, to, subject)
     t.ok(said.code == 250, f"{to} is taken", said)
     for box in boxes:
@@ -155,6 +156,20 @@ def serve(server, api):
     others_served(server, "all are there")
 
 
+def hostile(server, redis, api):
+    """Of one.test, whose domain and aliases are in redis, and whose users behind HTTP."""
+    before, had = len(api.asked()), redis.cmd("SMEMBERS", "alias:all@one.test")
+    t.equal(badnames.recipients(server, "one.test"), [], "no recipient that means harm is anybody, and none is put off")
+    t.equal(badnames.logins(server, "one.test", "pa", "*"), [], "nor does such a name log in")
+    asked = api.asked()[before:]
+    t.ok(len(asked) > 50, "the HTTP server was asked for them", len(asked))
+    t.equal([line for line in asked if not re.fullmatch(r"GET /(aliases/[\w.~%-]+|users/[\w.~%-]+(/login)?)", line)], [], "and for nothing else than names")
+    t.equal([line for line in asked if re.search(r"/(users|aliases)/anna%40", line)], [], "nor for anna in their place")
+    t.equal(redis.cmd("SMEMBERS", "alias:all@one.test"), had, "redis holds what it held")
+    t.contains(login(server, "anna@one.test", "pa"), "Logged in", "she still logs in")
+    gets(server, "all@one.test", ["anna@one.test", "ben@one.test"], " again")
+
+
 def redis_away(server, redis):
     for word, leave, come in (("stopped", redis.pause, redis.resume), ("killed", redis.kill, redis.start)):
         leave()
@@ -183,6 +198,7 @@ def play(server, redis, api):
     fill(redis, api)
     server.start()
     serve(server, api)
+    hostile(server, redis, api)
     redis_away(server, redis)
     api_away(server, api)
     t.ok(wait_for(lambda: json.loads(server.ekiden("queue", "list", "--json")[1]) == [], 30, 0.1), "the queue is empty")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# pam.py - passwords by PAM: right, wrong, unknown; modules that hang, crash, end their process; helpers that are killed
+# pam.py - passwords by PAM: right, wrong, unknown, hostile names (and accounts by passwd); modules that hang, crash, end their process; helpers that are killed
 # limit: 240
 # SPDX-License-Identifier: Apache-2.0
 # part: backends
@@ -8,14 +8,17 @@ import os
 import signal
 import time
 
+import badnames
 from ekiden import BUILD, Server, listener, wait_for
 from tap import Tap
 from wire import Imap
 
 t = Tap()
 MODULE = next(iter(glob.glob(f"{BUILD}/tests/lib/.libs/pam_rehearse.so")), None)
-CONFIG = listener("imap", plaintext_auth="yes") + """
+CONFIG = listener("smtp") + listener("imap", plaintext_auth="yes") + """
 sasl_plain { }
+passwd "accounts" { min_uid = 1
+  home = "${mail}/%d/%n" }
 pam "staff" { service = rehearse
   config_dir = "${dir}/pam.d"
   connections = 4 }
@@ -29,6 +32,9 @@ domain $domain { auth = staff, people
   users = virtual
   mailboxes = mail }
 domain "file.test" { auth = people
+  mailboxes = mail }
+domain "system.test" { auth = staff
+  users = accounts
   mailboxes = mail }
 domain "nowhere.test" { auth = nowhere
   users = virtual
@@ -69,8 +75,27 @@ def owner(pid):
 
 def asked(s):
     """Who PAM was asked for."""
-    with open(f"{s.dir}/pam.d/asked", encoding="ascii") as f:
+    with open(f"{s.dir}/pam.d/asked", encoding="utf-8", errors="replace") as f:
         return f.read().splitlines()
+
+
+def hostile(s):
+    """PAM knows none of them, and none comes there as another one's name."""
+    before = len(asked(s))
+    t.equal(badnames.logins(s, s.domain, "geheim", "*"), [], f"{s.layout}: no name that means harm is anybody's, and none is put off")
+    seen = set(asked(s)[before:])
+    names = {name.decode(errors="replace").split("+")[0].casefold() for name in badnames.ALL}        # without a tag, as everywhere
+    t.equal([name for name in seen if name.casefold() not in names], [], f"{s.layout}: PAM saw them as they are")
+    t.ok("anna" not in seen and len(seen) > 20, f"{s.layout}: and none as anna", seen)
+    says(s, f"anna@{s.domain}", "geheim", "OK", "who logs in as before")
+
+
+def accounts(s):
+    """Recipients who are the system's users."""
+    said = [badnames.rcpt(s, name + b"@system.test", False)[:3] for name in (b"daemon", b"anna", b"root")]
+    t.ok(said[0] in ("250", "451") and said[1:] == ["550", "550"], f"{s.layout}: passwd: an account of the system (who gets mail only where "
+         "roles.first_valid_uid lets it), nobody, and one below min_uid", said)
+    t.equal(badnames.recipients(s, "system.test"), [], f"{s.layout}: passwd: no name that means harm is an account, and none is put off")
 
 
 def run(s):
@@ -80,11 +105,13 @@ def run(s):
     says(s, f"expired@{d}", "geheim", "AUTHENTICATIONFAILED", "an account that has expired")
     t.ok(s.logged(r"staff: user .*expired@.*: .*expired", 5), f"{s.layout}: and the log tells it from a wrong password")
     says(s, f"inactive@{d}", "geheim", "AUTHENTICATIONFAILED", "one whose password expired too long ago")
-    for odd in ("../../etc/x", "a/b", "-r"):
+    for odd in ("../../etc/x", "a/b", "-r", ".", ".."):
         says(s, f"{odd}@{d}", "geheim", "AUTHENTICATIONFAILED", f"a name that no system has: {odd}")
     says(s, f"unknown@{d}", "geheim", "OK", "whom PAM does not know the next passdb does")
     says(s, f"down@{d}", "geheim", "UNAVAILABLE", "a PAM module whose server is down")
     t.equal(asked(s).count("down"), 1, f"{s.layout}: which is asked once: the helper works")
+    hostile(s)
+    accounts(s)
     says(s, "anna@nowhere.test", "geheim", "UNAVAILABLE", "a service that does not exist")
     t.ok(s.logged("service missing: ", 5), f"{s.layout}: and the log names it")
     says(s, f"crash@{d}", "geheim", "UNAVAILABLE", "a module that crashes")

@@ -355,6 +355,10 @@ endif
 if !BUILTIN_TCP
 tests_unit_test_netmaps_SOURCES += $(modules_tcp_tcp_la_SOURCES)
 endif
+check_PROGRAMS += tests/unit/test-badnames
+tests_unit_test_badnames_SOURCES = tests/unit/test-badnames.c tests/unit/netmaps.h
+tests_unit_test_badnames_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_badnames_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 tests_unit_test_netmaps_CPPFLAGS = $(EK_TEST_CPPFLAGS) -DEK_STATIC
 tests_unit_test_netmaps_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_HTTP

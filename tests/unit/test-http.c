@@ -138,10 +138,146 @@ test_http_slow (void)
   ek_test_instance_free (self);
 }
 
+/* How many questions it got. */
+static guint
+heard (Peer *peer)
+{
+  guint n = 0;
+
+  g_mutex_lock (&peer->lock);
+  for (const char *p = strstr (peer->heard->str, "GET /"); p; p = strstr (p + 1, "GET /"))
+    n++;
+  g_mutex_unlock (&peer->lock);
+  return n;
+}
+
+/* A block with two servers; the one that is asked first changes from question to question. */
+static EkInstance *
+make_two (const Peer *a, const Peer *b)
+{
+  g_autofree char *rows = g_strdup_printf ("url = \"http://127.0.0.1:%u/:key\", \"http://127.0.0.1:%u/:key\"\ntimeout = 2s\n", a->port, b->port);
+
+  return ek_test_instance ("http", rows);
+}
+
+static void
+test_http_several (void)
+{
+  static const char *const bad[] = { CODE ("503 Busy"), HOLD, HANG_UP, NULL };
+  const char *yes = json ("\"x\""), *const good[] = { yes, yes, yes, yes, yes, yes, yes, yes, NULL };
+  Peer a, b;
+
+  for (guint i = 0; bad[i]; i++) {               /* b answers, whatever a does, and while a is known for it it is not asked first */
+    const char *const first[] = { bad[i], bad[i], NULL };
+    peer_start (&a, first, true, NULL);
+    peer_start (&b, good, true, NULL);
+    EkInstance *self = make_two (&a, &b);
+    for (guint k = 0; k < 5; k++)
+      g_assert_cmpstr (ask (self, "k"), ==, "x");
+    g_assert_cmpuint (heard (&a), ==, 1);
+    ek_test_instance_free (self);
+    peer_stop (&a);
+    peer_stop (&b);
+  }
+  const char *const none[] = { CODE ("404 None"), NULL }, *const denied[] = { CODE ("403 No"), NULL };
+  for (guint i = 0; i < 2; i++) {                /* what is no outage is an answer, and the other one is not asked */
+    peer_start (&a, i ? denied : none, true, NULL);
+    peer_start (&b, i ? denied : none, true, NULL);
+    EkInstance *self = make_two (&a, &b);
+    g_assert_cmpstr (ask (self, "k"), ==, i ? "[defer]" : "[notfound]");
+    ek_test_instance_free (self);
+    g_assert_cmpuint (heard (&a) + heard (&b), ==, 1);
+    peer_stop (&a);
+    peer_stop (&b);
+  }
+}
+
+/* Nobody answers: all are named, and all of it takes no longer than `timeout`. */
+static void
+test_http_several_away (void)
+{
+  static const char *const hold[] = { HOLD, HOLD, NULL };
+  gint64 begin;
+  Peer a, b;
+
+  peer_start (&a, hold, true, NULL);
+  peer_start (&b, hold, true, NULL);
+  EkInstance *self = make_two (&a, &b);
+  begin = g_get_monotonic_time ();
+  g_assert_cmpstr (ask (self, "k"), ==, "[defer]");
+  g_assert_cmpint (g_get_monotonic_time () - begin, <, 10 * G_USEC_PER_SEC);
+  g_autofree char *one = g_strdup_printf ("http://127.0.0.1:%u: ", a.port), *two = g_strdup_printf ("http://127.0.0.1:%u: ", b.port);
+  assert_why (one);
+  assert_why (two);
+  ek_test_instance_free (self);
+  peer_stop (&a);
+  peer_stop (&b);
+  self = make_two (&a, &b);
+  g_assert_cmpstr (ask (self, "k"), ==, "[defer]");
+  assert_why ("cannot connect");
+  assert_why (one);
+  assert_why (two);
+  ek_test_instance_free (self);
+}
+
 static EkStatus
 run_pass (EkInstance *self, EkCall *call, gpointer data)
 {
   return self->module->passdb->lookup (self, call, "anna@a.test", data);
+}
+
+static EkStatus
+run_login (EkInstance *self, EkCall *call, gpointer data)
+{
+  EkAccount account;
+
+  call->login = data;
+  return self->module->passdb->lookup (self, call, "anna@a.test", &account);
+}
+
+/* The status of a login's question, or of one that no login asks. */
+static EkStatus
+ask_login (EkInstance *self, const char *client)
+{
+  EkLogin login = { .service = "imap", .name = "anna@a.test", .given = "anna@a.test", .secret = EK_STR ("x"), .client = client };
+  g_autoptr (GError) error = NULL;
+  EkStatus status = ek_op_call (self, pool, 0, run_login, client ? &login : NULL, &error);
+
+  g_free (why);
+  why = g_strdup (error ? error->message : "");
+  return status;
+}
+
+/* What only a login has, in the path, behind the ? and in JSON; escaped as all else. */
+static void
+test_http_login (void)
+{
+  const char *yes = json ("{\"password\":\"{PLAIN}x\"}"), *const answers[] = { yes, yes, yes, yes, yes, yes, NULL };
+  Peer peer;
+
+  peer_start (&peer, answers, true, NULL);
+  EkInstance *self = make_http (&peer, "password_url = \"URL/:user?s=:service&c=:client\"\n");
+  g_assert_cmpint (ask_login (self, "fe80::1%a/&x=y"), ==, EK_OK);
+  assert_lines (&peer, "GET /anna%40a.test?s=imap&c=fe80%3A%3A1%25a%2F%26x%3Dy HTTP/1.1\r\n", "");
+  g_assert_cmpint (ask_login (self, NULL), ==, EK_OK);
+  assert_lines (&peer, "GET /anna%40a.test?s=&c= HTTP/1.1\r\n", "");
+  ek_test_instance_free (self);
+  self = make_http (&peer, "password_url = \"URL/:client/:user\"\nuser_url = \"URL/:user\"\n");
+  g_assert_cmpint (ask_login (self, "192.0.2.1"), ==, EK_OK);
+  assert_lines (&peer, "GET /192.0.2.1/anna%40a.test HTTP/1.1\r\n", "");
+  g_assert_cmpint (ask_login (self, "../../x"), ==, EK_OK);
+  assert_lines (&peer, "GET /..%2F..%2Fx/anna%40a.test HTTP/1.1\r\n", "");
+  g_assert_cmpint (ask_login (self, ".."), ==, EK_NOTFOUND);
+  g_assert_cmpint (ask_login (self, NULL), ==, EK_DEFER);            /* nobody is unknown because of it */
+  assert_why ("nobody logs in, so there is no :client for its path");
+  ek_test_instance_free (self);
+  self = make_http (&peer, "password_url = \"URL/p\"\npost = user, service, client\n");
+  g_assert_cmpint (ask_login (self, "a\"b"), ==, EK_OK);
+  assert_lines (&peer, "POST /p HTTP/1.1\r\n", "{\"user\":\"anna@a.test\",\"service\":\"imap\",\"client\":\"a\\\"b\"}");
+  g_assert_cmpint (ask_login (self, NULL), ==, EK_OK);
+  assert_lines (&peer, "POST /p HTTP/1.1\r\n", "{\"user\":\"anna@a.test\",\"service\":\"\",\"client\":\"\"}");
+  ek_test_instance_free (self);
+  peer_stop (&peer);
 }
 
 static void
@@ -181,7 +317,13 @@ test_settings (void)
     { "http \"t\" { url = \"https://me:pw@x/:key\" }", "see token" },
     { "http \"t\" { url = \"https://x/all\" }", "it has no parameter" },
     { "http \"t\" { user_url = \"https://x/:usr\" }", "user_url: here is no parameter :usr" },
-    { "http \"t\" { password_url = \"https://x/\"\npost = user, service }", "post: here is no parameter :service" },
+    { "http \"t\" { user_url = \"https://x/:user?:service\" }", "user_url: here is no parameter :service: there are :user, :local and :domain" },
+    { "http \"t\" { password_url = \"https://x/:helo\" }", "password_url: here is no parameter :helo: there are :user, :local and :domain, and :service and :client" },
+    { "http \"t\" { password_url = \"https://x/\"\npost = user, helo }", "post: here is no parameter :helo" },
+    { "http \"t\" { password_url = \"https://x/\"\nuser_url = \"https://x/u\"\npost = user, service }", "post: here is no parameter :service" },
+    { "http \"t\" { url = \"https://x/:key\", \"https://y/all\" }", "url: https://y/all: it has no parameter" },
+    { "http \"t\" { user_url = \"https://x/:user\", \"https://y/:usr\" }", "user_url: here is no parameter :usr" },
+    { "http \"t\" { url = \"https://x:70000/:key\" }", "url: hosts: \"x:70000\": the port" },
     { "http \"t\" { url = \"https://x/:key#a\" }", "has a #" },
     { "http \"t\" { url = \"http://api.example.com/:key\" }", "in the clear" },
     { "http \"t\" { url = \"https://x/:key\"\ntls_key = /x }", "set both or none" },
@@ -208,6 +350,9 @@ main (int argc, char **argv)
   g_test_add_func ("/http/post", test_http_post);
   g_test_add_func ("/http/answers", test_http_answers);
   g_test_add_func ("/http/slow", test_http_slow);
+  g_test_add_func ("/http/several", test_http_several);
+  g_test_add_func ("/http/several/away", test_http_several_away);
+  g_test_add_func ("/http/login", test_http_login);
   g_test_add_func ("/http/users", test_http_users);
   g_test_add_func ("/http/settings", test_settings);
   return run_tests ();

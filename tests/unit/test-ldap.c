@@ -125,7 +125,7 @@ assert_expanded (LdapPlace place, const char *text, EkStr key, EkStatus status, 
 {
   g_autoptr (EkPool) pool = ek_pool_new ();
   g_autoptr (GError) error = NULL;
-  EkParam param = { "service", EK_STR ("im)ap") };
+  EkParam param = { "service", EK_STR ("im)a,p") };
   char *made = NULL;
   LdapTemplate *t = ldapc_template_parse (pool, "filter", place, text, NULL);
 
@@ -138,10 +138,11 @@ static void
 test_expand (void)
 {
   assert_expanded (LDAPC_FILTER, "(&(a=:user)(b=:local)(c=:domain)(d=:service))", EK_STR ("x@y@z.test"), EK_OK,
-                   "(&(a=x@y@z.test)(b=x@y)(c=z.test)(d=im\\29ap))");
+                   "(&(a=x@y@z.test)(b=x@y)(c=z.test)(d=im\\29a,p))");
   assert_expanded (LDAPC_FILTER, "( & (a=:user) (b=c d) )", EK_STR ("x"), EK_OK, "(&(a=x)(b=c d))");
   assert_expanded (LDAPC_FILTER, "(mail=:user)", EK_STR ("*)(objectClass=*"), EK_OK, "(mail=\\2a\\29\\28objectClass=\\2a)");
   assert_expanded (LDAPC_DN, "uid=:local,ou=:domain", EK_STR ("a,ou=x@b+c"), EK_OK, "uid=a\\2cou\\3dx,ou=b\\2bc");
+  assert_expanded (LDAPC_DN, "uid=:local,ou=:service", EK_STR ("a@b"), EK_OK, "uid=a,ou=im)a\\2cp");
   assert_expanded (LDAPC_FILTER, "(mail=:local*)", EK_STR ("@a.test"), EK_NOTFOUND, NULL);     /* not (mail=*) */
   assert_expanded (LDAPC_FILTER, "(c=:domain)", EK_STR ("anna"), EK_NOTFOUND, NULL);
   assert_expanded (LDAPC_FILTER, "(mail=:user)", EK_STR ("a\0b"), EK_NOTFOUND, NULL);
@@ -213,6 +214,12 @@ test_settings (void)
     { "uris = ldap://x", "answers no question" },
     { "uris = ldap://x\nuser_filter = \"(mail=:user\"", "user_filter: " },
     { "uris = ldap://x\nuser_filter = \"(mail=:usr)\"", "no parameter :usr" },
+    { "uris = ldap://x\nuser_filter = \"(&(mail=:user)(host=:client))\"", "user_filter: here is no parameter :client: there are :user, :local and :domain" },
+    { "uris = ldap://x\npassword_filter = \"(mail=:user)\"\nuser_filter = \"(a=:service)\"", "user_filter: here is no parameter :service" },
+    { "uris = ldap://x\npassword_filter = \"(a=:usr)\"",
+      "password_filter: here is no parameter :usr: there are :user, :local and :domain, and :service and :client" },
+    { "uris = ldap://x\npassword_filter = \"(a=:user)\"\nbase = \"ou=:service\"", "base: here is no parameter :service" },
+    { "uris = ldap://x\nauth_bind = yes\nuser_dn = \"uid=:usr\"", "user_dn: here is no parameter :usr" },
     { "uris = ldap://x\nfilter = \"(mail=:user)\"", "attributes is empty" },
     { "uris = ldap://x\nuser_dn = \"uid=:user\"", "auth_bind = yes" },
     { "uris = ldap://x\nauth_bind = yes\nuser_dn = \"uid=x\"", "one entry for all" },
@@ -289,17 +296,24 @@ test_shown (void)
 /* ---- servers that do not answer ---- */
 
 static int
-listen_at (guint16 *port)
+listen_on (guint32 host, guint16 *port, int backlog)
 {
-  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (host), .sin_port = htons (*port) };
   socklen_t size = sizeof address;
   int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
   g_assert_cmpint (bind (fd, (struct sockaddr *) &address, sizeof address), ==, 0);
-  g_assert_cmpint (listen (fd, 16), ==, 0);
+  g_assert_cmpint (listen (fd, backlog), ==, 0);
   g_assert_cmpint (getsockname (fd, (struct sockaddr *) &address, &size), ==, 0);
   *port = ntohs (address.sin_port);
   return fd;
+}
+
+static int
+listen_at (guint16 *port)
+{
+  *port = 0;
+  return listen_on (INADDR_LOOPBACK, port, 16);
 }
 
 static EkStatus
@@ -359,6 +373,45 @@ assert_lists_nobody (guint16 port)
   ek_test_instance_free (self);
 }
 
+static EkStatus
+run_pass (EkInstance *self, EkCall *call, gpointer data)
+{
+  EkAccount account;
+
+  return self->module->passdb->lookup (self, call, "anna@a.test", &account);
+}
+
+/* What a block says to a question about a password that no login asks; is it a userdb? */
+static void
+assert_no_login (guint16 port, const char *rows, bool users, const char *says)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *all = g_strdup_printf ("uris = ldap://127.0.0.1:%u\ntimeout = 300ms\n%s", port, rows);
+  EkInstance *self = ek_test_instance ("ldap", all);
+
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_pass, NULL, &error), ==, EK_DEFER);
+  g_assert_cmpint (self->module->lacks (self, "userdb") == NULL, ==, users);
+  g_assert_null (self->module->lacks (self, "passdb"));
+  if (!strstr (error->message, says))
+    g_error ("%s gave \"%s\"", rows, error->message);
+  ek_test_instance_free (self);
+}
+
+/* Nobody is unknown because :service has no value: that is put off, or user_filter is asked. */
+static void
+test_no_login (void)
+{
+  guint16 port;
+  int silent = listen_at (&port);
+
+  assert_no_login (port, "password_filter = \"(&(mail=:user)(a=:service))\"", false, "there is no :service and no :client: set user_filter");
+  assert_no_login (port, "password_filter = \"(a=:client)\"\nuser_filter = \"(mail=:user)\"", true, "no answer in time");
+  assert_no_login (port, "auth_bind = yes\npassword_filter = \"(a=:client)\"", false, "set user_filter");
+  assert_no_login (port, "password_filter = \"(a=:user)\"", true, "no answer in time");
+  close (silent);
+}
+
 static void
 test_silence (void)
 {
@@ -396,6 +449,10 @@ getaddrinfo (const char *node, const char *service, const struct addrinfo *hints
   int (*real) (const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym (RTLD_NEXT, "getaddrinfo");
   struct timespec patience;
 
+  if (g_strcmp0 (node, "two.test") == 0) {         /* of which nothing answers at the first */
+    g_assert_cmpint (real ("127.0.0.2", service, hints, list), ==, 0);
+    return real ("127.0.0.1", service, hints, &(*list)->ai_next);
+  }
   if (g_strcmp0 (node, "hangs.test") != 0)
     return real (node, service, hints, list);
   clock_gettime (CLOCK_REALTIME, &patience);
@@ -422,6 +479,26 @@ test_resolver (void)
   while (!resolver_over)
     pthread_cond_wait (&resolver_cond, &resolver_lock);
   pthread_mutex_unlock (&resolver_lock);
+}
+
+/* A name's first address that drops all that comes leaves time for the second. */
+static void
+test_two (void)
+{
+  guint16 port;
+  int silent = listen_at (&port), full = listen_on (INADDR_LOOPBACK + 1, &port, 0), fds[4];
+  struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK + 1), .sin_port = htons (port) };
+  g_autofree char *rows = g_strdup_printf ("uris = ldap://two.test:%u\ntls = off", port);
+
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {           /* its queue of connections is full from now on */
+    fds[i] = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void) connect (fds[i], (struct sockaddr *) &address, sizeof address);
+  }
+  assert_deferred (rows, "no answer in time");
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    close (fds[i]);
+  close (full);
+  close (silent);
 }
 
 static void
@@ -455,8 +532,10 @@ main (int argc, char **argv)
   g_test_add_func ("/ldap/shown", test_shown);
   g_test_add_func ("/ldap/settings", test_settings);
   g_test_add_func ("/ldap/presets", test_presets);
+  g_test_add_func ("/ldap/no_login", test_no_login);
   g_test_add_func ("/ldap/silence", test_silence);
   g_test_add_func ("/ldap/babble", test_babble);
+  g_test_add_func ("/ldap/two", test_two);
   g_test_add_func ("/ldap/resolver", test_resolver);
   return g_test_run ();
 }

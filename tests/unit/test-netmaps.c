@@ -4,8 +4,11 @@
 #include "../../modules/redis/redis.h"
 #include "../../modules/socketmap/socketmap.h"
 #include "../../modules/tcp/tcp.h"
+#include "lookup/dial.h"
 #include "lookup/params.h"
 #include <glib/gstdio.h>
+#include <net/if.h>
+#include <netinet/in.h>
 
 static EkInstance *
 make (const char *module, const Peer *peer, const char *name, const char *settings)
@@ -14,6 +17,22 @@ make (const char *module, const Peer *peer, const char *name, const char *settin
   g_autofree char *all = g_strdup_printf ("server = \"%s%s\"\n%s", at, name, settings);
 
   return ek_test_instance (module, all);
+}
+
+/* ---- addresses ---- */
+
+/* The interface of a link's own address is kept. */
+static void
+test_scope (void)
+{
+  EkHost host = { .text = "x", .name = "fe80::1%lo", .port = 25 };
+  struct sockaddr_storage to[EK_DIAL_MAX];
+  const struct sockaddr_in6 *in6 = (struct sockaddr_in6 *) to;
+
+  g_assert_cmpuint (ek_dial_addresses (&host, g_get_monotonic_time () + 60 * G_USEC_PER_SEC, to, NULL), ==, 1);
+  g_assert_cmpint (in6->sin6_family, ==, AF_INET6);
+  g_assert_cmpuint (in6->sin6_port, ==, htons (25));
+  g_assert_cmpuint (in6->sin6_scope_id, ==, if_nametoindex ("lo"));
 }
 
 /* ---- parameters ---- */
@@ -525,6 +544,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_setenv ("EKIDEN_LOG_LEVEL", "error", TRUE);    /* warnings are what is tested here */
   signal (SIGPIPE, SIG_IGN);
+  g_test_add_func ("/netmaps/scope", test_scope);
   g_test_add_func ("/netmaps/params", test_params);
   g_test_add_func ("/netmaps/redis/lacks", test_redis_lacks);
   g_test_add_func ("/netmaps/resp", test_resp);
