@@ -26,7 +26,7 @@
 
 G_BEGIN_DECLS
 
-#define EK_ABI 8                     /* bumped on any change to a struct below */
+#define EK_ABI 9                     /* bumped on any change to a struct below */
 
 /* ---- status ------------------------------------------------------------------------------- */
 
@@ -168,6 +168,7 @@ struct EkCall {
   void   (*cancel) (EkCall *, gpointer module_data);      /* the module's; NULL: it looks at `cancelled` */
   gpointer module_data;
   const EkLogin *login;              /* a passdb's lookup: the login that it is for; NULL: it is for none (mail, a command) */
+  bool     by_client;                /* set by a passdb: what it says holds for a login from this client's address alone */
   bool     conn_works;               /* set beside DEFER: it is not `conn` that failed but what is behind it: conn is kept, and the
                                       * question is not asked again over a new one, as it is where an old one may have been closed */
 };
@@ -186,6 +187,7 @@ typedef struct {                     /* the question */
   const EkParam *params;             /* further named values, for queries that bind them */
   guint          n_params;
   bool           part;               /* the key is a part of the address that is looked for: EK_WHOLE_KEYS */
+  bool          *by_client;          /* set when the parameter "client" is asked for; NULL: nobody wants to know */
 } EkQuery;
 
 typedef struct {                     /* the answer: rows of columns, all in the call's pool */

@@ -11,6 +11,7 @@ typedef struct {                     /* one question; all of it in the operation
   bool      proven;                  /* he has shown his password to another one: this one has to know him */
   bool      deny;                    /* only whether he is known, by whomever it takes */
   bool      wrong;                   /* compared, and wrong */
+  bool      by_client;               /* what it says holds for this client alone */
   bool      right;                   /* compared, and right; neither: it is not compared yet, or is verified */
 } Ask;
 
@@ -74,14 +75,10 @@ is_asked (const EkInstance *self, const Ask *ask)
 }
 
 static EkStatus
-run_passdb (EkInstance *self, EkCall *call, gpointer data)
+put_question (EkInstance *self, EkCall *call, Ask *ask)
 {
-  Ask *ask = data;
   const EkPassdbOps *ops = ops_of (self);
 
-  ask->account = (EkAccount) { 0 };    /* an operation may run twice */
-  ask->wrong = false;
-  ask->right = ask->proven;
   if (ask->deny)                       /* one that cannot tell must not look like one that knows him not */
     return ops && ops->lookup ? ops->lookup (self, call, ask->login.name, &ask->account)
                               : ek_fail (&call->error, EK_DEFER, 0, "it cannot tell whom it knows");
@@ -91,7 +88,6 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
     return ops->verify (self, call, &ask->login, &ask->account);
   if (ops == NULL || ops->lookup == NULL)
     return ek_fail (&call->error, EK_DEFER, 0, "it is no passdb");
-  call->login = &ask->login;
   EkStatus status = ops->lookup (self, call, ask->login.name, &ask->account);
   if (status != EK_OK || ask->lookup || ask->proven || (self->module->flags & EK_EVENTED) || ek_password_is_slow (ask->account.stored, "PLAIN"))
     return status;                     /* evented: we are on the loop, or the answer is yet to come */
@@ -99,6 +95,20 @@ run_passdb (EkInstance *self, EkCall *call, gpointer data)
   ask->wrong = status == EK_FAIL;
   ask->right = status == EK_OK;
   return status == EK_DEFER ? EK_FAIL : status;        /* what cannot be compared is a mistake, no outage */
+}
+
+static EkStatus
+run_passdb (EkInstance *self, EkCall *call, gpointer data)
+{
+  Ask *ask = data;
+
+  ask->account = (EkAccount) { 0 };    /* an operation may run twice */
+  ask->wrong = false;
+  ask->right = ask->proven;
+  call->login = &ask->login;
+  EkStatus status = put_question (self, call, ask);
+  ask->by_client |= call->by_client;
+  return status;
 }
 
 static void
@@ -385,6 +395,7 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
   const EkInstance *passdb = run->chain.passdbs[run->at];
 
   run->op = NULL;
+  run->by_client |= ask->by_client;
   if (status == EK_NOTFOUND) {
     EkChainAction then = action (run, EK_ANSWER_UNKNOWN);
     run->no_by |= place (run);

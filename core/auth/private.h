@@ -61,6 +61,7 @@ struct EkAuthRun {                   /* one login, or one user looked for; loop 
   bool        deny_as;               /* who is looked for there: chain.as */
   bool        wrong;                 /* a compare said so */
   const char *incomparable;          /* or why it could not */
+  bool        by_client;             /* a passdb's answer holds for this client's address alone, and so does what is remembered */
   bool        recalled;              /* account and user are remembered ones */
   EkStr       memory_key;            /* remember.c's: where he is remembered; a NULL p: not made yet */
   guchar      memory_hmac[32];       /* of the secret, with memory_key */

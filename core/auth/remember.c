@@ -5,7 +5,8 @@
  * answer of the backends changes or removes it: an outage empties nothing.  Another secret than the one that is remembered always asks
  * them, so that a new password counts at once; the old one goes with the first login that hears "wrong password" for it, or when its
  * time is over.  Of several backends those count that had said "right": when one of them says otherwise now, an outage of the rest
- * brings the old answer not back.  A login counts for the services that it was right for (a query may ask by :service).  Tokens are not kept: each says itself how long it is good. */
+ * brings the old answer not back.  A login counts for the services that it was right for (a query may ask by :service), and where a passdb
+ * was told the client's address, from that alone.  Tokens are not kept: each says itself how long it is good. */
 #include "auth/private.h"
 #include "module/fingerprint.h"
 #include <openssl/evp.h>
@@ -16,6 +17,7 @@ typedef struct {
   guchar    hmac[32];
   guint64   right_by;                /* whose word it was, as in the run */
   char      services[64];            /* "imap,smtp,": for which it was right */
+  const char *client;                /* NULL: whence he comes does not matter */
   EkAccount account;                 /* fields alone */
   EkUser    user;
 } Remembered;
@@ -113,7 +115,7 @@ ek_auth_recall (EkAuthRun *run, bool stale)
 {
   const Remembered *r = find (run, stale);
 
-  if (r == NULL || !serves (r, run->login.service))
+  if (r == NULL || !serves (r, run->login.service) || (r->client && g_strcmp0 (r->client, run->login.client) != 0))
     return false;
   if (r->right_by & run->no_by) {
     ek_cache_remove (run->auth->logins, run->memory_key);
@@ -133,7 +135,7 @@ ek_auth_remember (EkAuthRun *run)
   if (run->recalled || run->user_outage || !may_keep (run))
     return;
   const Remembered *old = find (run, true);
-  if (old)
+  if (old && g_strcmp0 (old->client, run->by_client ? run->login.client : NULL) == 0)      /* those of another client are not his */
     g_strlcpy (before, old->services, sizeof before);
   EkCached *c = ek_cache_put (run->auth->logins, run->memory_key, EK_OK, ek_now ());
   if (c == NULL)
@@ -142,6 +144,7 @@ ek_auth_remember (EkAuthRun *run)
   EkAccount fields = { .fields = run->account.fields, .n_fields = run->account.n_fields };
   memcpy (r->hmac, run->memory_hmac, sizeof r->hmac);
   r->right_by = run->right_by;
+  r->client = run->by_client ? ek_pool_strdup (c->pool, run->login.client ? run->login.client : "") : NULL;
   add_services (r, before, run->login.service);
   r->account = ek_auth_copy_account (c->pool, &fields);
   r->user = ek_auth_copy_user (c->pool, &run->user);

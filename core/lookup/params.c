@@ -13,6 +13,8 @@ is_word (char c)
 EkStr
 ek_query_value (const EkQuery *query, const char *name)
 {
+  if (query->by_client && strcmp (name, "client") == 0)
+    *query->by_client = true;
   EkStr key = query->key, value = ek_param (query->params, query->n_params, name);
   const char *at = key.n ? memrchr (key.p, '@', key.n) : NULL;
   gsize before = at ? (gsize) (at - key.p) : key.n;

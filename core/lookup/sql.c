@@ -268,7 +268,8 @@ pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *accoun
 {
   EkSqlInstance *self = (EkSqlInstance *) base;
   EkParam params[EK_LOGIN_PARAMS];
-  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (call->login, params) };
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (call->login, params),
+                    .by_client = &call->by_client };
   EkAnswer answer;
   EkStatus status = select_rows (self, call, self->queries->password_query, "password_query", &query, &answer);
 

@@ -220,7 +220,8 @@ pass_lookup (EkInstance *base, EkCall *call, const char *name, EkAccount *accoun
 {
   const Http *self = (Http *) base;
   EkParam params[EK_LOGIN_PARAMS];
-  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (call->login, params) };
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (call->login, params),
+                    .by_client = &call->by_client };
   EkAnswer answer;
 
   if (call->login == NULL && self->pass_urls.in_path)     /* an empty one would ask for another resource, and nobody shall be unknown by that */

@@ -249,7 +249,8 @@ static EkStatus
 find_entry (Ask *ask, const LdapQuestion *question, const char *option, const char *name, EkAnswer *answer)
 {
   EkParam params[EK_LOGIN_PARAMS];
-  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (ask->login, params) };
+  EkQuery query = { .key = ek_str (name), .params = params, .n_params = ek_login_params (ask->login, params),
+                    .by_client = &ask->call->by_client };
 
   ask->question = question;
   ask->query = &query;
@@ -351,7 +352,8 @@ verify_by_bind (Ask *ask, const EkLogin *login, EkAccount *account)
 {
   const LdapServer *at = ((Conn *) ask->call->conn)->main->server;
   EkParam params[EK_LOGIN_PARAMS];
-  EkQuery query = { .key = ek_str (login->name), .params = params, .n_params = ek_login_params (login, params) };
+  EkQuery query = { .key = ek_str (login->name), .params = params, .n_params = ek_login_params (login, params),
+                    .by_client = &ask->call->by_client };
   bool templated = ask->self->dn_template != NULL;
   EkStatus status;
 

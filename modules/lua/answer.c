@@ -274,6 +274,7 @@ pass_lookup (EkInstance *self, EkCall *call, const char *name, EkAccount *accoun
 static EkStatus
 pass_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *account)
 {
+  call->by_client = true;            /* the script sees it */
   return ask (self, PLUGIN_PASSDB_VERIFY, call, login, account);
 }
 

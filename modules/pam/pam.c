@@ -147,6 +147,7 @@ verify (EkInstance *base, EkCall *call, const EkLogin *login, EkAccount *account
       return EK_NOTFOUND;              /* PAM's strings cannot hold it, so nobody has it */
   if (!is_user (text[PAM_USER_TEXT]))
     return EK_NOTFOUND;
+  call->by_client = true;            /* its modules see it, as PAM_RHOST */
   if (!ask (call, fd, text) || !hear (call, fd, &answer, sizeof answer) || answer.n > PAM_REASON_MAX || !hear (call, fd, reason, answer.n))
     return ek_fail (&call->error, EK_DEFER, 0, "service %s: its helper gives no answer", self->service);
   switch (answer.says) {

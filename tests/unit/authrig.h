@@ -19,11 +19,13 @@ static EkAuthConf conf = {
 
 static char bind_state[16] = "ok";   /* set while nothing is under way */
 static guint n_binds;
+static bool bind_by_client;          /* it looks at the client's address */
 
 static inline EkStatus
 bind_verify (EkInstance *self, EkCall *call, const EkLogin *login, EkAccount *account)
 {
   n_binds++;
+  call->by_client = bind_by_client;
   if (strcmp (bind_state, "down") == 0)
     return ek_fail (&call->error, EK_DEFER, 0, "server down");
   if (strcmp (bind_state, "broken") == 0)
@@ -45,11 +47,13 @@ static const EkModule bind_module = { .abi = EK_ABI, .build = EK_BUILD, .name = 
 static const char *either_stored = "{PLAIN}looked-up";
 
 /* One that can do both: the block called "asks" verifies, any other one looks up. */
+static bool either_told;             /* of which login the last question was */
 static bool either_empty;            /* nobody is known there; set while nothing is under way */
 
 static inline EkStatus
 either_lookup (EkInstance *self, EkCall *call, const char *name, EkAccount *account)
 {
+  either_told = call->login != NULL;
   if (either_empty || strcmp (name, "anna@e.example") != 0)
     return EK_NOTFOUND;
   static const EkParam fields[] = { { "userdb_home", { "/either", 7 } } };

@@ -192,6 +192,33 @@ test_user_results (void)
 
 static const char *mechanism_results = "";
 
+/* A passdb that looks at whence the client comes: what is remembered counts for one who comes from there.  One that denies is told
+ * of the login, too. */
+static void
+test_by_client (void)
+{
+  EkAuthConf stale = conf;
+
+  stale.cache_stale = (EkTime) { 60 * G_USEC_PER_SEC };
+  stale.cache_max = 10;
+  ek_auth_configure (auth, &stale);
+  for (guint i = 0; i < 2; i++) {
+    bind_by_client = i == 1;
+    g_strlcpy (bind_state, "ok", sizeof bind_state);
+    assert_ok (login_from ("binder", "", "bound@c.example", "bindpass", "192.0.2.1"), "bound@c.example", "/bound");
+    g_strlcpy (bind_state, "down", sizeof bind_state);
+    assert_ok (login_from ("binder", "", "bound@c.example", "bindpass", "192.0.2.1"), "bound@c.example", "/bound");
+    Got other = login_from ("binder", "", "bound@c.example", "bindpass", "192.0.2.2");
+    g_assert_cmpint (other.outcome, ==, i == 1 ? EK_LOGIN_UNAVAILABLE : EK_LOGIN_OK);
+  }
+  bind_by_client = false;
+  g_strlcpy (bind_state, "ok", sizeof bind_state);
+  ek_auth_configure (auth, &conf);
+  either_told = false;
+  assert_ok (by_rule ("one", "looks", "", "", "", "anna@a.example", "geheim"), "anna@a.example", "/one/a.example/anna");
+  g_assert_true (either_told);
+}
+
 /* A login that a mechanism decides: its account, then what it says. */
 static Got
 decide_by_rule (const char *passdbs, const char *userdbs, const char *right, const char *name, const char *expected, bool accept)
@@ -459,6 +486,7 @@ main (int argc, char **argv)
 {
   rig_begin (&argc, &argv);
   g_test_add_func ("/auth-rules/results", test_results);
+  g_test_add_func ("/auth-rules/by-client", test_by_client);
   g_test_add_func ("/auth-rules/result-words", test_result_words);
   g_test_add_func ("/auth-rules/account-results", test_account_results);
   g_test_add_func ("/auth-rules/user-results", test_user_results);
