@@ -295,12 +295,86 @@ test_weaker (void)
     { "{PBKDF2}$1$salt$1000$00", "PBKDF2", 200000, true }, { "{PBKDF2}$1$salt$200000$00", "PBKDF2", 200000, false },
     { "{ARGON2ID}$argon2id$x", "BLF-CRYPT", 12, false }, { "{CRYPT}$y$a$b", "BLF-CRYPT", 12, false }, { "{BLF-CRYPT}$2y$12$a", "ARGON2ID", 0, true },
     { "{SCRAM-SHA-256}x", "BLF-CRYPT", 0, false }, { "{CRAM-MD5}x", "BLF-CRYPT", 0, false }, { "{NOSUCH}x", "BLF-CRYPT", 0, false },
-    { "{SHA}x", "CRYPT", 0, false }, { "{BLF-CRYPT}", "BLF-CRYPT", 12, false }, { "{PBKDF2}$1$", "PBKDF2", 9, false },
+    { "{BLF-CRYPT}", "BLF-CRYPT", 12, false }, { "{PBKDF2}$1$", "PBKDF2", 9, false },
+    /* what is encoded: $6$rounds=6000$a$b, $6$rounds=20000$a$b, $1$a$b, and what is no base64 */
+    { "{SHA512-CRYPT.b64}JDYkcm91bmRzPTYwMDAkYSRi", "SHA512-CRYPT", 20000, true }, { "{SHA512-CRYPT.b64}JDYkcm91bmRzPTIwMDAwJGEkYg==", "SHA512-CRYPT.b64", 20000, false },
+    { "{CRYPT.hex}243124612462", "SHA512-CRYPT", 0, true }, { "{CRYPT.b64}JDYkcm91bmRzPTYwMDAkYSRi", "SHA256-CRYPT", 20000, false }, { "{CRYPT.b64}=", "BLF-CRYPT", 0, false },
+    /* what libcrypt knows besides */
+    { "{CRYPT}$sha1$1500$abc$d", "SHA256-CRYPT", 0, true }, { "{CRYPT}$md5,rounds=5000$abc$$d", "SHA256-CRYPT", 0, true },
+    { "{CRYPT}_J9..CCCCXBrJUJV154M", "SHA256-CRYPT", 0, true }, { "{CRYPT}$3$$8846f7eaee8fb117ad06bdd830b7586c", "SHA256-CRYPT", 0, true },
+    /* Argon2: by memory and passes */
+    { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 0, false }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 3, false },
+    { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 4, true }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 2, false },
+    { "{ARGON2ID}$argon2id$v=19$m=19456,t=3,p=1$a$b", "ARGON2ID", 3, true }, { "{ARGON2ID}$argon2id$v=19$m=32768,t=4,p=1$a$b", "ARGON2ID", 3, true },
+    { "{ARGON2ID}$argon2id$v=19$m=32768,t=6,p=1$a$b", "ARGON2ID", 3, false }, { "{ARGON2ID}$argon2id$v=19$m=1048576,t=1,p=1$a$b", "ARGON2ID", 3, false },
+    { "{ARGON2}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 4, true }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2", 4, true },
+    { "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2I", 5, true }, { "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2I", 4, false },
+    { "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2ID", 0, true }, { "{ARGON2}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2", 0, true },
+    { "{ARGON2I}$argon2i$v=19$m=65536,t=3,p=1$a$b", "ARGON2I", 4, false }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=1,p=1$a$b", "ARGON2I", 1000, false },
+    { "{ARGON2}$argon2id$v=19$m=65536,t=1,p=1$a$b", "ARGON2I", 1000, false }, { "{ARGON2ID}$argon2id$", "ARGON2ID", 9, false },
+    { "{ARGON2ID}", "ARGON2ID", 9, false }, { "{ARGON2ID}$argon2id$v=19$m=,t=", "ARGON2ID", 9, false },
+    { "{ARGON2ID}$argon2id$v=19$m=99999999999999999999,t=99999999999999999999,p=1$a$b", "ARGON2ID", 1000, false },
+    /* yescrypt and the like: in no order with Argon2 */
+    { "{CRYPT}$y$j9T$a$b", "ARGON2ID", 1000, false }, { "{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$a$b", "CRYPT", 11, false }, { "{ARGON2I}$argon2i$x", "CRYPT", 11, false },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     if (ek_password_weaker (ek_str (cases[i].stored), cases[i].scheme, cases[i].cost) != cases[i].weaker)
       g_error ("%s is %sweaker than %s", cases[i].stored, cases[i].weaker ? "not " : "", cases[i].scheme);
+}
+
+/* What is made by some settings is never weaker than these say, nor than those of less cost; and is weaker than those of more. */
+static void
+test_made_is_not_weaker (void)
+{
+  static const struct { const char *scheme; guint cost, more; } cases[] = {
+    { "SHA512-CRYPT", 1000, 1001 }, { "SHA256-CRYPT.b64", 6000, 6001 }, { "BLF-CRYPT", 5, 6 }, { "BLF-CRYPT.hex", 4, 5 }, { "PBKDF2", 1000, 1001 },
+    { "CRYPT", 1, 2 }, { "CRYPT", 2, 3 }, { "CRYPT", 3, 4 }, { "crypt.b64", 5, 6 },
+#ifdef WITH_ARGON2
+    { "ARGON2I", 3, 4 }, { "ARGON2ID", 1, 2 }, { "argon2id.b64", 2, 3 }, { "ARGON2", 1, 2 },
+#endif
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *made = ek_password_make (cases[i].scheme, EK_STR ("geheim"), cases[i].cost, NULL);
+    g_test_message ("%s", made);
+    for (guint cost = 0; cost <= cases[i].cost; cost++)
+      g_assert_false (ek_password_weaker (ek_str (made), cases[i].scheme, cost));
+    g_assert_true (ek_password_weaker (ek_str (made), cases[i].scheme, cases[i].more));
+    g_assert_cmpint (ek_scheme_rank (cases[i].scheme), >=, 3);
+  }
+}
+
+/* CRYPT is what libcrypt likes best.  Where that is yescrypt, its cost is read as crypt_gensalt(3) writes it, of all that are like it. */
+static void
+test_weaker_yescrypt (void)
+{
+  static const char *const prefixes[] = { "$y$", "$gy$", "$7$" };
+  static const char *const untold[] = { "$y$", "$y$j", "$y$j9", "$y$j9T", "$y$j9T.$a$b", "$y$.9T$a$b", "$y$jn.T$a$b", "$y$j9!$a$b", "$gy$j9T", "$7$", "$7$.", "$7$CU...",
+                                       "$7$CU..../...", "$7$C...../....a$b", "$7$CU.........a$b", "$7$!U..../....a$b" };
+
+  if (g_strcmp0 (crypt_preferred_method (), "$y$") != 0) {
+    g_test_skip ("libcrypt likes another scheme best");
+    return;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    for (guint cost = i == 2 ? 6 : 1; cost <= 11; cost++) {
+      char salt[16] = "0123456789abcde", setting[CRYPT_GENSALT_OUTPUT_SIZE];
+      g_assert_nonnull (crypt_gensalt_rn (prefixes[i], cost, salt, sizeof salt, setting, sizeof setting));
+      g_autofree char *stored = g_strconcat ("{CRYPT}", setting, "$hash", NULL);
+      g_test_message ("%u: %s", cost, stored);
+      g_assert_false (ek_password_weaker (ek_str (stored), "CRYPT", 0));
+      g_assert_false (ek_password_weaker (ek_str (stored), "CRYPT", cost));
+      g_assert_true (ek_password_weaker (ek_str (stored), "CRYPT", cost + 1));
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (untold); i++) {
+    g_autofree char *stored = g_strconcat ("{CRYPT}", untold[i], NULL);
+    g_test_message ("%s", stored);
+    g_assert_false (ek_password_weaker (ek_str (stored), "CRYPT", 11));
+  }
+  g_assert_true (ek_password_weaker (EK_STR ("{CRYPT}$y$j.5$a$b"), "CRYPT", 2));       /* less than crypt_gensalt() ever makes */
+  g_assert_true (ek_password_weaker (EK_STR ("{BLF-CRYPT}$2y$12$a"), "CRYPT", 0));
+  g_assert_true (ek_password_weaker (EK_STR ("{CRYPT}abcdefghijklm"), "CRYPT.b64", 0));
 }
 
 static void
@@ -352,6 +426,8 @@ main (int argc, char **argv)
   g_test_add_func ("/scheme/registry", test_registry);
   g_test_add_func ("/scheme/dummy", test_dummy);
   g_test_add_func ("/scheme/weaker", test_weaker);
+  g_test_add_func ("/scheme/weaker/made", test_made_is_not_weaker);
+  g_test_add_func ("/scheme/weaker/yescrypt", test_weaker_yescrypt);
   g_test_add_func ("/scheme/base64", test_base64);
   return g_test_run ();
 }
