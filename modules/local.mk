@@ -10,6 +10,7 @@ include modules/pcre/local.mk
 include modules/lmdb/local.mk
 include modules/cdb/local.mk
 include modules/chain/local.mk
+include modules/mailboxmap/local.mk
 include modules/test/local.mk
 include modules/test_evented/local.mk
 include modules/sqlite/local.mk

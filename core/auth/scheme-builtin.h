@@ -17,6 +17,9 @@ struct Scheme {
   guint       secret_max;            /* bytes that the hash depends on; 0: all */
 };
 
+/* The hash, decoded where .b64 or .hex says so, is appended to `out`, to be wiped; *name is without that.  False: it is not what it says. */
+bool     ek_scheme_decode (EkStr stored, const char *dflt, EkStr *name, EkBuf *out);
+
 EkStatus ek_scheme_crypt_verify (const Scheme *scheme, EkStr secret, EkStr stored, bool raw, GError **error);
 bool     ek_scheme_crypt_make (const Scheme *scheme, EkStr secret, guint cost, EkBuf *out, GError **error);
 /* Appends what crypt(3) gives for a setting that begins with $5$ or $6$; false: that is for crypt(3) to say. */

@@ -205,6 +205,27 @@ ek_password_is_slow (EkStr stored, const char *dflt)
   return rest.n > 0 && !(scheme && (scheme->verify == ek_scheme_plain_verify || scheme->verify == ek_scheme_digest_verify));
 }
 
+static bool
+decode (EkStr text, Encoding encoding, EkBuf *out)
+{
+  if (encoding == B64)
+    return ek_base64_decode (text, out);
+  if (encoding == HEX)
+    return ek_hex_decode (text, out);
+  ek_buf_append (out, text.p, text.n);
+  return true;
+}
+
+bool
+ek_scheme_decode (EkStr stored, const char *dflt, EkStr *name, EkBuf *out)
+{
+  EkStr rest = ek_scheme_split (stored, name);
+  Encoding encoding;
+
+  *name = split_encoding (name->n > 0 ? *name : ek_str (dflt), &encoding);
+  return decode (rest, encoding, out);
+}
+
 bool
 ek_password_open (EkStr stored, const char *scheme, EkBuf *out)
 {
@@ -216,14 +237,7 @@ ek_password_open (EkStr stored, const char *scheme, EkBuf *out)
     name = EK_STR ("PLAIN");
   else if (ek_str_ieq (name, EK_STR ("HMAC-MD5")))         /* Dovecot's other word for it */
     name = EK_STR ("CRAM-MD5");
-  if (rest.n == 0 || !ek_str_ieq (name, ek_str (scheme)))
-    return false;
-  if (encoding == B64)
-    return ek_base64_decode (rest, out);
-  if (encoding == HEX)
-    return ek_hex_decode (rest, out);
-  ek_buf_append (out, rest.p, rest.n);
-  return true;
+  return rest.n > 0 && ek_str_ieq (name, ek_str (scheme)) && decode (rest, encoding, out);
 }
 
 /* The hash alone, in `out`. */

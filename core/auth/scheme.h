@@ -24,6 +24,10 @@
 #define EK_PASSWORD_MAX 1024         /* bytes of a secret; longer ones match nothing */
 #define EK_SCHEME_DEFAULT "BLF-CRYPT"
 
+/* The memory that the module argon2 makes a hash with; its cost is the number of passes. */
+#define EK_ARGON2I_KIB  32768
+#define EK_ARGON2ID_KIB 65536
+
 /* Adds a module's schemes; those that are known already stay.  Any thread; for ever. */
 void ek_scheme_register (const EkSchemeOps *ops);
 bool ek_scheme_known (EkStr name);                 /* also with .b64 or .hex behind it */
@@ -38,7 +42,7 @@ EkStr ek_scheme_split (EkStr stored, EkStr *scheme);
 EkStatus ek_password_verify (EkStr secret, EkStr stored, const char *dflt, GError **error);
 
 /* "{SCHEME}...", to be freed with g_free(); NULL and *error.  `cost` 0 is the scheme's default; else
- * the rounds of SHA*-CRYPT and PBKDF2, the exponent of BLF-CRYPT, as `doveadm pw -r` takes it. */
+ * the rounds of SHA*-CRYPT and PBKDF2, the exponent of BLF-CRYPT, as `doveadm pw -r` takes it, the passes of ARGON2*. */
 char *ek_password_make (const char *scheme, EkStr secret, guint cost, GError **error);
 
 /* Whether comparing with it is work for a thread that does nothing else: hashes that are slow by intent, and those that modules add. */
@@ -48,8 +52,9 @@ bool ek_password_is_slow (EkStr stored, const char *dflt);
  * CLEARTEXT and CLEAR, too, and is what a `stored` without prefix is. */
 bool ek_password_open (EkStr stored, const char *scheme, EkBuf *out);
 
-/* Whether `stored` is kept by a weaker scheme, or by the same at less cost (0: any).  False for those of SCRAM and CRAM-MD5, which are kept
- * so that these work, and for unknown ones. */
+/* Whether `stored` is kept by a weaker scheme, or by the same at less cost (0: any) than ek_password_make() would take: never what that
+ * has made.  yescrypt, gost-yescrypt and scrypt are one scheme here, CRYPT; a hash of Argon2 costs less when it has no more memory and, over
+ * its passes, less work.  False for those of SCRAM and CRAM-MD5, which are kept so that these work, and for unknown ones. */
 bool ek_password_weaker (EkStr stored, const char *scheme, guint cost);
 int  ek_scheme_rank (const char *scheme);          /* 0: the secret itself; 3 and more: hashes made for passwords; -1: in no order */
 

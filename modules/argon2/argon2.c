@@ -3,9 +3,10 @@
  *
  * The stored form is the usual one, $argon2id$v=19$m=65536,t=3,p=1$salt$hash, which Dovecot and the
  * argon2 program write too (libsodium verifies any m and t, but only p=1).  The cost is t, the number
- * of passes; memory stays at libsodium's figures for interactive use.
+ * of passes; memory stays at libsodium's figures for interactive use, which the core knows (ek_password_weaker).
  */
 #include <ekiden/ekiden.h>
+#include "auth/scheme.h"
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
@@ -14,12 +15,12 @@ static const struct {
   const char *name, *prefix;
   int         algorithm;
   guint       cost_min, cost;
-  gsize       memory;
+  gsize       memory_kib;
 } variants[] = {
   { "ARGON2I", "$argon2i$", crypto_pwhash_ALG_ARGON2I13, crypto_pwhash_argon2i_OPSLIMIT_MIN,
-    crypto_pwhash_argon2i_OPSLIMIT_INTERACTIVE, crypto_pwhash_argon2i_MEMLIMIT_INTERACTIVE },
+    crypto_pwhash_argon2i_OPSLIMIT_INTERACTIVE, EK_ARGON2I_KIB },
   { "ARGON2ID", "$argon2id$", crypto_pwhash_ALG_ARGON2ID13, crypto_pwhash_argon2id_OPSLIMIT_MIN,
-    3, crypto_pwhash_argon2id_MEMLIMIT_INTERACTIVE },
+    3, EK_ARGON2ID_KIB },
 };
 
 #define COST_MAX 1000                /* passes: each takes tens of milliseconds */
@@ -72,8 +73,8 @@ argon2_make (const char *scheme, EkStr secret, guint cost, GError **error)
     return NULL;
   }
   if (sodium_init () < 0
-      || crypto_pwhash_str_alg (hash, secret.p, secret.n, cost ? cost : variants[v].cost, variants[v].memory,
-                                variants[v].algorithm) != 0) {
+      || crypto_pwhash_str_alg (hash, secret.p, secret.n, cost ? cost : variants[v].cost,
+                                variants[v].memory_kib * 1024, variants[v].algorithm) != 0) {
     ek_fail (error, EK_DEFER, ENOMEM, "no memory for a hash of scheme %s", scheme);
     return NULL;
   }

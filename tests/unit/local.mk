@@ -64,6 +64,12 @@ tests_unit_test_result_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 tests_unit_test_chain_SOURCES = tests/unit/test-chain.c
 tests_unit_test_chain_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_chain_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+if WITH_MAILBOXMAP
+check_PROGRAMS += tests/unit/test-mailboxmap
+endif
+tests_unit_test_mailboxmap_SOURCES = tests/unit/test-mailboxmap.c
+tests_unit_test_mailboxmap_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_mailboxmap_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_LUA
 check_PROGRAMS += tests/unit/test-lua
 endif

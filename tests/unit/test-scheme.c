@@ -46,6 +46,18 @@ static const char *const made_elsewhere[] = {
   "{CRYPT}$y$j9T$OQFIlFUmfwx2lKIUHRodo.$o73duDe/2A9NaPjR64TII27.X8joTeeKpLr4L4/ijc4",
   "{CRYPT}$gy$j9T$UVg5MDElFjFxELt8XnyXI0$oIDqH8522/lbQ.FMmZpO8nQ6dgwrpzJwxo6s/.b8MnA",
   "{CRYPT}$7$CU..../....LRTYv2gUUpTLe8do5H/GQ/$kjI.zmE6L.3hrwqOF0GZ5Dxz0yKM0Ue9jTy91iFJp7D",
+  /* crypt(3): sha1crypt, SunMD5 with its rounds in three ways, BSDi's DES, NT, and BLF-CRYPT by its other names */
+  "{CRYPT}$sha1$1500$Kq3nZ0fT$cbzEDj99o3fMERdmNELbLujl1p5H",
+  "{CRYPT}$md5$BPm.fm03$$t1l3BzuJi6oMUnUT3EZ7y1",
+  "{CRYPT}$md5,rounds=5000$GUBv0xjJ$$L3R81pIM0evklLXP/eyob/",
+  "{CRYPT}$md5$rounds=904$GUBv0xjJ$vs.qGFRyh8pPJh3XA6rRN/",
+  "{CRYPT}_J9..rasmPjIC/ZyglrU",
+  "{CRYPT}$3$$481c35f91d1876df0ee4fd1dbf6d8f90",
+  "{CRYPT}$2a$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6",
+  "{BLF-CRYPT}$2a$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6",
+  "{CRYPT}$2b$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6",
+  "{BLF-CRYPT}$2b$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6",
+  "{BLF-CRYPT}$2x$05$W6rb0HZrOclAvwG3cgU/HefA74jGhATzKozbZ97ySlvRo7kTEN35a",
   /* openssl passwd -6, -1 */
   "{SHA512-CRYPT}$6$abcdefgh$iXvuuY5zLdDD5vqAI/71Q3iTu3RW7Lnpqffx5zIf6fiD1351IveJBDeAeIWBnjw7fIGsFVC7vAt5ZGDrxsJJ41",
   "{MD5-CRYPT}$1$abcdefgh$Dni7N6g9w/PUrRedkpPDw0",
@@ -72,6 +84,68 @@ test_vectors (void)
     if (!strstr (stored.p, "DES"))       /* which reads eight bytes */
       g_assert_cmpint (ek_password_verify (EK_STR (SECRET "\0x"), stored, "PLAIN", &error), ==, EK_FAIL);
     g_assert_no_error (error);
+  }
+}
+
+/* Those that are known by their authors' or others' tests, of other secrets than ours. */
+static void
+test_known (void)
+{
+  static const struct { const char *secret, *stored; } known[] = {
+    { "password", "{CRYPT}$sha1$64000$wnUR8T1U$vt1TFQ50tBMFgkflAFAOer2CwdYZ" }, { "password", "{CRYPT}$sha1$40000$jtNX3nZ2$hBNaIXkt4wBI2o5rsi8KejSjNqIq" },
+    { "test", "{CRYPT}$md5$rounds=904$Vc3VgyFx44iS8.Yu$Scf90iLWN6O6mT9TA06NK/" },
+    { "Don41dL33", "{CRYPT}$md5$rounds=904$ZZZig8GS.S0pRNhc$dw5NMYJoxLlnFq4E.phLy." }, { "U*U*U*U*", "{CRYPT}_J9..CCCCXBrJUJV154M" },
+    { "password", "{CRYPT}$3$$8846f7eaee8fb117ad06bdd830b7586c" }, { "", "{CRYPT}$3$$31d6cfe0d16ae931b73c59d7e0c089c0" },
+    { "U*U", "{BLF-CRYPT}$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" },
+    { "U*U", "{CRYPT}$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" },
+    { "\xa3", "{CRYPT}$2a$05$/OK.fbVrR/bpIqNJ5ianF.Sa7shbm4.OzKpvFnX1pQLmQW96oUlCq" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++) {
+    g_test_message ("%s", known[i].stored);
+    g_assert_cmpint (ek_password_verify (ek_str (known[i].secret), ek_str (known[i].stored), "PLAIN", NULL), ==, EK_OK);
+    g_assert_cmpint (ek_password_verify (EK_STR ("passwort"), ek_str (known[i].stored), "PLAIN", NULL), ==, EK_FAIL);
+  }
+}
+
+/* Of all that crypt(3) knows: locked as shadow(5) has it matches nobody, and so does what is cut, or what it cannot read, which is told.  Not
+ * one of them is ever right. */
+static void
+test_locked_or_malformed (void)
+{
+  static const char *const whole[] = {
+    "$y$j9T$OQFIlFUmfwx2lKIUHRodo.$o73duDe/2A9NaPjR64TII27.X8joTeeKpLr4L4/ijc4", "$gy$j9T$UVg5MDElFjFxELt8XnyXI0$oIDqH8522/lbQ.FMmZpO8nQ6dgwrpzJwxo6s/.b8MnA",
+    "$7$CU..../....LRTYv2gUUpTLe8do5H/GQ/$kjI.zmE6L.3hrwqOF0GZ5Dxz0yKM0Ue9jTy91iFJp7D", "$2y$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6",
+    "$2a$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6", "$2b$05$W6rb0HZrOclAvwG3cgU/HeLfdRZI2V8CBPSvSWklE5s2haNUcWss6",
+    "$sha1$1500$Kq3nZ0fT$cbzEDj99o3fMERdmNELbLujl1p5H", "$md5$BPm.fm03$$t1l3BzuJi6oMUnUT3EZ7y1", "$md5,rounds=5000$GUBv0xjJ$$L3R81pIM0evklLXP/eyob/",
+    "_J9..rasmPjIC/ZyglrU", "$3$$481c35f91d1876df0ee4fd1dbf6d8f90", "$1$l1jqdSqr$ZyJFnSQ0Uzbc7Jjr/N45X0", "PIrYHmUl42JIg",
+    "$5$k/rO.finPAUXfpuj$TAy7i0lojCLlyEZRAhaagf4ZUbp/4ESc5A7RhCDgI9A",
+    "$6$uhWZb8m4oSkotZoF$DLCrIZ/ClS7k.ei2vwedtdKmk4EylE9IuCV7RTcP8u9skhkgbTRAgKAe/brrbv5lfICTsx9c3igZVbqg4TaQU0",
+  };
+  static const char *const unreadable[] = {
+    "$y$", "$y$j9T", "$gy$", "$gy$j9T$a!b$x", "$7$", "$7$CU", "$2a$", "$2b$05$CC", "$2b$03$CCCCCCCCCCCCCCCCCCCCC.", "$2a$32$CCCCCCCCCCCCCCCCCCCCC.x", "$2$05$CCCCCCCCCCCCCCCCCCCCC.x",
+    "$2b$05$CCCCCCCCCC:CCCCCCCCCC.x", "$sha1$", "$sha1$abc$x$", "$sha1$1500$", "$md5", "$md5,rounds=x$abc$$x", "$md5,rounds=99999999999$abc$$x", "_J9..", "_J9..CCC",
+    "_J9..CC:CXBrJUJV154M", "$3", "$4$abc$def",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (whole); i++)
+    for (guint how = 0; how < 4; how++) {
+      static const char *const locks[] = { "!", "!!", "*", "*LK*" };
+      g_autofree char *locked = g_strconcat ("{CRYPT}", locks[how], whole[i], NULL);
+      g_autofree char *cut = g_strdup_printf ("{CRYPT}%.*s", (int) (strlen (whole[i]) - 1 - how), whole[i]);
+      g_autoptr (GError) error = NULL;
+      g_test_message ("%s, %s", locked, cut);
+      g_assert_cmpint (ek_password_verify (EK_STR (SECRET), ek_str (locked), "PLAIN", &error), ==, EK_FAIL);
+      g_assert_no_error (error);
+      if (how == 0 || how == 3)
+        g_assert_cmpint (ek_password_verify (EK_STR (SECRET), ek_str (cut), "PLAIN", NULL), !=, EK_OK);
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (unreadable); i++) {
+    g_autofree char *stored = g_strconcat ("{CRYPT}", unreadable[i], NULL);
+    g_autoptr (GError) error = NULL;
+    g_test_message ("%s", stored);
+    g_assert_cmpint (ek_password_verify (EK_STR ("x"), ek_str (stored), "PLAIN", &error), ==, EK_DEFER);
+    g_assert_nonnull (strstr (error->message, "crypt(3) does not know such a hash"));
   }
 }
 
@@ -295,12 +369,86 @@ test_weaker (void)
     { "{PBKDF2}$1$salt$1000$00", "PBKDF2", 200000, true }, { "{PBKDF2}$1$salt$200000$00", "PBKDF2", 200000, false },
     { "{ARGON2ID}$argon2id$x", "BLF-CRYPT", 12, false }, { "{CRYPT}$y$a$b", "BLF-CRYPT", 12, false }, { "{BLF-CRYPT}$2y$12$a", "ARGON2ID", 0, true },
     { "{SCRAM-SHA-256}x", "BLF-CRYPT", 0, false }, { "{CRAM-MD5}x", "BLF-CRYPT", 0, false }, { "{NOSUCH}x", "BLF-CRYPT", 0, false },
-    { "{SHA}x", "CRYPT", 0, false }, { "{BLF-CRYPT}", "BLF-CRYPT", 12, false }, { "{PBKDF2}$1$", "PBKDF2", 9, false },
+    { "{BLF-CRYPT}", "BLF-CRYPT", 12, false }, { "{PBKDF2}$1$", "PBKDF2", 9, false },
+    /* what is encoded: $6$rounds=6000$a$b, $6$rounds=20000$a$b, $1$a$b, and what is no base64 */
+    { "{SHA512-CRYPT.b64}JDYkcm91bmRzPTYwMDAkYSRi", "SHA512-CRYPT", 20000, true }, { "{SHA512-CRYPT.b64}JDYkcm91bmRzPTIwMDAwJGEkYg==", "SHA512-CRYPT.b64", 20000, false },
+    { "{CRYPT.hex}243124612462", "SHA512-CRYPT", 0, true }, { "{CRYPT.b64}JDYkcm91bmRzPTYwMDAkYSRi", "SHA256-CRYPT", 20000, false }, { "{CRYPT.b64}=", "BLF-CRYPT", 0, false },
+    /* what libcrypt knows besides */
+    { "{CRYPT}$sha1$1500$abc$d", "SHA256-CRYPT", 0, true }, { "{CRYPT}$md5,rounds=5000$abc$$d", "SHA256-CRYPT", 0, true },
+    { "{CRYPT}_J9..CCCCXBrJUJV154M", "SHA256-CRYPT", 0, true }, { "{CRYPT}$3$$8846f7eaee8fb117ad06bdd830b7586c", "SHA256-CRYPT", 0, true },
+    /* Argon2: by memory and passes */
+    { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 0, false }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 3, false },
+    { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 4, true }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 2, false },
+    { "{ARGON2ID}$argon2id$v=19$m=19456,t=3,p=1$a$b", "ARGON2ID", 3, true }, { "{ARGON2ID}$argon2id$v=19$m=32768,t=4,p=1$a$b", "ARGON2ID", 3, true },
+    { "{ARGON2ID}$argon2id$v=19$m=32768,t=6,p=1$a$b", "ARGON2ID", 3, false }, { "{ARGON2ID}$argon2id$v=19$m=1048576,t=1,p=1$a$b", "ARGON2ID", 3, false },
+    { "{ARGON2}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2ID", 4, true }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=3,p=1$a$b", "ARGON2", 4, true },
+    { "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2I", 5, true }, { "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2I", 4, false },
+    { "{ARGON2I}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2ID", 0, true }, { "{ARGON2}$argon2i$v=19$m=32768,t=4,p=1$a$b", "ARGON2", 0, true },
+    { "{ARGON2I}$argon2i$v=19$m=65536,t=3,p=1$a$b", "ARGON2I", 4, false }, { "{ARGON2ID}$argon2id$v=19$m=65536,t=1,p=1$a$b", "ARGON2I", 1000, false },
+    { "{ARGON2}$argon2id$v=19$m=65536,t=1,p=1$a$b", "ARGON2I", 1000, false }, { "{ARGON2ID}$argon2id$", "ARGON2ID", 9, false },
+    { "{ARGON2ID}", "ARGON2ID", 9, false }, { "{ARGON2ID}$argon2id$v=19$m=,t=", "ARGON2ID", 9, false },
+    { "{ARGON2ID}$argon2id$v=19$m=99999999999999999999,t=99999999999999999999,p=1$a$b", "ARGON2ID", 1000, false },
+    /* yescrypt and the like: in no order with Argon2 */
+    { "{CRYPT}$y$j9T$a$b", "ARGON2ID", 1000, false }, { "{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$a$b", "CRYPT", 11, false }, { "{ARGON2I}$argon2i$x", "CRYPT", 11, false },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
     if (ek_password_weaker (ek_str (cases[i].stored), cases[i].scheme, cases[i].cost) != cases[i].weaker)
       g_error ("%s is %sweaker than %s", cases[i].stored, cases[i].weaker ? "not " : "", cases[i].scheme);
+}
+
+/* What is made by some settings is never weaker than these say, nor than those of less cost; and is weaker than those of more. */
+static void
+test_made_is_not_weaker (void)
+{
+  static const struct { const char *scheme; guint cost, more; } cases[] = {
+    { "SHA512-CRYPT", 1000, 1001 }, { "SHA256-CRYPT.b64", 6000, 6001 }, { "BLF-CRYPT", 5, 6 }, { "BLF-CRYPT.hex", 4, 5 }, { "PBKDF2", 1000, 1001 },
+    { "CRYPT", 1, 2 }, { "CRYPT", 2, 3 }, { "CRYPT", 3, 4 }, { "crypt.b64", 5, 6 },
+#ifdef WITH_ARGON2
+    { "ARGON2I", 3, 4 }, { "ARGON2ID", 1, 2 }, { "argon2id.b64", 2, 3 }, { "ARGON2", 1, 2 },
+#endif
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *made = ek_password_make (cases[i].scheme, EK_STR ("geheim"), cases[i].cost, NULL);
+    g_test_message ("%s", made);
+    for (guint cost = 0; cost <= cases[i].cost; cost++)
+      g_assert_false (ek_password_weaker (ek_str (made), cases[i].scheme, cost));
+    g_assert_true (ek_password_weaker (ek_str (made), cases[i].scheme, cases[i].more));
+    g_assert_cmpint (ek_scheme_rank (cases[i].scheme), >=, 3);
+  }
+}
+
+/* CRYPT is what libcrypt likes best.  Where that is yescrypt, its cost is read as crypt_gensalt(3) writes it, of all that are like it. */
+static void
+test_weaker_yescrypt (void)
+{
+  static const char *const prefixes[] = { "$y$", "$gy$", "$7$" };
+  static const char *const untold[] = { "$y$", "$y$j", "$y$j9", "$y$j9T", "$y$j9T.$a$b", "$y$.9T$a$b", "$y$jn.T$a$b", "$y$j9!$a$b", "$gy$j9T", "$7$", "$7$.", "$7$CU...",
+                                       "$7$CU..../...", "$7$C...../....a$b", "$7$CU.........a$b", "$7$!U..../....a$b" };
+
+  if (g_strcmp0 (crypt_preferred_method (), "$y$") != 0) {
+    g_test_skip ("libcrypt likes another scheme best");
+    return;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++)
+    for (guint cost = i == 2 ? 6 : 1; cost <= 11; cost++) {
+      char salt[16] = "0123456789abcde", setting[CRYPT_GENSALT_OUTPUT_SIZE];
+      g_assert_nonnull (crypt_gensalt_rn (prefixes[i], cost, salt, sizeof salt, setting, sizeof setting));
+      g_autofree char *stored = g_strconcat ("{CRYPT}", setting, "$hash", NULL);
+      g_test_message ("%u: %s", cost, stored);
+      g_assert_false (ek_password_weaker (ek_str (stored), "CRYPT", 0));
+      g_assert_false (ek_password_weaker (ek_str (stored), "CRYPT", cost));
+      g_assert_true (ek_password_weaker (ek_str (stored), "CRYPT", cost + 1));
+    }
+  for (guint i = 0; i < G_N_ELEMENTS (untold); i++) {
+    g_autofree char *stored = g_strconcat ("{CRYPT}", untold[i], NULL);
+    g_test_message ("%s", stored);
+    g_assert_false (ek_password_weaker (ek_str (stored), "CRYPT", 11));
+  }
+  g_assert_true (ek_password_weaker (EK_STR ("{CRYPT}$y$j.5$a$b"), "CRYPT", 2));       /* less than crypt_gensalt() ever makes */
+  g_assert_true (ek_password_weaker (EK_STR ("{BLF-CRYPT}$2y$12$a"), "CRYPT", 0));
+  g_assert_true (ek_password_weaker (EK_STR ("{CRYPT}abcdefghijklm"), "CRYPT.b64", 0));
 }
 
 static void
@@ -343,6 +491,8 @@ main (int argc, char **argv)
   ek_scheme_register (ek_module_argon2.scheme);
 #endif
   g_test_add_func ("/scheme/vectors", test_vectors);
+  g_test_add_func ("/scheme/known", test_known);
+  g_test_add_func ("/scheme/locked-or-malformed", test_locked_or_malformed);
   g_test_add_func ("/scheme/sha-crypt", test_sha_crypt);
   g_test_add_func ("/scheme/default", test_default_scheme);
   g_test_add_func ("/scheme/unusable", test_unusable);
@@ -352,6 +502,8 @@ main (int argc, char **argv)
   g_test_add_func ("/scheme/registry", test_registry);
   g_test_add_func ("/scheme/dummy", test_dummy);
   g_test_add_func ("/scheme/weaker", test_weaker);
+  g_test_add_func ("/scheme/weaker/made", test_made_is_not_weaker);
+  g_test_add_func ("/scheme/weaker/yescrypt", test_weaker_yescrypt);
   g_test_add_func ("/scheme/base64", test_base64);
   return g_test_run ();
 }

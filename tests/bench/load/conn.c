@@ -23,6 +23,8 @@ atomic_int next_op, failed, done_ops;
 double *lat;
 SSL_CTX *tctx;
 
+static SSL_CTX **named; /* -C: of each user */
+
 double
 now (void)
 {
@@ -79,6 +81,43 @@ c_open (struct conn *c)
     return -1;
   }
   return 0;
+}
+
+static SSL_CTX *
+client_context (void)
+{
+  SSL_CTX *made = SSL_CTX_new (TLS_client_method ());
+  SSL_CTX_set_verify (made, SSL_VERIFY_NONE, NULL);
+  SSL_CTX_set_session_cache_mode (made, SSL_SESS_CACHE_OFF);
+  return made;
+}
+
+/* All that a handshake needs but itself, so that it is done before anything is measured. */
+void
+tls_begin (void)
+{
+  char path[4096];
+  tctx = client_context ();
+  if (!o.certificates)
+    return;
+  named = calloc (o.users, sizeof *named);
+  for (int i = 0; i < o.users; i++) {
+    snprintf (path, sizeof path, o.certificates, i + 1);
+    named[i] = client_context ();
+    if (SSL_CTX_use_certificate_chain_file (named[i], path) != 1 || SSL_CTX_use_PrivateKey_file (named[i], path, SSL_FILETYPE_PEM) != 1) {
+      fprintf (stderr, "mailload: %s has no certificate and key\n", path);
+      exit (2);
+    }
+  }
+}
+
+/* The handshake, with the certificate of user `number` where there are any. */
+int
+c_tls (struct conn *c, int number)
+{
+  c->ssl = SSL_new (named ? named[number % o.users] : tctx);
+  SSL_set_fd (c->ssl, c->fd);
+  return SSL_connect (c->ssl) == 1 ? 0 : -1;
 }
 
 void

@@ -28,12 +28,8 @@ imap_login (struct conn *c, const char *user, int number)
 {
   if (c_open (c))
     return -1;
-  if (o.tls_direct) { /* implicit TLS */
-    c->ssl = SSL_new (tctx);
-    SSL_set_fd (c->ssl, c->fd);
-    if (SSL_connect (c->ssl) != 1)
-      return -1;
-  }
+  if (o.tls_direct && c_tls (c, number)) /* implicit TLS */
+    return -1;
   if (!c_line (c, NULL))
     return -1;
   if (o.mech)

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 struct options {
-  const char *host, *user, *pass, *domain, *box, *exec, *tls, *out, *from, *mech, *token_file;
+  const char *host, *user, *pass, *domain, *box, *exec, *tls, *out, *from, *mech, *token_file, *certificates;
   int port, sessions, n, size, rcpts, users, per_conn, lmtp, pipeline, idle_s, pause_ms, rate, tls_direct, check;
   char **tokens;
   int n_tokens;
@@ -47,6 +47,8 @@ struct conn {
 
 double now (void);
 int c_open (struct conn *c);
+void tls_begin (void);
+int c_tls (struct conn *c, int number);
 void c_close (struct conn *c);
 int c_fill (struct conn *c);
 /* one line without its CRLF; NULL at an error; valid until the next call */

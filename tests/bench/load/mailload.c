@@ -14,7 +14,7 @@
  *   mailload steady -p PORT -U 'user%d' -W pass -n COMMANDS -s SESSIONS -w PAUSE_MS
  *                                    sessions that ask NOOP and FETCH in turns, with pauses: their latency
  *   mailload idle   -p PORT -U 'user%d' -W pass -n CONNS -u USERS -x 'COMMAND'
- *                   (imap, append, login and idle take -S: implicit TLS)
+ *                   (imap, append, login and idle take -S: implicit TLS, and with it -C 'FILE%d': each user's certificate and key)
  *   mailload pop3   -p PORT -U user -W pass [-n N]
  *   mailload tls    -p PORT -T smtp|imap|pop3|none -n N -s SESSIONS
  *   mailload echo   -n N                            loopback TCP round trips, one pair of threads
@@ -54,6 +54,7 @@ read_options (int argc, char **argv)
     { 't', &o.idle_s, NULL }, { 'f', NULL, &o.from },
     { 'A', NULL, &o.mech },   { 'K', NULL, &o.token_file },
     { 'w', &o.pause_ms, NULL }, { 'R', &o.rate, NULL },
+    { 'C', NULL, &o.certificates },
   };
   const struct {
     char letter;
@@ -66,7 +67,7 @@ read_options (int argc, char **argv)
   };
   int ch;
   optind = 2;
-  while ((ch = getopt (argc, argv, "h:p:s:n:z:r:u:k:LPSvd:U:W:c:M:x:T:o:t:f:A:K:w:R:")) != -1) {
+  while ((ch = getopt (argc, argv, "h:p:s:n:z:r:u:k:LPSvd:U:W:c:M:x:T:o:t:f:A:K:w:R:C:")) != -1) {
     if (ch == '?')
       exit (2);
     if (ch == 'c' && o.ncmd < 64)
@@ -103,9 +104,7 @@ main (int argc, char **argv)
     read_tokens (o.token_file);
   if (!strcmp (mode, "verify"))
     return verify ();
-  tctx = SSL_CTX_new (TLS_client_method ());
-  SSL_CTX_set_verify (tctx, SSL_VERIFY_NONE, NULL);
-  SSL_CTX_set_session_cache_mode (tctx, SSL_SESS_CACHE_OFF);
+  tls_begin ();
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     if (strcmp (mode, modes[i].name))
       continue;

@@ -84,6 +84,14 @@ oauthbearer (struct conn *c, const char *user, int number)
   return n < TEXT_MAX ? send_base64 (c, "a AUTHENTICATE OAUTHBEARER ", text, n) : -1;
 }
 
+static int
+xoauth2 (struct conn *c, const char *user, int number)
+{
+  char text[TEXT_MAX];
+  int n = snprintf (text, sizeof text, "user=%s\1auth=Bearer %s\1\1", user, o.tokens[number % o.n_tokens]);
+  return n < TEXT_MAX ? send_base64 (c, "a AUTHENTICATE XOAUTH2 ", text, n) : -1;
+}
+
 /* ---- SCRAM ---- */
 
 static void
@@ -108,21 +116,38 @@ mac (const EVP_MD *md, const unsigned char *key, const char *text, unsigned char
   HMAC (md, key, EVP_MD_get_size (md), (const unsigned char *)text, strlen (text), to, &len);
 }
 
+/* The gs2 header and what the channel gives for it (RFC 9266), in base64; -1: there is no channel. */
+static int
+channel (struct conn *c, const char *header, int plus, char *to)
+{
+  static const char label[] = "EXPORTER-Channel-Binding";
+  unsigned char all[64];
+  size_t n = strlen (header);
+  memcpy (all, header, n);
+  if (plus && (!c->ssl || SSL_export_keying_material (c->ssl, all + n, 32, label, sizeof label - 1, (const unsigned char *)"", 0, 1) != 1))
+    return -1;
+  EVP_EncodeBlock ((unsigned char *)to, all, (int)n + (plus ? 32 : 0));
+  return 0;
+}
+
 static int
 scram (struct conn *c, const char *user, const EVP_MD *md, const char *name)
 {
   static atomic_int serial;
-  char bare[256], first[TEXT_MAX + 4], salt[256], nonce[256], last[600], all[2 * TEXT_MAX], word[64], proof[128];
+  char bare[256], first[TEXT_MAX + 4], salt[256], nonce[256], last[600], all[2 * TEXT_MAX], word[64], proof[128], bound[128];
   unsigned char key[EVP_MAX_MD_SIZE], client[EVP_MAX_MD_SIZE], stored[EVP_MAX_MD_SIZE], signature[EVP_MAX_MD_SIZE];
-  int rounds, size = EVP_MD_get_size (md);
+  int rounds, size = EVP_MD_get_size (md), plus = strstr (name, "-PLUS") != NULL;
+  const char *header = plus ? "p=tls-exporter,," : "n,,";
+  if (channel (c, header, plus, bound))
+    return -1;
   snprintf (bare, sizeof bare, "n=%s,r=%08x%08xmailload", user, (unsigned)getpid (), (unsigned)atomic_fetch_add (&serial, 1));
-  snprintf (all, sizeof all, "n,,%s", bare);
+  snprintf (all, sizeof all, "%s%s", header, bare);
   snprintf (word, sizeof word, "a AUTHENTICATE %s ", name);
   send_base64 (c, word, all, strlen (all));
   if (challenge (c, first) < 0 || sscanf (first, "r=%255[^,],s=%255[^,],i=%d", nonce, salt, &rounds) != 3)
     return -1;
   salted (md, salt, rounds, key);
-  snprintf (last, sizeof last, "c=biws,r=%s", nonce);
+  snprintf (last, sizeof last, "c=%s,r=%s", bound, nonce);
   snprintf (all, sizeof all, "%s,%s,%s", bare, first, last);
   mac (md, key, "Client Key", client);
   EVP_Digest (client, size, stored, NULL, md, NULL);
@@ -149,10 +174,14 @@ imap_auth (struct conn *c, const char *user, int number)
     rc = cram_md5 (c, user);
   else if (!strcmp (o.mech, "SCRAM-SHA-1"))
     rc = scram (c, user, EVP_sha1 (), o.mech);
-  else if (!strcmp (o.mech, "SCRAM-SHA-256"))
+  else if (!strcmp (o.mech, "SCRAM-SHA-256") || !strcmp (o.mech, "SCRAM-SHA-256-PLUS"))
     rc = scram (c, user, EVP_sha256 (), o.mech);
   else if (!strcmp (o.mech, "OAUTHBEARER") && o.n_tokens)
     rc = oauthbearer (c, user, number);
+  else if (!strcmp (o.mech, "XOAUTH2") && o.n_tokens)
+    rc = xoauth2 (c, user, number);
+  else if (!strcmp (o.mech, "EXTERNAL"))
+    rc = c_printf (c, "a AUTHENTICATE EXTERNAL =\r\n");
   return rc ? rc : imap_wait (c, "a");
 }
 

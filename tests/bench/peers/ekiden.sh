@@ -5,8 +5,8 @@
 # MODE: virtual (SMTP in, Maildirs; default), relay (to SINK_PORT), dead (to a port where nobody listens), imap
 # (virtual, with SMTP, IMAP and all that the full set has).  EKIDEN_BUILD: the build folder (default: build in
 # the tree); users user1 ... userN at bench.test may log in without the domain too; SCHEME: PLAIN (default) or
-# SHA512-CRYPT; EKIDEN_EXTRA: text added to the configuration, EKIDEN_ROLES: settings of its block roles, IMAP_ROWS: of its
-# listener imap.
+# SHA512-CRYPT; EKIDEN_EXTRA: text added to the configuration, EKIDEN_ROLES: settings of its block roles, IMAP_ROWS and
+# IMAPS_ROWS: of its listeners imap and imaps.
 # shellcheck source=tests/bench/peers/common.sh
 . "$(dirname "$0")/common.sh"
 MODE=${2:-virtual}
@@ -65,6 +65,7 @@ listener \"imaps\" {
   address  = 127.0.0.1:${IMAPS_PORT:-1993}
   protocol = imap
   tls      = implicit
+${IMAPS_ROWS:-}
 }"
   case $MODE in
   virtual*) imap='' ;;

@@ -1,0 +1,9 @@
+EXTRA_LTLIBRARIES += %D%/mailboxmap.la %D%/libbuiltin.la
+modules_mailboxmap_mailboxmap_la_SOURCES = %D%/mailboxmap.c
+modules_mailboxmap_mailboxmap_la_LDFLAGS = $(module_link)
+modules_mailboxmap_mailboxmap_la_CFLAGS = $(AM_CFLAGS)
+modules_mailboxmap_mailboxmap_la_LIBADD = libekiden.la $(CORE_LIBS)
+modules_mailboxmap_libbuiltin_la_SOURCES = $(modules_mailboxmap_mailboxmap_la_SOURCES)
+modules_mailboxmap_libbuiltin_la_CPPFLAGS = $(builtin_cppflags)
+modules_mailboxmap_libbuiltin_la_CFLAGS = $(AM_CFLAGS)
+EXTRA_DIST += %D%/README.md
