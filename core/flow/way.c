@@ -68,12 +68,21 @@ ek_way_read (EkPool *pool, EkStr value, EkWay *way)
 
 /* ---- names ---- */
 
-EkInstance *
-ek_way_transport (const EkGeneration *gen, const char *name)
+/* A block that only listeners refer to, as a protocol, is not there where mail is carried out. */
+static EkInstance *
+find (const EkGeneration *gen, const char *name)
 {
   EkInstance *found = ek_generation_instance (gen, name, 1u << EK_TABLE_TRANSPORT);
 
-  return found == NULL && strcmp (name, "relay") == 0 ? ek_generation_instance (gen, "smtp", 1u << EK_TABLE_TRANSPORT) : found;
+  return found && (ek_instance_roles (found) & EK_ROLE_BIT (EK_ROLE_RELAY)) ? found : NULL;
+}
+
+EkInstance *
+ek_way_transport (const EkGeneration *gen, const char *name)
+{
+  EkInstance *found = find (gen, name);
+
+  return found == NULL && strcmp (name, "relay") == 0 ? find (gen, "smtp") : found;
 }
 
 char *
@@ -83,7 +92,7 @@ ek_way_names (const EkGeneration *gen)
 
   for (guint i = 0; i < ek_generation_n_instances (gen); i++) {
     const EkInstance *self = ek_generation_instance_at (gen, i);
-    if (self->module && self->module->transport && strcmp (self->name, "relay") != 0)
+    if (strcmp (self->name, "relay") != 0 && find (gen, self->name))
       g_string_append_printf (names, "%s, ", self->name);
   }
   if (ek_way_transport (gen, "relay"))
