@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "conf/edit.h"
+#include "flow/domain.h"
+#include "flow/way.h"
 #include "module/show.h"
 #include "proc/plan.h"
 #include <unistd.h>
@@ -48,14 +50,17 @@ check (int argc, char **argv)
   if (!no_files)
     ek_plan_check_certificates (conf, problems);
   g_autoptr (EkGeneration) gen = ek_generation_new (conf, EK_ROLES_ALL, problems);
+  if (gen && !no_files)
+    ek_ways_check (((const EkRoutingConf *) ek_generation_values (gen, &ek_routing_block, NULL))->transports, problems, true);
+  bool good = ek_problems_count (problems) == 0;
   if (json) {
-    ek_buf_printf (&out, "{\"ok\":%s,\"count\":%u,\"problems\":", gen ? "true" : "false", ek_problems_count (problems));
+    ek_buf_printf (&out, "{\"ok\":%s,\"count\":%u,\"problems\":", good ? "true" : "false", ek_problems_count (problems));
     ek_problems_json (problems, &out);
     ek_buf_appends (&out, "}\n");
   } else
     ek_problems_print (problems, &out);
   ek_cli_write (json ? STDOUT_FILENO : STDERR_FILENO, &out);
-  return gen ? EK_EXIT_OK : EK_EXIT_FAILED;
+  return good ? EK_EXIT_OK : EK_EXIT_FAILED;
 }
 
 /* ---- show ---- */

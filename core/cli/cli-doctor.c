@@ -6,6 +6,7 @@
 #include "cli/doctor.h"
 #include "conf/option.h"
 #include "flow/domain.h"
+#include "flow/way.h"
 #include "proc/confine.h"
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +75,12 @@ check_configuration (EkDoctor *self, const char *path)
   const EkProblem *p;
 
   self->gen = ek_generation_new (ek_conf_load (path, 0, problems), EK_ROLES_ALL, problems);
+  if (self->gen)
+    ek_ways_check (((const EkRoutingConf *) ek_generation_values (self->gen, &ek_routing_block, NULL))->transports, problems, true);
   for (guint i = 0; (p = ek_problems_get (problems, i)); i++)
     ek_doctor_say (self, EK_DR_PROBLEM, "configuration", "%s:%u: %s\ncorrect it; ekiden config check shows whether it is right", p->file ? p->file : path,
                    p->line, p->text);
-  if (self->gen)
+  if (self->gen && ek_problems_count (problems) == 0)
     ek_doctor_say (self, EK_DR_OK, "configuration", "%s has no errors", path);
 }
 

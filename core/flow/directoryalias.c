@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * The maps of a domain are asked in Postfix's order (virtual(5)): the whole address, the address without its tag, and, for a domain
- * that is the default one, its local part; whoever is not found that way and has no mailbox gets what the catch-all entry
- * "@domain" says.  (There a catch-all takes the mail of mailboxes too, unless each has an entry of its own.)  A value may hold several
- * addresses.  One that leads back to an address which was met before is that address itself, so that `anna@ -> anna@, archive@` gives
+ * that is the default one, its local part with the tag and without; whoever is not found that way and has no mailbox gets what the
+ * catch-all entry "@domain" says.  (There a catch-all takes the mail of mailboxes too, unless each has an entry of its own.)  A value
+ * may hold several addresses.  One that leads back to an address which was met before is that address itself, so that `anna@ -> anna@, archive@` gives
  * her a copy and "anna@ -> anna@", as PostfixAdmin has it for each mailbox, is no loop.
  *
  * It is done once, while the sender waits: what is in the queue are the addresses that were found.
@@ -299,17 +299,57 @@ take_itself (Expansion *x)
 
 /* ---- values ---- */
 
-/* "user+tag@there" when the tag was not in the key that was found. */
-static const char *
-with_tag (Expansion *x, const char *target)
+/* "LOCAL@THERE", quoted if it has to be. */
+static EkStr
+address_of (Expansion *x, EkStr local, EkStr tag, EkStr there)
 {
-  const char *full = x->name.full, *at = strrchr (target, '@'), *delimiters = x->name.domain->tag_delimiters;
-  gsize local = strcspn (x->name.key, "@");
+  EkBuf name = { 0 }, out = { 0 };
 
-  if (strcmp (full, x->name.key) == 0 || at == NULL || delimiters == NULL || strpbrk (target, delimiters))
+  ek_buf_append (&name, local.p, local.n);
+  ek_buf_append (&name, tag.p, tag.n);
+  ek_address_quote_local (&out, ek_buf_str (&name));
+  ek_buf_appendc (&out, '@');
+  ek_buf_append (&out, there.p, there.n);
+  EkStr address = ek_pool_str (x->pool, ek_buf_str (&out));
+  ek_buf_release (&name);
+  ek_buf_release (&out);
+  return address;
+}
+
+static gsize
+local_length (const char *key)
+{
+  const char *at = strrchr (key, '@');
+
+  return at ? (gsize) (at - key) : strlen (key);
+}
+
+/* "user+tag@there" when the tag was not in the key that was found. */
+static EkStr
+with_tag (Expansion *x, EkStr target)
+{
+  const char *full = x->name.full, *key = x->name.key;
+  gsize n = strlen (full) - strlen (key);          /* the delimiter and the tag, behind the local part */
+  EkAddressKey parts;
+
+  if (n == 0 || ek_address_key (x->pool, target, 0, x->name.domain->tag_delimiters, &parts) || parts.tag.p)
     return target;
-  gsize tag = strlen (full) - strlen (x->name.key);        /* the delimiter and the tag, behind the local part */
-  return ek_pool_printf (x->pool, "%.*s%.*s%s", (int) (at - target), target, (int) tag, full + local, at);
+  return address_of (x, parts.local, (EkStr) { full + local_length (key), n }, parts.domain);
+}
+
+/* The whole address that one of a value stands for. */
+static EkStr
+make_target (Expansion *x, EkStr text, bool tagged)
+{
+  EkAddressKey parts;
+
+  if (text.p[0] == '@')              /* the same user there (virtual(5)) */
+    return address_of (x, (EkStr) { x->name.full, local_length (x->name.full) }, EK_STR (""), (EkStr) { text.p + 1, text.n - 1 });
+  if (ek_address_key (x->pool, text, 0, NULL, &parts))
+    return text;
+  if (parts.domain.n == 0)
+    text = ek_str (ek_pool_printf (x->pool, "%.*s@%s", EK_STR_ARG (text), x->name.domain_name));
+  return tagged ? text : with_tag (x, text);
 }
 
 /* One address of a value; false: too many. */
@@ -317,20 +357,13 @@ static bool
 add_target (Expansion *x, EkStr text, bool tagged)
 {
   EkAddressKey key;
-  const char *target = ek_pool_strndup (x->pool, text.p, text.n);
+  EkStr whole = make_target (x, text, tagged);
 
-  if (target[0] == '@') {            /* the same user there (virtual(5)) */
-    target = ek_pool_printf (x->pool, "%.*s%s", (int) strcspn (x->name.full, "@"), x->name.full, target);
-    tagged = true;
-  }
-  if (strchr (target, '@') == NULL)
-    target = ek_pool_printf (x->pool, "%s@%s", target, x->name.domain_name);
-  if (!tagged)
-    target = with_tag (x, target);
-  if (ek_address_key (x->pool, ek_str (target), EK_KEY_FOLD, NULL, &key)) {
-    ek_log (EK_WARN, "directory", "alias %s: \"%s\" is no address: left out", x->name.key, target);
+  if (ek_address_key (x->pool, whole, EK_KEY_FOLD, NULL, &key)) {
+    ek_log (EK_WARN, "directory", "alias %s: \"%.*s\" is no address: left out", x->name.key, EK_STR_ARG (whole));
     return true;
   }
+  const char *target = ek_pool_strndup (x->pool, whole.p, whole.n);
   x->good++;
   if (g_hash_table_contains (x->met, key.key.p)) {
     if (strcmp (key.key.p, x->name.key) == 0 || strcmp (key.key.p, x->name.full) == 0)
@@ -354,6 +387,28 @@ says_nothing (const EkAnswer *answer)
   return true;
 }
 
+/* Cuts the next address off: commas and blanks separate, but not in a quoted string (RFC 5322 3.2.4).  Empty: two separators. */
+static EkStr
+next_word (EkStr *rest)
+{
+  bool quoted = false;
+  gsize n = 0;
+
+  for (; n < rest->n; n++) {
+    char c = rest->p[n];
+    if (quoted && c == '\\' && n + 1 < rest->n)
+      n++;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && (c == ',' || g_ascii_isspace (c)))
+      break;
+  }
+  EkStr word = { rest->p, n };
+  n = MIN (n + 1, rest->n);
+  *rest = (EkStr) { rest->p + n, rest->n - n };
+  return word;
+}
+
 /* "a@example.com, b@example.com" in each row. */
 static bool
 add_targets (Expansion *x, const EkAnswer *answer, bool tagged)
@@ -363,13 +418,9 @@ add_targets (Expansion *x, const EkAnswer *answer, bool tagged)
   for (guint i = 0; i < answer->n_rows; i++) {
     EkStr rest = answer->cells[(gsize) i * answer->n_columns];
     while (rest.n > 0) {
-      gsize n = 0;
-      while (n < rest.n && rest.p[n] != ',' && !g_ascii_isspace (rest.p[n]))
-        n++;
-      if (n > 0 && !add_target (x, (EkStr) { rest.p, n }, tagged))
+      EkStr word = next_word (&rest);
+      if (word.n > 0 && !add_target (x, word, tagged))
         return false;
-      n = MIN (n + 1, rest.n);
-      rest = (EkStr) { rest.p + n, rest.n - n };
     }
   }
   return true;
@@ -420,6 +471,15 @@ find_user (Expansion *x)
   ek_directory_user (ek_str (current (x)), user_found, x);
 }
 
+/* Whether the tag is in the key that was found: "user+tag@domain", and "user+tag" of the default domain. */
+static bool
+has_tag (const Expansion *x, const char *key)
+{
+  gsize n = strlen (key);
+
+  return strcmp (key, x->name.full) == 0 || (n == local_length (x->name.full) && memcmp (key, x->name.full, n) == 0);
+}
+
 static void
 searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer user)
 {
@@ -434,7 +494,7 @@ searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer use
     nobody (x);
   else if (status == EK_NOTFOUND)
     find_user (x);
-  else if (!add_targets (x, answer, x->caught || strcmp (key, x->name.full) == 0)) {
+  else if (!add_targets (x, answer, x->caught || has_tag (x, key))) {
     ek_log (EK_ERR, "directory", "%.*s leads to more than %u addresses: split it", EK_STR_ARG (x->address), TARGETS_MAX);
     end_broken (x);
   } else if (x->good == 0) {         /* else it would be taken for who has no alias, and be nobody's a moment later */

@@ -8,8 +8,11 @@
 #include "flow/directory.h"
 #include "flow/facts.h"
 #include "flow/route.h"
+#include "flow/way.h"
+#include "mail/address.h"
 #include "module/search.h"
-#include <string.h>
+
+#define KEYS (EK_SEARCH_ADDRESS | EK_SEARCH_DOMAIN | EK_SEARCH_ANY)
 
 typedef struct {                     /* one question; in its pool */
   EkPool       *pool;
@@ -126,27 +129,59 @@ user_found (const EkUserFound *f, gpointer data)
 
 /* ---- by the maps of transports ---- */
 
-/* "transport:next hop"; an empty transport is the usual one, an empty hop the domain, and ":" changes nothing. */
+/* To a transport that a map names, or to a next hop of the usual one. */
+static void
+send (Route *r, const EkWay *way)
+{
+  const EkDomainConf *domain = r->name.domain;
+  EkInstance *usual = domain && domain->transport ? domain->transport : r->routing->transport;
+  const char *hop = *way->hop ? way->hop : domain && domain->next_hop ? domain->next_hop : r->name.domain_name;
+
+  if (*way->transport == '\0' && usual == NULL)
+    answer_no (r, EK_ROUTE_DEFER, "4.3.5", "a map of transports names no transport, and routing.transport is not set");
+  else
+    answer_remote (r, *way->transport ? way->transport : usual->name, hop);
+}
+
+/* "local:" and "virtual:": there is no mailbox but those of domains of ours. */
+static void
+keep (Route *r, const EkWay *way)
+{
+  if (r->name.domain && r->name.domain->transport == NULL) {
+    ek_directory_user (r->address, user_found, r);
+    return;
+  }
+  ek_log (EK_ERR, "directory", "a map of routing.transports says \"%s:\" for %s, and %s has no mailboxes here: mail waits for it. Give the "
+          "domain a block with mailboxes, or have the map name where its mail goes", way->transport, r->name.full, r->name.domain_name);
+  answer_no (r, EK_ROUTE_DEFER, "4.3.5", "the domain has no mailboxes here, where its mail is to go");
+}
+
 static void
 obey (Route *r, EkStr value)
 {
-  const EkDomainConf *domain = r->name.domain;
-  const char *text = ek_pool_strndup (r->pool, value.p, value.n), *colon = strchr (text, ':');
-  const char *transport = ek_pool_strndup (r->pool, text, colon ? (gsize) (colon - text) : strlen (text));
-  const char *hop = colon ? colon + 1 : "";
-  EkInstance *usual = domain && domain->transport ? domain->transport : r->routing->transport;
+  EkWay way;
 
-  if (*transport == '\0' && *hop == '\0')
+  ek_way_read (r->pool, value, &way);
+  switch (way.kind) {
+  case EK_WAY_USUAL:
     ek_directory_user (r->address, user_found, r);
-  else if (strcmp (transport, "error") == 0) {
-    bool coded = g_ascii_isdigit (hop[0]) && hop[1] == '.' && strchr (hop, ' ');
-    const char *dsn = coded ? ek_pool_strndup (r->pool, hop, strcspn (hop, " ")) : "5.0.0";
-    answer_no (r, EK_ROUTE_NOTFOUND, dsn, coded ? strchr (hop, ' ') + 1 : *hop ? hop : "mail is not accepted");
+    break;
+  case EK_WAY_SEND:
+    send (r, &way);
+    break;
+  case EK_WAY_MAILBOX:
+    keep (r, &way);
+    break;
+  case EK_WAY_BOUNCE:
+    answer_no (r, EK_ROUTE_NOTFOUND, way.dsn, way.text);
+    break;
+  case EK_WAY_WAIT:
+    answer_no (r, EK_ROUTE_RETRY, way.dsn, way.text);
+    break;
+  case EK_WAY_DISCARD:
+    answer_no (r, EK_ROUTE_DISCARD, way.dsn, way.text);
+    break;
   }
-  else if (*transport == '\0' && usual == NULL)
-    answer_no (r, EK_ROUTE_DEFER, "4.3.5", "a map of transports names no transport, and routing.transport is not set");
-  else
-    answer_remote (r, *transport ? transport : usual->name, *hop ? hop : domain && domain->next_hop ? domain->next_hop : r->name.domain_name);
 }
 
 static void
@@ -163,6 +198,17 @@ searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer dat
     answer_no (r, EK_ROUTE_DEFER, "4.3.0", "transport lookup failed temporarily");
 }
 
+/* The key without its tag: other people's domains have no block that says where one begins. */
+static const char *
+untagged (Route *r)
+{
+  EkAddressKey key;
+
+  if (r->name.domain || ek_address_key (r->pool, r->address, EK_KEY_FOLD, r->routing->tag_delimiters, &key))
+    return r->name.key;
+  return key.key.p;
+}
+
 static void
 named (EkStatus status, const EkName *name, gpointer data)
 {
@@ -172,11 +218,11 @@ named (EkStatus status, const EkName *name, gpointer data)
   r->name = *name;
   if (status == EK_DEFER)
     answer_no (r, EK_ROUTE_DEFER, "4.3.0", "domain lookup failed temporarily");
-  else if (status != EK_OK)
+  else if (status != EK_OK || *name->domain_name == '\0')      /* postmaster, where no domain is the default */
     ek_directory_user (r->address, user_found, r);
   else
-    r->search = ek_search (r->routing->transports, ek_search_keys (r->pool, name->full, name->key, EK_SEARCH_ADDRESS | EK_SEARCH_DOMAIN),
-                           name->full, (EkTime) { 30 * G_USEC_PER_SEC }, searched, r);
+    r->search = ek_search (r->routing->transports, ek_search_keys (r->pool, name->full, untagged (r), KEYS), name->full,
+                           (EkTime) { 30 * G_USEC_PER_SEC }, searched, r);
 }
 
 /* ---- questions ---- */

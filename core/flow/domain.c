@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "flow/domain.h"
+#include "flow/way.h"
 #include "mail/address.h"
 #include <string.h>
 
@@ -62,8 +63,11 @@ static const EkOption routing_rows[] = {
   EK_OPTION (EkRoutingConf, transport, "", "Takes mail for other people's domains out. Empty: such mail is refused.",
              .allow = "transport"),
   EK_OPTION (EkRoutingConf, transports, "[]", "Maps that say where mail goes, as \"smtp:[mx.internal]:25\": a transport and a next hop, each of "
-             "which may be left out (\":\" changes nothing); \"error:5.7.1 TEXT\" sends it back. Asked for the address, the address without its tag, its "
-             "domain, and \".parent\" domains.", .allow = "map"),
+             "which may be left out (\":\" changes nothing). \"relay\" is smtp where nothing is called relay. \"error:5.7.1 TEXT\" sends mail "
+             "back, \"retry:4.7.1 TEXT\" lets it wait, \"discard:TEXT\" throws it away, \"local:\" and \"virtual:\" leave it in its mailbox here. "
+             "Asked for the address, the address without its tag, its domain, \".parent\" domains, and \"*\".", .allow = "map"),
+  EK_OPTION (EkRoutingConf, tag_delimiters, "\"+\"", "Characters that begin a tag in addresses of other people's domains, where transports "
+             "are asked; nothing is cut off the address itself. In a domain of ours its own tag_delimiters count."),
   EK_OPTION (EkRoutingConf, relayhost, "", "Where all of it goes: \"[smtp.example.com]:587\". Empty: to each domain's MX."),
   EK_OPTION (EkRoutingConf, default_domain, "", "Added to logins and local addresses that have no domain. Empty: the first domain."),
   EK_OPTION (EkRoutingConf, postmaster, "", "A user of ours, with domain: gets mail for <postmaster> and for postmaster@ each domain with "
@@ -92,6 +96,13 @@ has_mailboxes (const EkConfBlock *root, EkPool *pool, EkStr domain)
   return mapped;
 }
 
+/* Those in the configuration itself; what is in a file may change at any time, and stops no server. */
+static void
+routing_check_made (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
+{
+  ek_ways_check (((const EkRoutingConf *) values)->transports, problems, false);
+}
+
 static void
 routing_check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
 {
@@ -113,7 +124,8 @@ routing_check (gconstpointer values, const EkConfBlock *block, EkProblems *probl
 
 const EkBlockType ek_routing_block = {
   .kind = "routing", .doc = "Where mail goes that is not for a domain of ours.", .options = routing_rows,
-  .size = sizeof (EkRoutingConf), .flags = EK_BLOCK_SINGLE, .check = routing_check, .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY) | WORKING,
+  .size = sizeof (EkRoutingConf), .flags = EK_BLOCK_SINGLE, .check = routing_check, .check_made = routing_check_made,
+  .roles = EK_ROLE_BIT (EK_ROLE_DIRECTORY) | WORKING,
 };
 
 void

@@ -21,6 +21,7 @@ typedef struct {                     /* domain "example.com" { } */
 typedef struct {                     /* routing { }: mail for other people's domains */
   EkInstance *transport;
   EkInstance **transports;           /* maps: where an address's or a domain's mail goes */
+  const char *tag_delimiters;        /* of addresses in other people's domains, for transports alone */
   const char *relayhost;
   const char *default_domain;
   const char *postmaster;            /* who gets postmaster's mail where nobody has that name; NULL: nobody */

@@ -4,6 +4,7 @@
 #include "config.h"
 #include "flow/facts.h"
 #include "flow/relay.h"
+#include "flow/way.h"
 #include "net/resolve.h"
 #include "queue/transport.h"
 #include <string.h>
@@ -90,6 +91,17 @@ done (EkCall *call, EkStatus status, gpointer user)
     ek_role_done (EK_ROLE_RELAY);
 }
 
+/* A map of transports may name anything, and only here is it known which ones there are. */
+static void
+tell_unknown (Trip *t, const char *transport)
+{
+  g_autofree char *names = ek_way_names (t->generation);
+
+  ek_log (EK_ERR, "relay", "no transport is called \"%s\", which a map of routing.transports names: mail waits for it. Have the map name "
+          "one of %s, or add a block of that name", transport, names);
+  ek_fail (&t->call.error, EK_DEFER, 0, "no transport is called \"%s\"", transport);
+}
+
 static bool
 unpack (EkUnpack *in, Trip *t, const char **transport)
 {
@@ -158,9 +170,9 @@ message (EkRole peer, guint index, EkMsg *msg)
     done (&t->call, EK_DEFER, t);
     return;
   }
-  t->transport = ek_generation_instance (t->generation, transport, 1u << EK_TABLE_TRANSPORT);
-  if (t->transport == NULL || t->transport->module == NULL) {
-    ek_fail (&t->call.error, EK_DEFER, 0, "no transport instance \"%s\" (is the configuration being changed?)", transport);
+  t->transport = ek_way_transport (t->generation, transport);
+  if (t->transport == NULL) {
+    tell_unknown (t, transport);
     done (&t->call, EK_DEFER, t);
     return;
   }

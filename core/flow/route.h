@@ -9,4 +9,6 @@ typedef enum {
   EK_ROUTE_REMOTE,                   /* t transport instance, t next hop */
   EK_ROUTE_NOTFOUND,                 /* t enhanced code, t text: bounce */
   EK_ROUTE_DEFER,                    /* the same: later */
+  EK_ROUTE_RETRY,                    /* the same: later, because somebody wants it so */
+  EK_ROUTE_DISCARD,                  /* the same: it counts as delivered */
 } EkRouteKind;

@@ -262,6 +262,16 @@ ek_blocks_check (EkGeneration *gen)
     check_block (gen, block);
 }
 
+void
+ek_blocks_check_made (EkGeneration *gen)
+{
+  for (guint i = 0; i < gen->values->len; i++) {
+    const EkBlockValues *v = gen->values->pdata[i];
+    if (v->type->check_made)
+      v->type->check_made (v->values, v->block, gen->problems);
+  }
+}
+
 /* ---- mechanisms ---- */
 
 static const EkMechanismOps *

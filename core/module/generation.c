@@ -82,6 +82,8 @@ ek_generation_new (EkConf *conf, guint32 roles, EkProblems *problems)
   ek_blocks_check_asked (gen);
   ek_blocks_check_mechanisms (gen);
   ek_instances_init (gen);
+  if (roles == EK_ROLES_ALL && ek_problems_count (problems) == 0)
+    ek_blocks_check_made (gen);
   if (ek_problems_count (problems) > 0) {
     generation_free (gen);
     return NULL;

@@ -87,6 +87,7 @@ void        ek_instances_stop (EkGeneration *gen);
 void ek_blocks_set (EkGeneration *gen);            /* structs of the core's own blocks */
 void ek_blocks_set_protocols (EkGeneration *gen);  /* a listener's protocol settings */
 void ek_blocks_check (EkGeneration *gen);          /* unknown settings and blocks; EkBlockType.check */
+void ek_blocks_check_made (EkGeneration *gen);     /* EkBlockType.check_made */
 void ek_blocks_check_mechanisms (EkGeneration *gen);       /* what listeners offer, somebody must answer */
 void ek_blocks_check_asked (EkGeneration *gen);    /* maps that other roles ask for */
 void ek_blocks_roles (EkGeneration *gen);          /* which roles get which block, and who may ask maps */

@@ -66,6 +66,9 @@ typedef struct {
   guint32         roles;             /* bits: who gets these blocks */
   /* NULL, or checks what rows cannot say; adds to problems.  Not called when a value has an error. */
   void          (*check) (gconstpointer values, const EkConfBlock *block, EkProblems *problems);
+  /* NULL, or the same where all instances are there and none has an error: they may be asked what init() has made of them.  For all
+   * of a configuration alone, not in a role of its own. */
+  void          (*check_made) (gconstpointer values, const EkConfBlock *block, EkProblems *problems);
 } EkBlockType;
 
 void               ek_block_register (const EkBlockType *type);

@@ -20,14 +20,17 @@ struct EkSearch {
 const char **
 ek_search_keys (EkPool *pool, const char *full, const char *key, guint what)
 {
-  const char **keys = ek_pool_newv (pool, const char *, LABELS_MAX + 6);
-  const char *at = strrchr (key, '@'), *domain = at ? at + 1 : "";
+  const char **keys = ek_pool_newv (pool, const char *, LABELS_MAX + 8);
+  const char *at = strrchr (key, '@'), *full_at = strrchr (full, '@'), *domain = at ? at + 1 : "";
+  bool tagged = strcmp (full, key) != 0;
   guint n = 0;
 
   if (what & EK_SEARCH_ADDRESS)
     keys[n++] = full;
-  if ((what & EK_SEARCH_ADDRESS) && strcmp (full, key))
+  if ((what & EK_SEARCH_ADDRESS) && tagged)
     keys[n++] = key;
+  if ((what & EK_SEARCH_LOCAL) && full_at && tagged)
+    keys[n++] = ek_pool_strndup (pool, full, (gsize) (full_at - full));
   if ((what & EK_SEARCH_LOCAL) && at)
     keys[n++] = ek_pool_strndup (pool, key, (gsize) (at - key));
   if ((what & EK_SEARCH_CATCH_ALL) && *domain)
@@ -37,6 +40,8 @@ ek_search_keys (EkPool *pool, const char *full, const char *key, guint what)
     for (const char *dot = strchr (domain, '.'); dot && n < LABELS_MAX; dot = strchr (dot + 1, '.'))
       keys[n++] = dot;
   }
+  if ((what & EK_SEARCH_ANY) && *domain)
+    keys[n++] = "*";
   keys[n] = NULL;
   return keys;
 }

@@ -1,19 +1,20 @@
 /* search.h - an address looked for in maps, in Postfix's order
  * SPDX-License-Identifier: Apache-2.0
  *
- * THE one place for it: user+tag@example.com is looked for whole, without its tag, by its local part, by "@example.com"; a domain by its
- * name, then by ".com" for what lies below.  The first key that one of the maps knows gives the answer: a key is asked of all maps before
- * the next one is (virtual(5), transport(5), access(5)).  Maps of patterns (EK_WHOLE_KEYS) are asked for the whole address alone, as
- * regexp_table(5), pcre_table(5), cidr_table(5) and tcp_table(5) say.
+ * THE one place for it: user+tag@example.com is looked for whole, without its tag, by its local part with the tag and without, by
+ * "@example.com"; a domain by its name, then by ".com" for what lies below; anything by "*".  The first key that one of the maps knows
+ * gives the answer: a key is asked of all maps before the next one is (virtual(5), transport(5), access(5)).  Maps of patterns
+ * (EK_WHOLE_KEYS) are asked for the whole address alone, as regexp_table(5), pcre_table(5), cidr_table(5) and tcp_table(5) say.
  */
 #pragma once
 #include "module/lookup.h"
 
 enum {
   EK_SEARCH_ADDRESS   = 1,           /* the whole address, then without its tag */
-  EK_SEARCH_LOCAL     = 2,           /* "user" */
+  EK_SEARCH_LOCAL     = 2,           /* "user+tag", "user" */
   EK_SEARCH_CATCH_ALL = 4,           /* "@example.com" */
   EK_SEARCH_DOMAIN    = 8,           /* "example.com", ".com" */
+  EK_SEARCH_ANY       = 16,          /* "*", for an address with a domain */
 };
 
 /* The keys, in their order, NULL-terminated; all in the pool.  `full` and `key` are a canonical address with and without its tag. */

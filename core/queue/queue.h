@@ -46,7 +46,7 @@ typedef struct {                     /* where a recipient's mail goes; borrowed 
   const char *instance;              /* mailbox or transport */
   const char *next_hop, *folder;
   guint       store;
-  const char *dsn, *text;            /* of NOTFOUND and DEFER; NULL: directory did not answer, ask again */
+  const char *dsn, *text;            /* of the other kinds; NULL: directory did not answer, ask again */
 } EkRoute;
 typedef void (*EkRouteFunc) (const EkRoute *route, gpointer data);
 /* func may run before this returns. */

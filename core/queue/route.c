@@ -83,7 +83,7 @@ take (Entry *e, EkMsg *msg)
   EkUnpack *in = &msg->in;
   EkRoute *r = &e->route;
 
-  r->kind = (guint) ek_unpack_max (in, EK_ROUTE_DEFER);
+  r->kind = (guint) ek_unpack_max (in, EK_ROUTE_DISCARD);
   if (r->kind == EK_ROUTE_LOCAL) {
     const char *start = in->p;
     EkUser user;

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 #include "flow/route.h"
+#include "mail/dsn.h"
 #include "queue/lines.h"
 #include <string.h>
 
@@ -99,6 +100,24 @@ typedef struct {
   guint     rcpt;
 } Which;
 
+/* What becomes of a recipient whose mail goes nowhere. */
+static EkOutcome
+unsent (const EkRoute *r)
+{
+  EkOutcome o = { .status = EK_FAIL, .component = "error", .dsn = r->dsn, .text = r->text, .relay = "none" };
+
+  if (r->kind == EK_ROUTE_DISCARD) {
+    o.status = EK_OK;
+    o.component = "discard";
+    o.action = EK_DSN_DELIVERED;     /* as discard(8) has it: who asked for a report is told so */
+  }
+  else if (r->kind != EK_ROUTE_NOTFOUND)
+    o.status = EK_DEFER;
+  if (r->kind == EK_ROUTE_DEFER)
+    o.component = "qmgr";
+  return o;
+}
+
 static void
 routed (const EkRoute *r, gpointer data)
 {
@@ -123,8 +142,7 @@ routed (const EkRoute *r, gpointer data)
     ek_sched_at (m, WAITING_LONG);
     return;
   }
-  EkOutcome o = { .status = r->kind == EK_ROUTE_DEFER ? EK_DEFER : EK_FAIL, .dsn = r->dsn, .text = r->text, .relay = "none",
-                  .component = r->kind == EK_ROUTE_DEFER ? "qmgr" : "error" };
+  EkOutcome o = unsent (r);
   ek_sched_idle (m, &w.rcpt, 1);
   ek_outcome (m, w.rcpt, &o);
   ek_outcome_settle (m);

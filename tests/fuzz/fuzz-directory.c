@@ -1,14 +1,16 @@
-/* fuzz-directory.c - directory: values of aliases, followed to their ends; and configurations of domains and auth_rules
+/* fuzz-directory.c - directory: values of aliases, followed to their ends; values of transports; configurations of domains and auth_rules
  * SPDX-License-Identifier: Apache-2.0 */
-/* covers: core/flow/directoryalias.c core/flow/directoryname.c core/flow/authrule.c core/module/search.c */
+/* covers: core/flow/directoryalias.c core/flow/directoryname.c core/flow/authrule.c core/flow/way.c core/module/search.c */
 /* options: -max_len=4096 */
 #include "fuzz.h"
 #include "auth/auth.h"
 #include "base/log.h"
 #include "flow/directory.h"
+#include "flow/way.h"
 #include "index/mailbox.h"
 #include "mail/address.h"
 #include "module/load.h"
+#include "module/search.h"
 #include "proc/blocks.h"
 #include "proc/role.h"
 #include <string.h>
@@ -143,6 +145,31 @@ as_aliases (EkStr text)
   g_assert_cmpuint (f.n, ==, 1);
 }
 
+/* ---- transports ---- */
+
+/* A line that is an address, and what a map says of it. */
+static void
+as_transports (EkStr text)
+{
+  g_autoptr (EkPool) pool = ek_pool_new ();
+  const char *eol = text.n ? memchr (text.p, '\n', text.n) : NULL;
+  EkStr address = { text.p, eol ? (gsize) (eol - text.p) : text.n };
+  EkAddressKey key;
+  EkWay way;
+
+  ek_way_read (pool, eol ? (EkStr) { eol + 1, text.n - address.n - 1 } : EK_STR (""), &way);
+  g_assert (way.transport && way.hop);
+  g_assert ((way.kind >= EK_WAY_BOUNCE) == (way.dsn && *way.dsn && way.text && *way.text));
+  if (ek_address_key (pool, address, EK_KEY_FOLD, "+-", &key))
+    return;
+  const char **keys = ek_search_keys (pool, key.full.p, key.key.p, 31);
+  guint n = 0;
+  while (keys[n])
+    n++;
+  g_assert (n > 0 && n < 40);
+  g_assert (key.domain.n == 0 || strcmp (keys[n - 1], "*") == 0);
+}
+
 /* ---- blocks ---- */
 
 static void
@@ -168,7 +195,7 @@ as_blocks (EkStr text)
   }
 }
 
-/* "a" and aliases, anything else and blocks. */
+/* "a" and aliases, "w" and transports, anything else and blocks. */
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -177,6 +204,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   begin ();
   if (size > 0 && data[0] == 'a')
     as_aliases (text);
+  else if (size > 0 && data[0] == 'w')
+    as_transports (text);
   else
     as_blocks (text);
   return 0;

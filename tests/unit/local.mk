@@ -55,6 +55,10 @@ endif
 tests_unit_test_sqlhang_SOURCES = tests/unit/test-sqlhang.c
 tests_unit_test_sqlhang_CPPFLAGS = $(EK_TEST_CPPFLAGS)
 tests_unit_test_sqlhang_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
+check_PROGRAMS += tests/unit/test-search
+tests_unit_test_search_SOURCES = tests/unit/test-search.c
+tests_unit_test_search_CPPFLAGS = $(EK_TEST_CPPFLAGS)
+tests_unit_test_search_LDADD = tests/lib/libtesting.la $(TEST_LDADD)
 if WITH_CHAIN
 check_PROGRAMS += tests/unit/test-chain tests/unit/test-result
 endif
