@@ -37,7 +37,7 @@ check (gconstpointer values, const EkConfBlock *block, EkProblems *problems)
                      c->master_separator);
   if (c->rehash && (!ek_scheme_known (ek_str (c->rehash)) || ek_scheme_rank (c->rehash) < 3))
     ek_problems_add (problems, &block->at, "auth.rehash = %s: expected a scheme made for passwords that is known here: BLF-CRYPT, SHA512-CRYPT, "
-                     "PBKDF2, or ARGON2ID with the module argon2", c->rehash);
+                     "PBKDF2, CRYPT (what crypt(3) prefers here), or ARGON2ID with the module argon2", c->rehash);
 }
 
 const EkBlockType ek_auth_block = {

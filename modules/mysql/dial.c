@@ -30,13 +30,14 @@ attempt_free (gpointer data)
 }
 
 /* For each address, in seconds, as the library counts: one that drops everything leaves time for the others where connect_timeout has a
- * second for each.  Never 0, which is for ever. */
+ * second for each.  An only one has a second more than anybody waits, so that it is told in our words and not in the library's.  Never 0,
+ * which is for ever. */
 static guint
 seconds (EkTime time, guint n_addresses)
 {
   gint64 all = (time.us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC;
 
-  return (guint) CLAMP (all / n_addresses, 1, 3600);
+  return (guint) CLAMP (n_addresses == 1 ? all + 1 : all / n_addresses, 1, 3600);
 }
 
 /* How many the library will try; 0 and *error: none. */
