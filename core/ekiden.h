@@ -167,7 +167,8 @@ struct EkCall {
   gpointer user;
   void   (*cancel) (EkCall *, gpointer module_data);      /* the module's; NULL: it looks at `cancelled` */
   gpointer module_data;
-  const EkLogin *login;              /* a passdb's lookup: the login that it is for; NULL: it is for none (mail, a command) */
+  const EkLogin *login;              /* a lookup of a passdb or userdb: the login that it is for (a userdb's without the secret); NULL: it
+                                      * is for none (mail, a command) */
   bool     by_client;                /* set by a passdb: what it says holds for a login from this client's address alone */
   bool     conn_works;               /* set beside DEFER: it is not `conn` that failed but what is behind it: conn is kept, and the
                                       * question is not asked again over a new one, as it is where an old one may have been closed */

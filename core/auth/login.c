@@ -395,7 +395,7 @@ passdb_done (EkStatus status, gpointer data, const GError *why, gpointer user)
   const EkInstance *passdb = run->chain.passdbs[run->at];
 
   run->op = NULL;
-  run->by_client |= ask->by_client;
+  run->by_client |= status == EK_DEFER || ask->by_client;  /* one that gave no answer may have looked at it, and may be at it still */
   if (status == EK_NOTFOUND) {
     EkChainAction then = action (run, EK_ANSWER_UNKNOWN);
     run->no_by |= place (run);

@@ -183,7 +183,7 @@ is_weaker (EkStr name, EkStr hash, const char *scheme, guint cost)
   if (has < 0 || wants < 0 || has != wants)
     return has >= 0 && has < wants;
   if (ek_str_ieq (name, EK_STR ("ARGON2I")) && ek_str_ieq (made, EK_STR ("ARGON2ID")))
-    return true;
+    return number_behind (hash, "$m=") * number_behind (hash, ",t=") <= (guint64) EK_ARGON2ID_KIB * (cost ? cost : EK_ARGON2ID_PASSES);      /* else it costs a guess more */
   return cost > 0 && ek_str_ieq (name, made) && is_cheaper (name, hash, cost);
 }
 

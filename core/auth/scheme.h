@@ -27,6 +27,7 @@
 /* The memory that the module argon2 makes a hash with; its cost is the number of passes. */
 #define EK_ARGON2I_KIB  32768
 #define EK_ARGON2ID_KIB 65536
+#define EK_ARGON2ID_PASSES 3       /* where nothing else is said */
 
 /* Adds a module's schemes; those that are known already stay.  Any thread; for ever. */
 void ek_scheme_register (const EkSchemeOps *ops);

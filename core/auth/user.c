@@ -5,6 +5,7 @@
 
 typedef struct {                     /* one question; all of it in the operation's pool */
   const char *name;
+  EkLogin    *login;                 /* without its secret; NULL: mail for him, or a command */
   EkUser      user;
   EkAccount   account;
 } Ask;
@@ -159,7 +160,7 @@ confirm_done (EkStatus status, gpointer data, const GError *why, gpointer user)
   else if (status != EK_OK)
     end_failed (run, status, passdbs_of (run)[run->at], why);
   else if (run->user.assumed)
-    end_user (run, EK_OK, NULL);
+    end_user (run, EK_OK, run->user_outage);
   else {
     EkAccount account = ek_auth_copy_account (run->pool, &ask->account);
     end_prefetched (run, &account);
@@ -198,6 +199,7 @@ run_userdb (EkInstance *self, EkCall *call, gpointer data)
   Ask *ask = data;
 
   ask->user = (EkUser) { .uid = -1, .gid = -1 };
+  call->login = ask->login;
   if (self->module->userdb == NULL)
     return ek_fail (&call->error, EK_DEFER, 0, "it is no userdb");
   return self->module->userdb->lookup (self, call, ask->name, &ask->user);
@@ -317,8 +319,15 @@ ask_userdb (EkAuthRun *run)
     return;
   }
   run->op = ek_op_new (userdb);
-  Ask *ask = ek_pool_new0 (ek_op_pool (run->op), Ask);
-  ask->name = ek_pool_strdup (ek_op_pool (run->op), run->name);
+  EkPool *pool = ek_op_pool (run->op);
+  Ask *ask = ek_pool_new0 (pool, Ask);
+  ask->name = ek_pool_strdup (pool, run->name);
+  if (run->login_done) {
+    ask->login = ek_pool_new0 (pool, EkLogin);
+    *ask->login = (EkLogin) { .service = ek_pool_strdup (pool, run->login.service), .name = ek_pool_strdup (pool, run->login.name),
+                              .given = ek_pool_strdup (pool, run->login.given), .client = ek_pool_strdup (pool, run->login.client),
+                              .tls = run->login.tls };
+  }
   ek_op_reads (run->op);
   ek_op_start (run->op, 0, run->timeout, run_userdb, ask, userdb_done, run);
 }

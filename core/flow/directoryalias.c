@@ -366,7 +366,7 @@ add_target (Expansion *x, EkStr text, bool tagged)
   const char *target = ek_pool_strndup (x->pool, whole.p, whole.n);
   x->good++;
   if (g_hash_table_contains (x->met, key.key.p)) {
-    if (strcmp (key.key.p, x->name.key) == 0 || strcmp (key.key.p, x->name.full) == 0)
+    if (g_ascii_strcasecmp (key.key.p, x->name.key) == 0 || g_ascii_strcasecmp (key.key.p, x->name.full) == 0)       /* folded, which those need not be */
       g_ptr_array_add (x->targets, (gpointer) target);     /* its own mailbox too */
     return true;
   }

@@ -202,11 +202,14 @@ searched (EkStatus status, const EkAnswer *answer, const char *key, gpointer dat
 static const char *
 untagged (Route *r)
 {
-  EkAddressKey key;
+  const char *full = r->name.full, *delimiters = r->routing->tag_delimiters, *at = strrchr (full, '@');
 
-  if (r->name.domain || ek_address_key (r->pool, r->address, EK_KEY_FOLD, r->routing->tag_delimiters, &key))
+  if (r->name.domain || at == NULL || at == full || delimiters == NULL)
     return r->name.key;
-  return key.key.p;
+  gsize local = (gsize) (at - full), n = 1;        /* a tag alone is a name */
+  while (n < local && strchr (delimiters, full[n]) == NULL)
+    n++;
+  return n == local ? full : ek_pool_printf (r->pool, "%.*s%s", (int) n, full, at);
 }
 
 static void

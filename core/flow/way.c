@@ -6,6 +6,8 @@
 #include "module/lookup.h"
 #include <string.h>
 
+#define VALUE_MAX 1000               /* bytes of a value */
+
 static const struct {
   const char *word;
   EkWayKind   kind;
@@ -52,6 +54,11 @@ void
 ek_way_read (EkPool *pool, EkStr value, EkWay *way)
 {
   EkStr trimmed = ek_str_trim (value);
+
+  if (trimmed.n > VALUE_MAX) {       /* no spool keeps such a text, and no channel carries it */
+    *way = (EkWay) { .kind = EK_WAY_WAIT, .transport = "", .hop = "", .dsn = "4.3.5", .text = "the map of transports has a value that is too long" };
+    return;
+  }
   const char *text = ek_pool_strndup (pool, trimmed.p, trimmed.n), *colon = strchr (text, ':');
 
   *way = (EkWay) { .kind = EK_WAY_SEND, .hop = colon ? colon + 1 : "" };

@@ -25,6 +25,9 @@ ek_search_keys (EkPool *pool, const char *full, const char *key, guint what)
   bool tagged = strcmp (full, key) != 0;
   guint n = 0;
 
+  if (at && memchr (key, '@', (gsize) (at - key)))
+    what &= ~(guint) EK_SEARCH_LOCAL;  /* "all@corp.example"@here: alone it would be somebody else's address */
+
   if (what & EK_SEARCH_ADDRESS)
     keys[n++] = full;
   if ((what & EK_SEARCH_ADDRESS) && tagged)

@@ -202,13 +202,16 @@ next_try (EkSpoolMessage *m, gint64 now)
   return *last;
 }
 
+/* Of a longer text the beginning is kept: a spool that refuses a record would leave the recipient as he is for ever. */
+#define TEXT_MAX 2000
+
 void
 ek_outcome (EkSpoolMessage *m, guint rcpt, const EkOutcome *o)
 {
   EkSpoolRcpt *r = &m->rcpts[rcpt];
   gint64 now = ek_wall ();
   EkStatus status = o->status;
-  g_autofree char *text = g_strdup_printf ("%s %s", o->dsn ? o->dsn : "4.0.0", o->text ? o->text : "");
+  g_autofree char *text = g_strdup_printf ("%.20s %.*s", o->dsn ? o->dsn : "4.0.0", TEXT_MAX, o->text ? o->text : "");
   EkSpoolAct acts[2] = { { .type = EK_ACT_ATTEMPT, .rcpt = rcpt }, { .rcpt = rcpt, .text = ek_str (text) } }, *act = &acts[1];
 
   if (status == EK_DEFER && now - m->arrival > lifetime (m)) {

@@ -20,7 +20,7 @@ static const struct {
   { "ARGON2I", "$argon2i$", crypto_pwhash_ALG_ARGON2I13, crypto_pwhash_argon2i_OPSLIMIT_MIN,
     crypto_pwhash_argon2i_OPSLIMIT_INTERACTIVE, EK_ARGON2I_KIB },
   { "ARGON2ID", "$argon2id$", crypto_pwhash_ALG_ARGON2ID13, crypto_pwhash_argon2id_OPSLIMIT_MIN,
-    3, EK_ARGON2ID_KIB },
+    EK_ARGON2ID_PASSES, EK_ARGON2ID_KIB },
 };
 
 #define COST_MAX 1000                /* passes: each takes tens of milliseconds */

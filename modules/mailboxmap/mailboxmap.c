@@ -2,10 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * anna@example.com     example.com/anna/        (a Maildir below `base`)
- * @example.com         example.com/all/         (all others there: one mailbox, whose user is "@example.com")
+ * @example.com         example.com/all/         (mail for all others there: one mailbox, whose user is "@example.com"; nobody logs in to it)
  */
 #include <ekiden/ekiden.h>
 #include "lookup/template.h"
+#include "mail/address.h"
 #include "module/search.h"
 #include <errno.h>
 #include <string.h>
@@ -129,6 +130,8 @@ found (EkStatus status, const EkAnswer *answer, const char *key, gpointer data)
   Run *run = data;
 
   run->search = NULL;
+  if (status == EK_OK && key[0] == '@' && run->call->login)
+    status = EK_NOTFOUND;            /* what is everybody's mail is nobody's login */
   if (status == EK_OK)
     status = fill (run, ek_answer_column (answer, NULL), key);
   else if (status != EK_NOTFOUND)
@@ -153,11 +156,22 @@ cancel (EkCall *call, gpointer data)
   ek_loop_later (ek_loop_mine (), &run->task);
 }
 
+/* A value made from the name, as $2/$1/, would lead "anna/.Archive@example.com" into anna's folders. */
+static bool
+is_path_safe (EkPool *pool, const char *name)
+{
+  EkAddressKey key;
+
+  return ek_address_key (pool, ek_str (name), 0, NULL, &key) == NULL && key.path_safe;
+}
+
 static EkStatus
 lookup (EkInstance *instance, EkCall *call, const char *name, EkUser *user)
 {
   MailboxMap *self = (MailboxMap *) instance;
   Run *run = ek_pool_new0 (call->pool, Run);
+  if (!is_path_safe (call->pool, name))
+    return EK_NOTFOUND;
   gint64 left = call->deadline ? MAX (call->deadline - g_get_monotonic_time (), 1000) : 0;
 
   *run = (Run) { .self = self, .call = call, .user = user, .maps = { self->map }, .task.func = end_cancelled };

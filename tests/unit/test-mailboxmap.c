@@ -115,8 +115,9 @@ test_settings (void)
   assert_mail (gen, "anna@a.test", "anna@a.test", "-");
   assert_mail (gen, "ben@a.test", "ben@a.test", "-");
   g_assert_cmpstr (ask (gen, "ben@a.test").home, ==, "/home/a.test/ben");
-  got = ask (gen, "../ben@a.test");
-  g_assert_cmpint (got.status, ==, EK_DEFER);
+  static const char *const unsafe[] = { "../ben@a.test", "anna/.Archive@a.test", ".hidden@a.test", "\"a/b\"@a.test" };
+  for (guint i = 0; i < G_N_ELEMENTS (unsafe); i++)
+    g_assert_cmpint (ask (gen, unsafe[i]).status, ==, EK_NOTFOUND);
   ek_generation_unref (gen);
   static const char *const wrong[][2] = {
     { "", "map" }, { "map = m\nbase = srv", "expected an absolute path" }, { "map = m\nhome = \"/%x\"", "home" }, { "map = m\nvalue = some", "path" },
