@@ -298,7 +298,30 @@ answered (Conn *conn, const char *where, EkStr *body, GError **error)
                   code == 401 || code == 403 ? ": is token right?" : code / 100 == 4 ? ": the question is not what it expects" : "");
 }
 
-/* OK; NOTFOUND: such a key can be nowhere; DEFER and *error: the question lacks a parameter. */
+/* The whole URL, with a NUL; ek_buf_release() it.  False: it is longer than any server takes. */
+static bool
+make_url (const HttpUrl *url, const EkQuery *query, EkBuf *text)
+{
+  ek_buf_appends (text, url->base);
+  ek_param_text_append (url->rest, query, escape, text);
+  bool fits = ek_buf_len (text) <= URL_MAX;
+  ek_buf_appendc (text, '\0');
+  return fits;
+}
+
+static bool
+is_url (const HttpUrl *url, const EkQuery *query)
+{
+  EkBuf text = { 0 };
+
+  if (!ek_param_text_fits (url->rest, query, true) || !stays_in_path (url->rest, query))
+    return false;
+  bool fits = make_url (url, query, &text);
+  ek_buf_release (&text);
+  return fits;
+}
+
+/* OK; NOTFOUND: such a key can be nowhere, whichever server is asked; DEFER and *error: the question lacks a parameter. */
 static EkStatus
 can_ask (const Http *self, EkCall *call, const HttpUrls *urls, const EkQuery *query)
 {
@@ -309,7 +332,7 @@ can_ask (const Http *self, EkCall *call, const HttpUrls *urls, const EkQuery *qu
     if (ek_query_needs (query, "post", self->post[i], &call->error) != EK_OK)
       return EK_DEFER;
   for (guint i = 0; i < urls->n; i++)
-    if (!ek_param_text_fits (urls->urls[i].rest, query, true) || !stays_in_path (urls->urls[i].rest, query))
+    if (!is_url (&urls->urls[i], query))
       return EK_NOTFOUND;
   return EK_OK;
 }
@@ -322,14 +345,9 @@ ask_one (Conn *conn, EkCall *call, const HttpUrl *url, const EkQuery *query, gin
   long code = 0;
 
   *away = false;
-  ek_buf_appends (&text, url->base);
-  ek_param_text_append (url->rest, query, escape, &text);
-  bool fits = ek_buf_len (&text) <= URL_MAX;
-  ek_buf_appendc (&text, '\0');
+  make_url (url, query, &text);                                        /* it fits: can_ask() */
   curl_easy_setopt (conn->easy, CURLOPT_URL, ek_buf_at (&text));       /* copied */
   ek_buf_release (&text);
-  if (!fits)
-    return EK_NOTFOUND;
   CURLcode rc = perform (conn, call, deadline);
   call->conn_works = rc == CURLE_OK;
   *away = rc != CURLE_OK && !conn->too_large;

@@ -220,6 +220,25 @@ test_http_several_away (void)
   ek_test_instance_free (self);
 }
 
+/* Too long for one of the servers is too long, whichever is asked. */
+static void
+test_http_several_long (void)
+{
+  const char *yes = json ("\"x\""), *const good[] = { yes, yes, NULL };
+  g_autofree char *key = g_strnfill (8100, 'x'), *path = g_strnfill (200, 'p');
+  Peer peer;
+
+  peer_start (&peer, good, true, NULL);
+  g_autofree char *rows = g_strdup_printf ("url = \"http://127.0.0.1:%1$u/:key\", \"http://127.0.0.1:%1$u/%2$s/:key\"\n", peer.port, path);
+  EkInstance *self = ek_test_instance ("http", rows);
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpstr (ask (self, key), ==, "[notfound]");
+  g_assert_cmpuint (heard (&peer), ==, 0);
+  g_assert_cmpstr (ask (self, "k"), ==, "x");
+  ek_test_instance_free (self);
+  peer_stop (&peer);
+}
+
 static EkStatus
 run_pass (EkInstance *self, EkCall *call, gpointer data)
 {
@@ -352,6 +371,7 @@ main (int argc, char **argv)
   g_test_add_func ("/http/slow", test_http_slow);
   g_test_add_func ("/http/several", test_http_several);
   g_test_add_func ("/http/several/away", test_http_several_away);
+  g_test_add_func ("/http/several/long", test_http_several_long);
   g_test_add_func ("/http/login", test_http_login);
   g_test_add_func ("/http/users", test_http_users);
   g_test_add_func ("/http/settings", test_settings);
