@@ -11,6 +11,7 @@
 #define SLICE_MS    250              /* between two looks whether the question was given up */
 #define URL_MAX     8192             /* no server takes longer ones */
 #define HEADERS_MAX 65536            /* bytes of an answer's header lines */
+#define PROBE_US    G_USEC_PER_SEC   /* who has not let us in by then is away */
 
 typedef struct {
   const Http        *self;
@@ -184,36 +185,55 @@ tell_all (GString *said, const char *why)
   g_string_append_printf (said, "%s%s", said->len ? "; " : "", why);
 }
 
+/* Of the time that is left, for the first of `servers`: one that says nothing leaves some to the others. */
+static gint64
+share_of (gint64 deadline, guint servers)
+{
+  return MAX (deadline - ek_now (), 0) / servers;
+}
+
+/* Whether this says something of the server: who was silent for less than he may be is perhaps just slow.  `share` may lack a little, which went
+ * by on the way. */
 static bool
-probe (const Http *self, const char *where, GString *said)
+is_telling (CURLcode rc, gint64 share, gint64 fair)
+{
+  return rc != CURLE_OPERATION_TIMEDOUT || share >= fair - fair / 8;
+}
+
+static CURLcode
+probe (const Http *self, const char *where, gint64 share, GString *said)
 {
   g_autoptr (GError) why = NULL;
   Conn *conn = conn_new (self);
 
   curl_easy_setopt (conn->easy, CURLOPT_URL, where);
   curl_easy_setopt (conn->easy, CURLOPT_CONNECT_ONLY, 1L);
-  CURLcode rc = perform (conn, NULL, ek_now () + self->connect_timeout.us);
+  CURLcode rc = perform (conn, NULL, ek_now () + share);
   if (rc != CURLE_OK) {
     broke (conn, where, rc, &why);
     tell_all (said, why->message);
   }
   http_disconnect ((EkInstance *) &self->base, conn);
-  return rc == CURLE_OK;
+  return rc;
 }
 
+/* All of the servers together have connect_timeout: whoever asks waits for it, and how long he may is not known here. */
 gpointer
 http_connect (EkInstance *base, GError **error)
 {
   const Http *self = (Http *) base;
   const HttpUrls *urls = self->map_urls.n ? &self->map_urls : self->pass_urls.n ? &self->pass_urls : &self->user_urls;
+  gint64 deadline = ek_now () + self->connect_timeout.us;
   g_autoptr (GString) said = g_string_new (NULL);
   guint order[EK_HOSTS_MAX];
 
   ek_hosts_order (urls->hosts, order);
   for (guint i = 0; i < urls->n; i++) {
-    bool up = probe (self, urls->urls[order[i]].base, said);
-    ek_hosts_mark (urls->hosts, order[i], up);
-    if (up)
+    gint64 share = share_of (deadline, urls->n - i);
+    CURLcode rc = probe (self, urls->urls[order[i]].base, share, said);
+    if (is_telling (rc, share, MIN (self->connect_timeout.us, PROBE_US)))
+      ek_hosts_mark (urls->hosts, order[i], rc == CURLE_OK);
+    if (rc == CURLE_OK)
       return conn_new (self);
   }
   ek_fail (error, EK_DEFER, 0, "%s", said->str);
@@ -298,7 +318,30 @@ answered (Conn *conn, const char *where, EkStr *body, GError **error)
                   code == 401 || code == 403 ? ": is token right?" : code / 100 == 4 ? ": the question is not what it expects" : "");
 }
 
-/* OK; NOTFOUND: such a key can be nowhere; DEFER and *error: the question lacks a parameter. */
+/* The whole URL, with a NUL; ek_buf_release() it.  False: it is longer than any server takes. */
+static bool
+make_url (const HttpUrl *url, const EkQuery *query, EkBuf *text)
+{
+  ek_buf_appends (text, url->base);
+  ek_param_text_append (url->rest, query, escape, text);
+  bool fits = ek_buf_len (text) <= URL_MAX;
+  ek_buf_appendc (text, '\0');
+  return fits;
+}
+
+static bool
+is_url (const HttpUrl *url, const EkQuery *query)
+{
+  EkBuf text = { 0 };
+
+  if (!ek_param_text_fits (url->rest, query, true) || !stays_in_path (url->rest, query))
+    return false;
+  bool fits = make_url (url, query, &text);
+  ek_buf_release (&text);
+  return fits;
+}
+
+/* OK; NOTFOUND: such a key can be nowhere, whichever server is asked; DEFER and *error: the question lacks a parameter. */
 static EkStatus
 can_ask (const Http *self, EkCall *call, const HttpUrls *urls, const EkQuery *query)
 {
@@ -309,59 +352,58 @@ can_ask (const Http *self, EkCall *call, const HttpUrls *urls, const EkQuery *qu
     if (ek_query_needs (query, "post", self->post[i], &call->error) != EK_OK)
       return EK_DEFER;
   for (guint i = 0; i < urls->n; i++)
-    if (!ek_param_text_fits (urls->urls[i].rest, query, true) || !stays_in_path (urls->urls[i].rest, query))
+    if (!is_url (&urls->urls[i], query))
       return EK_NOTFOUND;
   return EK_OK;
 }
 
-/* One server.  *away: it cannot be reached, or is at fault (5xx), so that another one may know more. */
+/* One server.  *away: it cannot be reached, or is at fault (5xx), so that another one may know more; *told: and that may be remembered. */
 static EkStatus
-ask_one (Conn *conn, EkCall *call, const HttpUrl *url, const EkQuery *query, gint64 deadline, bool *away, EkStr *body)
+ask_one (Conn *conn, EkCall *call, const HttpUrl *url, const EkQuery *query, gint64 share, gint64 fair, bool *away, bool *told, EkStr *body)
 {
   EkBuf text = { 0 };
   long code = 0;
 
-  *away = false;
-  ek_buf_appends (&text, url->base);
-  ek_param_text_append (url->rest, query, escape, &text);
-  bool fits = ek_buf_len (&text) <= URL_MAX;
-  ek_buf_appendc (&text, '\0');
+  make_url (url, query, &text);                                        /* it fits: can_ask() */
   curl_easy_setopt (conn->easy, CURLOPT_URL, ek_buf_at (&text));       /* copied */
   ek_buf_release (&text);
-  if (!fits)
-    return EK_NOTFOUND;
-  CURLcode rc = perform (conn, call, deadline);
+  CURLcode rc = perform (conn, call, ek_now () + share);
   call->conn_works = rc == CURLE_OK;
   *away = rc != CURLE_OK && !conn->too_large;
+  *told = !call->cancelled && is_telling (rc, share, fair);
   if (rc != CURLE_OK)
     return broke (conn, url->base, rc, &call->error);
   *away = curl_easy_getinfo (conn->easy, CURLINFO_RESPONSE_CODE, &code) == CURLE_OK && code / 100 == 5;
   return answered (conn, url->base, body, &call->error);
 }
 
-/* Each server has its share of the time that is left, so that one that says nothing leaves some to the others. */
+/* Nobody is asked when the time is over, and who had less of it than the settings give, since the caller is in a hurry, is not down for that. */
 static EkStatus
 ask_in_turn (Conn *conn, EkCall *call, const HttpUrls *urls, const EkQuery *query, gint64 deadline, EkStr *body)
 {
+  const Http *self = conn->self;
+  gint64 fair = MIN (self->connect_timeout.us, self->timeout.us / urls->n);
   g_autoptr (GString) said = g_string_new (NULL);
   EkStatus status = EK_DEFER;
-  guint order[EK_HOSTS_MAX];
-  bool away = true;
+  guint order[EK_HOSTS_MAX], i;
+  bool away = true, told;
 
+  call->conn_works = true;                         /* for all we know, until somebody is asked */
   ek_hosts_order (urls->hosts, order);
-  for (guint i = 0; i < urls->n && away && (i == 0 || !call->cancelled); i++) {
-    gint64 now = ek_now ();
+  for (i = 0; i < urls->n && away && !call->cancelled && ek_now () < deadline; i++) {
     g_clear_error (&call->error);
-    status = ask_one (conn, call, &urls->urls[order[i]], query, now + MAX (deadline - now, 0) / (urls->n - i), &away, body);
-    if (!call->cancelled)
+    status = ask_one (conn, call, &urls->urls[order[i]], query, share_of (deadline, urls->n - i), fair, &away, &told, body);
+    if (told)
       ek_hosts_mark (urls->hosts, order[i], !away);
     if (away)
       tell_all (said, call->error->message);
   }
-  if (!away || urls->n == 1)
+  if (!away || (urls->n == 1 && i == 1))
     return status;
+  if (i < urls->n)
+    tell_all (said, i ? "no time was left to ask the others" : "no time was left to ask");
   g_clear_error (&call->error);
-  return ek_fail (&call->error, EK_DEFER, EIO, "%s", said->str);
+  return ek_fail (&call->error, EK_DEFER, i ? EIO : ETIMEDOUT, "%s", said->str);
 }
 
 EkStatus

@@ -221,6 +221,96 @@ test_http_several_away (void)
 }
 
 static EkStatus
+run_late (EkInstance *self, EkCall *call, gpointer data)
+{
+  call->deadline = ek_now ();
+  return ek_run_lookup (self, call, data);
+}
+
+/* A caller without time says nothing of the servers: nobody is asked, or down for it. */
+static void
+test_http_several_late (void)
+{
+  const char *yes = json ("\"x\""), *const good[] = { yes, yes, NULL };
+  EkLookup lookup = { .query.key = EK_STR ("k") };
+  g_autoptr (GError) error = NULL;
+  Peer a, b;
+
+  peer_start (&a, good, true, NULL);
+  peer_start (&b, good, true, NULL);
+  EkInstance *self = make_two (&a, &b);
+  g_assert_cmpint (ek_op_call (self, pool, 0, run_late, &lookup, &error), ==, EK_DEFER);
+  g_assert_nonnull (strstr (error->message, "no time was left to ask"));
+  g_assert_cmpuint (heard (&a) + heard (&b), ==, 0);
+  g_assert_cmpstr (ask (self, "k"), ==, "x");
+  g_assert_cmpuint (heard (&a), ==, 1);
+  g_assert_cmpuint (peer_connections (&a), ==, 2);         /* one to try, one to ask: the connection was kept */
+  g_assert_cmpstr (ask (self, "k"), ==, "x");
+  g_assert_cmpuint (heard (&b), ==, 1);
+  ek_test_instance_free (self);
+  peer_stop (&a);
+  peer_stop (&b);
+}
+
+/* Nor one that such a caller left no time to. */
+static void
+test_http_several_hurry (void)
+{
+  const char *yes = json ("\"x\""), *const good[] = { yes, yes, yes, yes, NULL }, *const slow[] = { HOLD, yes, yes, yes, NULL };
+  Peer a, b;
+
+  peer_start (&a, good, true, NULL);
+  peer_start (&b, slow, true, NULL);                       /* it is asked first: a has been tried */
+  EkInstance *self = make_two (&a, &b);
+  g_assert_cmpstr (ask_for (self, EK_STR ("k"), 800000), ==, "x");
+  g_assert_cmpuint (heard (&b), ==, 1);
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpstr (ask (self, "k"), ==, "x");
+  g_assert_cmpuint (heard (&b), ==, 2);
+  ek_test_instance_free (self);
+  peer_stop (&a);
+  peer_stop (&b);
+}
+
+/* Servers that let nobody in: all of them together have connect_timeout. */
+static void
+test_http_several_connect (void)
+{
+  static const char *const hold[] = { HOLD, HOLD, HOLD, HOLD, HOLD, HOLD, NULL };
+  Peer peer;
+
+  peer_start (&peer, hold, false, NULL);
+  g_autofree char *rows = g_strdup_printf ("url = \"https://127.0.0.1:%1$u/:key\", \"https://127.0.0.1:%1$u/:key\", \"https://127.0.0.1:%1$u/:key\", "
+                                           "\"https://127.0.0.1:%1$u/:key\", \"https://127.0.0.1:%1$u/:key\"\nconnect_timeout = 1s\n", peer.port);
+  EkInstance *self = ek_test_instance ("http", rows);
+  gint64 begin = g_get_monotonic_time ();
+  g_assert_cmpstr (ask (self, "k"), ==, "[defer]");
+  g_assert_cmpint (g_get_monotonic_time () - begin, <, 4 * G_USEC_PER_SEC);
+  assert_why ("cannot connect");
+  ek_test_instance_free (self);
+  peer_stop (&peer);
+}
+
+/* Too long for one of the servers is too long, whichever is asked. */
+static void
+test_http_several_long (void)
+{
+  const char *yes = json ("\"x\""), *const good[] = { yes, yes, NULL };
+  g_autofree char *key = g_strnfill (8100, 'x'), *path = g_strnfill (200, 'p');
+  Peer peer;
+
+  peer_start (&peer, good, true, NULL);
+  g_autofree char *rows = g_strdup_printf ("url = \"http://127.0.0.1:%1$u/:key\", \"http://127.0.0.1:%1$u/%2$s/:key\"\n", peer.port, path);
+  EkInstance *self = ek_test_instance ("http", rows);
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpstr (ask (self, key), ==, "[notfound]");
+  g_assert_cmpuint (heard (&peer), ==, 0);
+  g_assert_cmpstr (ask (self, "k"), ==, "x");
+  ek_test_instance_free (self);
+  peer_stop (&peer);
+}
+
+static EkStatus
 run_pass (EkInstance *self, EkCall *call, gpointer data)
 {
   return self->module->passdb->lookup (self, call, "anna@a.test", data);
@@ -352,6 +442,10 @@ main (int argc, char **argv)
   g_test_add_func ("/http/slow", test_http_slow);
   g_test_add_func ("/http/several", test_http_several);
   g_test_add_func ("/http/several/away", test_http_several_away);
+  g_test_add_func ("/http/several/late", test_http_several_late);
+  g_test_add_func ("/http/several/hurry", test_http_several_hurry);
+  g_test_add_func ("/http/several/connect", test_http_several_connect);
+  g_test_add_func ("/http/several/long", test_http_several_long);
   g_test_add_func ("/http/login", test_http_login);
   g_test_add_func ("/http/users", test_http_users);
   g_test_add_func ("/http/settings", test_settings);
