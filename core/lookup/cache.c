@@ -72,19 +72,13 @@ ek_cache_free (EkCache *cache)
   g_free (cache);
 }
 
-void
-ek_cache_age (EkCache *cache, gint64 now)
-{
-  cache->aged = now;
-}
-
 EkCache *
 ek_cache_renew (EkCache *cache, const EkCacheConf *conf)
 {
   if (cache == NULL)
     return ek_cache_new (conf);
   cache->conf = *conf;
-  ek_cache_age (cache, ek_now ());
+  cache->aged = ek_now ();
   while (ek_cache_n (cache) > conf->entries_max)
     drop (cache, cache->used.tail->data);
   return cache;

@@ -30,9 +30,8 @@ typedef struct {                     /* borrowed until the next call for this ca
 EkCache *ek_cache_new (const EkCacheConf *conf);
 void     ek_cache_free (EkCache *cache);           /* NULL is fine */
 void     ek_cache_clear (EkCache *cache);
-/* From now on nothing that is in it is fresh. */
-void     ek_cache_age (EkCache *cache, gint64 now);
-/* For a reload: the same cache, aged, and from now on with these times, which count for what is in it, too; NULL: a new one. */
+/* For a reload: the same cache, in which nothing is fresh any more, and from now on with these times, which count for what is in it, too;
+ * NULL: a new one. */
 EkCache *ek_cache_renew (EkCache *cache, const EkCacheConf *conf);
 guint    ek_cache_n (const EkCache *cache);
 
