@@ -69,7 +69,7 @@ is_asked (const EkInstance *self, const Ask *ask)
 {
   const EkPassdbOps *ops = ops_of (self);
 
-  if (ask->lookup || (ask->proven && !(verifies (self) && ops->tokens == ask->login.token && ask->login.secret.n > 0)))
+  if (ask->lookup || (ask->proven && !verifies (self)))
     return ops->lookup && !verifies (self) && !ops->tokens;
   return ops->tokens == ask->login.token;
 }
@@ -297,7 +297,6 @@ static void
 no_answer (EkAuthRun *run, EkStatus status, const char *why)
 {
   const EkInstance *passdb = run->chain.passdbs[run->at];
-
   EkChainAction then = action (run, EK_ANSWER_OUTAGE);
 
   run->broken |= status != EK_DEFER;
@@ -439,7 +438,7 @@ ask_passdb (EkAuthRun *run)
     nobody (run);
     return;
   }
-  if (run->proven && verifies (passdb) && (run->login.secret.n == 0 || run->login.token)) {
+  if (run->proven && verifies (passdb) && !ops_of (passdb)->tokens && (run->login.secret.n == 0 || run->login.token)) {
     ek_auth_end_refused (run, ek_pool_printf (run->pool, "right, but %s has to be shown the password, and this mechanism has none", passdb->name));
     return;
   }

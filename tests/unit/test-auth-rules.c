@@ -293,18 +293,22 @@ test_account_results (void)
   assert_ok (decide ("one binder", "one", anna, "{PLAIN}geheim", true), anna, "/one/a.example/anna");
   mechanism_results = "one success continue-ok";
   assert_ok (decide ("one two", "one", anna, "{PLAIN}geheim", true), anna, "/one/a.example/anna");
+  assert_ok (decide ("one token", "one", anna, "{PLAIN}geheim", true), anna, "/one/a.example/anna");      /* which is shown tokens alone */
   mechanism_results = "one wrong continue,one success return-fail";
   assert_refused (decide ("one two", "one", both, "{PLAIN}eins", false), "wrong password (one)");       /* its proof is for one secret */
   assert_refused (decide ("one two", "one", both, "{PLAIN}eins", true), "no passdb lets him in");
   mechanism_results = "";
 }
 
+static const char *token_results = "";
+
 static Got
-bear (const char *secret, bool token)
+bear_to (const char *passdbs, const char *secret, bool token)
 {
   Got got = { 0 };
-  g_autofree EkInstance **pass = instances ("token one"), **user = instances ("one");
-  EkAuthChain chain = { pass, user };
+  g_autofree EkInstance **pass = instances (passdbs), **user = instances ("one");
+  g_auto (GStrv) results = g_strsplit (token_results, ",", -1);
+  EkAuthChain chain = { .passdbs = pass, .userdbs = user, .results = results };
   EkLogin who = { .service = "imap", .name = "anna@a.example", .given = "anna", .secret = ek_str (secret), .client = "192.0.2.77", .token = token };
 
   start (&chain, &who, NULL, &got);
@@ -313,12 +317,24 @@ bear (const char *secret, bool token)
   return got;
 }
 
+static Got
+bear (const char *secret, bool token)
+{
+  return bear_to ("token one", secret, token);
+}
+
 static void
 test_tokens (void)
 {
   guint64 dummies = ek_password_n_dummies ();
 
   assert_ok (bear ("good", true), "anna@a.example", "/one/a.example/anna");
+  token_results = "token success continue";        /* who bears one has to be known by the next, or by another that judges tokens */
+  assert_ok (bear_to ("token one", "good", true), "anna@a.example", "/one/a.example/anna");
+  assert_refused (bear_to ("token token", "good", true), "no passdb lets him in");     /* the same one says so twice, and continues twice */
+  assert_refused (bear_to ("token two", "good", true), "no passdb lets him in");
+  assert_refused (bear_to ("token binder", "good", true), "binder has to be shown the password");
+  token_results = "";
   assert_refused (bear ("geheim", true), "wrong password (token)");
   assert_ok (bear ("geheim", false), "anna@a.example", "/one/a.example/anna");
   assert_refused (bear ("good", false), "wrong password (one)");
