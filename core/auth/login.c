@@ -40,8 +40,8 @@ compares (const EkInstance *self)
   return ops_of (self) && !verifies (self);
 }
 
-static EkLogin
-copy_login (EkPool *pool, const EkLogin *login)
+EkLogin
+ek_auth_copy_login (EkPool *pool, const EkLogin *login)
 {
   return (EkLogin) {
     .service = ek_pool_strdup (pool, login->service), .name = ek_pool_strdup (pool, login->name),
@@ -445,7 +445,7 @@ ask_passdb (EkAuthRun *run)
   run->op = ek_op_new (passdb);
   EkPool *pool = ek_op_pool (run->op);
   Ask *ask = ek_pool_new0 (pool, Ask);
-  ask->login = copy_login (pool, &run->login);
+  ask->login = ek_auth_copy_login (pool, &run->login);
   ask->lookup = run->account_done != NULL;
   ask->proven = run->proven;
   ek_op_reads (run->op);
@@ -503,7 +503,7 @@ ask_deny (EkAuthRun *run)
   run->op = ek_op_new (passdb);
   EkPool *pool = ek_op_pool (run->op);
   Ask *ask = ek_pool_new0 (pool, Ask);
-  ask->login = copy_login (pool, &run->login);
+  ask->login = ek_auth_copy_login (pool, &run->login);
   if (run->deny_as)
     ask->login.name = ek_pool_strdup (pool, run->chain.as);
   ask->deny = true;
@@ -517,7 +517,7 @@ ek_auth_login (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain, c
 {
   EkAuthRun *run = ek_auth_run_new (auth, conf, chain, data);
 
-  run->login = copy_login (run->pool, login);
+  run->login = ek_auth_copy_login (run->pool, login);
   run->login_done = done;
   if (login->secret.n == 0)            /* an LDAP server would take it for an anonymous bind, and agree */
     ek_auth_run_later (run, refused_unknown);
@@ -532,7 +532,7 @@ ek_auth_account (EkAuth *auth, const EkAuthConf *conf, const EkAuthChain *chain,
 {
   EkAuthRun *run = ek_auth_run_new (auth, conf, chain, data);
 
-  run->login = copy_login (run->pool, login);
+  run->login = ek_auth_copy_login (run->pool, login);
   run->account_done = done;
   ask_deny (run);
   return run;

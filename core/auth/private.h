@@ -96,6 +96,7 @@ EkAccount ek_auth_copy_account (EkPool *pool, const EkAccount *account);
 /* Those of `more` (*n of them, which becomes how many there are in all), and those of `old` under other names.  Texts are shared. */
 const EkParam *ek_auth_merge_fields (EkPool *pool, const EkParam *old, guint n_old, const EkParam *more, guint *n);
 EkUser    ek_auth_copy_user (EkPool *pool, const EkUser *user);
+EkLogin   ek_auth_copy_login (EkPool *pool, const EkLogin *login);
 EkStr     ek_auth_copy_secret (EkPool *pool, EkStr secret);      /* wiped with the pool */
 
 /* ---- rehash.c ---- */

@@ -323,10 +323,10 @@ ask_userdb (EkAuthRun *run)
   Ask *ask = ek_pool_new0 (pool, Ask);
   ask->name = ek_pool_strdup (pool, run->name);
   if (run->login_done) {
+    EkLogin bare = run->login;
+    bare.secret = EK_STR ("");
     ask->login = ek_pool_new0 (pool, EkLogin);
-    *ask->login = (EkLogin) { .service = ek_pool_strdup (pool, run->login.service), .name = ek_pool_strdup (pool, run->login.name),
-                              .given = ek_pool_strdup (pool, run->login.given), .client = ek_pool_strdup (pool, run->login.client),
-                              .tls = run->login.tls };
+    *ask->login = ek_auth_copy_login (pool, &bare);
   }
   ek_op_reads (run->op);
   ek_op_start (run->op, 0, run->timeout, run_userdb, ask, userdb_done, run);
